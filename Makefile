@@ -1,0 +1,45 @@
+# Everything a fresh machine needs is Python >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint format lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## virtual environment, hash-pinned dependencies, embedded Apache Kafka
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python >= 3.11 is needed, found %s: make PYTHON=/path/to/python3.11" % sys.version.split()[0])'
+	@echo "setting up $(VENV) (once) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/gateway dev kafka --fetch-only
+	@touch $@
+
+demo: $(READY)  ## the whole thing on a real Apache Kafka, ending in a verdict (ARGS="--events 5000")
+	@$(BIN)/gateway demo $(ARGS)
+
+test: $(READY) lint  ## lint, types, and every test
+	@$(BIN)/python -m tests $(ARGS)
+
+lint: $(READY)  ## formatting, lint, types, import rules
+	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
+
+format: $(READY)  ## rewrite in the project's format
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+
+lock:  ## resolve every dependency again into requirements.lock (needs uv)
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" \
+	  --all-extras pyproject.toml --output-file requirements.lock
+
+clean:  ## remove what set-up and tests made
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
