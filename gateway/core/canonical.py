@@ -1,0 +1,36 @@
+"""Canonical JSON and the text forms of days and moments in bodies.
+
+Knows RFC 8785 for the JSON that bodies are made of: ASCII keys, integers to 2^53 - 1, no floats. Must not know what a body is.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+DAY_MS = 86_400_000
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+DAYS_KEPT = 8192  # texts of days remembered: every due date and some birthdays
+
+_MINUTES = tuple(f"{minute // 60:02}:{minute % 60:02}:" for minute in range(1440))
+
+
+def canonical_json(obj: Any) -> bytes:
+    """Write `obj` by RFC 8785. Floats and keys beyond ASCII would not be canonical: bodies hold none."""
+    return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
+
+
+@lru_cache(DAYS_KEPT)
+def iso_day(day: int) -> str:
+    """YYYY-MM-DD of days since epoch."""
+    return date.fromordinal(EPOCH_ORDINAL + day).isoformat()
+
+
+def iso_ms(ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds, of ms since epoch."""
+    day, rest = divmod(ms, DAY_MS)
+    minute, rest = divmod(rest, 60_000)
+    return f"{iso_day(day)}T{_MINUTES[minute]}{rest // 1000:02}.{rest % 1000:03}Z"

@@ -1,0 +1,104 @@
+"""A subject's consent as its records tell it, and what the next record makes of it.
+
+Knows the fields of a consent record and that its version only grows. Must not know the policy or any event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from gateway.core.events import check_ref
+from gateway.core.reasons import Reason
+
+
+class ConsentStatus(StrEnum):
+    """The state of a consent as the consent service tells it."""
+
+    GIVEN = "given"
+    RENEWED = "renewed"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+
+
+class LegalBasis(StrEnum):
+    """What a provision would rest on; only consent is acted on, people handle the others."""
+
+    CONSENT = "consent"
+    LEGAL_OBLIGATION = "legal_obligation"
+    VITAL_INTEREST = "vital_interest"
+    PUBLIC_TASK = "public_task"
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """The newest consent record of a subject."""
+
+    record_id: str
+    version: int
+    subject_ref: str
+    recipient: str
+    status: ConsentStatus
+    policy_version: int  # first JST day of the policy version consented to
+    consented_at: int  # ms
+    expires_at: int | None  # ms
+    history_from: int | None  # JST day
+    items: frozenset[str]
+    opted_out: frozenset[str]
+    contract_refs: frozenset[str] | None  # None: all contracts
+    legal_basis: LegalBasis
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The subject's records contradict each other or can't be read: nothing may be provided until a higher version."""
+
+    reason: Reason
+    record_id: str | None
+    version: int | None  # the highest seen
+
+
+ConsentState = Consent | Denied | None  # None: no record
+
+
+class InvalidConsent(ValueError):
+    """A consent record with an impossible value; its text names the field, never the value."""
+
+
+def parse_consent(record: Mapping[str, Any]) -> Consent:
+    """Read a decoded consent record. Raises InvalidConsent: the caller then denies the subject by `deny`."""
+    refs = record["contract_refs"]
+    return Consent(
+        record_id=record["record_id"],
+        version=record["consent_version"],
+        subject_ref=record["subject_ref"],
+        recipient=record["recipient"],
+        status=ConsentStatus(record["status"]),
+        policy_version=record["policy_version"],
+        consented_at=record["consented_at"],
+        expires_at=record["expires_at"],
+        history_from=record["history_from"],
+        items=frozenset(record["items"]),
+        opted_out=frozenset(record["purposes_opted_out"]),
+        contract_refs=None if refs is None else frozenset(refs),
+        legal_basis=LegalBasis(record["legal_basis"]),
+    )
+
+
+def successor(current: ConsentState, incoming: Consent) -> ConsentState:
+    """What the subject's state becomes when `incoming` is read after `current`."""
+    if current is None or current.version is None or incoming.version > current.version:
+        return incoming
+    if incoming == current:  # sent twice
+        return current
+    return Denied(Reason.CONSENT_SUPERSEDED_VERSION, current.record_id, current.version)
+
+
+def deny(current: ConsentState, reason: Reason) -> Denied:
+    """Deny the subject until a version higher than any seen so far comes."""
+    if current is None:
+        return Denied(reason, None, None)
+    return Denied(reason, current.record_id, current.version)

@@ -1,0 +1,255 @@
+"""What an input record says, once its bytes are decoded: an Event, or the reason why it can never be one.
+
+Knows the fields of the input records and which values are possible. Must not know Avro, consent or what leaves.
+Checked is every value that may leave or that a decision rests on; what stays inside is not looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum, StrEnum
+from typing import Any
+
+from gateway.core.reasons import Reason
+
+Record = Mapping[str, Any]
+
+DAY_MS = 86_400_000
+JST_AHEAD_MS = 9 * 3_600_000  # Japan has no summer time
+
+INT_MAX = 2**31 - 1
+SAFE_INTEGER = 2**53 - 1  # the largest integer that every JSON reader keeps exact
+FIRST_DAY, LAST_DAY = -25_567, 84_005  # 1900-01-01 to 2199-12-31
+LAST_MS = (LAST_DAY + 1) * DAY_MS - 1
+REF_MAX = 64
+TEXT_MAX = 200
+ADDRESS_MAX = 500
+PHONE_MAX = 32
+UNIT_MAX = 64
+INPUTS_MAX = 200
+
+
+class Item(StrEnum):
+    """What a leaf of a schema may be labelled: the seven items of the policy, and what is none of them."""
+
+    NAME = "name"
+    ADDRESS = "address"
+    PHONE = "phone"
+    BIRTH_DATE = "birth_date"
+    PAYMENT_HISTORY = "payment_history"
+    NOREL_SCORE = "norel_score"
+    NOREL_SCORE_INPUTS = "norel_score_inputs"
+    ENVELOPE = "envelope"  # says which event it is
+    INTERNAL = "internal"  # never leaves
+
+
+class EventType(Enum):
+    """The two kinds of event, each with the item that it is about (its matter)."""
+
+    code: str  # the value as a plain attribute: Enum.value costs a Python call
+    matter: Item
+
+    def __new__(cls, code: str, matter: Item) -> EventType:
+        member = object.__new__(cls)
+        member._value_ = member.code = code
+        member.matter = matter
+        return member
+
+    LEASE_PAYMENT = ("lease_payment", Item.PAYMENT_HISTORY)
+    NOREL_SCORE_UPDATE = ("norel_score_update", Item.NOREL_SCORE)
+
+    __hash__ = object.__hash__  # members are single objects; Enum hashes the name in Python, once per lookup
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The writer schema of a record: its id, and the item of each leaf by path ("customer.name", "inputs.value")."""
+
+    schema_id: int
+    items: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One input record whose values are all possible."""
+
+    type: EventType
+    event_id: str
+    subject_ref: str
+    contract_ref: str | None
+    occurred_at: int  # ms
+    covered_days: tuple[int, ...]  # JST days that consent must cover, whatever leaves
+    creditor_is_us: bool
+    correction: bool  # corrects an event that may have been provided
+    layout: Layout
+    record: Record
+
+
+def jst_day(ms: int) -> int:
+    """The day in Japan, as days since epoch, of a moment in ms since epoch."""
+    return (ms + JST_AHEAD_MS) // DAY_MS
+
+
+# At least one letter, so that no telephone number fits; only these characters, so that no e-mail address or name does.
+_REF = re.compile(r"(?=[0-9_-]*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_-]{5,63}").fullmatch
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
+_MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])").fullmatch
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?").fullmatch
+
+
+def check_ref(ref: bytes | str) -> str | None:
+    """The text of a well-formed subject_ref or contract_ref; None if it is not one."""
+    if len(ref) > REF_MAX:
+        return None
+    if isinstance(ref, bytes):
+        if not ref.isascii():
+            return None
+        ref = ref.decode("ascii")
+    return ref if _REF(ref) else None
+
+
+def parse(type: EventType, layout: Layout, record: Record, key: bytes | None) -> Event | Reason:  # noqa: A002 - the word of the glossary
+    """Make an Event of a decoded record, or say why it is none. Raises nothing, whatever the record holds."""
+    subject_ref = None if key is None else check_ref(key)
+    if subject_ref is None:
+        return Reason.BAD_KEY
+    try:
+        event = _READERS[type](layout, record)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ):  # a field missing or of another type
+        return Reason.BAD_VALUE
+    if event is None:
+        return Reason.BAD_VALUE
+    return event if event.subject_ref == subject_ref else Reason.SUBJECT_MISMATCH
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The values that are possible in one record, by field."""
+
+    integers: tuple[tuple[str, int, int], ...]  # name, lowest, highest
+    texts: tuple[tuple[str, int, int], ...]  # name, shortest, longest
+    codes: tuple[tuple[str, frozenset[str | None]], ...] = ()
+    forms: tuple[tuple[str, Callable[[str], object]], ...] = ()
+
+    def fits(self, record: Record) -> bool:
+        for name, low, high in self.integers:
+            value = record[name]
+            if type(value) is not int or not low <= value <= high:  # to isinstance a bool is an int
+                return False
+        for name, low, high in self.texts:
+            value = record[name]
+            if type(value) is not str or not low <= len(value) <= high:
+                return False
+            if not value.isascii():
+                value.encode()  # raises for half a surrogate pair, which no JSON can hold
+        for name, codes in self.codes:
+            if record[name] not in codes:
+                return False
+        for name, form in self.forms:  # noqa: SIM110 - all() over a generator costs twice as much
+            if not form(record[name]):
+                return False
+        return True
+
+
+_PAYMENT = _Shape(
+    integers=(
+        ("occurred_at", 0, LAST_MS),
+        ("installment_no", 0, INT_MAX),
+        ("due_date", FIRST_DAY, LAST_DAY),
+        ("amount_due_jpy", -SAFE_INTEGER, SAFE_INTEGER),
+        ("amount_paid_jpy", -SAFE_INTEGER, SAFE_INTEGER),
+        ("amount_past_due_jpy", 0, SAFE_INTEGER),
+        ("days_past_due", 0, INT_MAX),
+    ),
+    texts=(),
+    codes=(
+        ("creditor", frozenset({"idom_caas", "partner_lessor"})),
+        (
+            "payment_method",
+            frozenset({"account_debit", "bank_transfer", "convenience_store", "card", "other"}),
+        ),
+        ("nonpayment_reason", frozenset({"customer", "not_customer", "unknown", None})),
+        ("status", frozenset({"paid", "partial", "unpaid", "reversed", "corrected"})),
+    ),
+    forms=(("event_id", _UUID), ("contract_ref", check_ref), ("billing_month", _MONTH)),
+)
+_CUSTOMER = _Shape(
+    integers=(("birth_date", FIRST_DAY, LAST_DAY),),
+    texts=(
+        ("name", 1, TEXT_MAX),
+        ("name_kana", 1, TEXT_MAX),
+        ("address", 1, ADDRESS_MAX),
+        ("phone", 1, PHONE_MAX),
+    ),
+)
+_SCORE = _Shape(
+    integers=(("sequence", 0, SAFE_INTEGER), ("as_of", 0, LAST_MS), ("computed_at", 0, LAST_MS)),
+    texts=(("model_id", 1, TEXT_MAX), ("model_version", 1, TEXT_MAX)),
+    forms=(("score_id", _UUID), ("score", _DECIMAL), ("scale_min", _DECIMAL), ("scale_max", _DECIMAL)),
+)
+_INPUT = _Shape(
+    integers=(("observed_at", 0, LAST_MS),),
+    texts=(("input_id", 1, TEXT_MAX), ("unit", 0, UNIT_MAX), ("source", 1, TEXT_MAX)),
+    forms=(("value", _DECIMAL),),
+)
+
+
+def _payment(layout: Layout, record: Record) -> Event | None:
+    paid_date, corrects = record["paid_date"], record["corrects_event_id"]
+    if (
+        not _PAYMENT.fits(record)
+        or not _CUSTOMER.fits(record["customer"])
+        or not (paid_date is None or (type(paid_date) is int and FIRST_DAY <= paid_date <= LAST_DAY))
+        or not (corrects is None or _UUID(corrects))
+        or not check_ref(record["subject_ref"])
+    ):
+        return None
+    return Event(
+        EventType.LEASE_PAYMENT,
+        record["event_id"],
+        record["subject_ref"],
+        record["contract_ref"],
+        record["occurred_at"],
+        (record["due_date"],),
+        record["creditor"] == "idom_caas",
+        record["status"] == "corrected" or corrects is not None,
+        layout,
+        record,
+    )
+
+
+def _score(layout: Layout, record: Record) -> Event | None:
+    supersedes, inputs = record["supersedes"], record["inputs"]
+    if (
+        not _SCORE.fits(record)
+        or not Decimal(record["scale_min"]) <= Decimal(record["score"]) <= Decimal(record["scale_max"])
+        or not (supersedes is None or _UUID(supersedes))
+        or not check_ref(record["subject_ref"])
+        or len(inputs) > INPUTS_MAX
+        or not all(map(_INPUT.fits, inputs))
+    ):
+        return None
+    return Event(
+        EventType.NOREL_SCORE_UPDATE,
+        record["score_id"],
+        record["subject_ref"],
+        None,
+        record["computed_at"],
+        (jst_day(record["as_of"]),),
+        True,  # our own score
+        False,
+        layout,
+        record,
+    )
+
+
+_READERS = {EventType.LEASE_PAYMENT: _payment, EventType.NOREL_SCORE_UPDATE: _score}
