@@ -1,0 +1,31 @@
+"""The command line: which commands there are. Each family is one module, registered here or in its sub-app.
+
+A command imports what it runs inside its function, so that `gateway --help` and every other command stay
+quick and work without the extras they do not need. It ends with an exit status of `errors.Exit`, by
+raising `CommandError` when that is not DONE.
+"""
+
+import sys
+
+import typer
+
+from gateway.cli import dev
+from gateway.cli.errors import CommandError
+
+app = typer.Typer(
+    name="gateway",
+    help="Provides consented credit data to GeNiE and records every provision.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(dev.app, name="dev")
+
+
+def main() -> None:
+    """Run one command; an error it foresaw is one message, not a traceback."""
+    try:
+        app()
+    except CommandError as error:
+        error.show(as_json="--json" in sys.argv)
+        sys.exit(error.status)

@@ -1,0 +1,8 @@
+"""`gateway dev ...`: the parts around the gateway, one by one, for developers."""
+
+import typer
+
+from gateway.cli import dev_kafka
+
+app = typer.Typer(help="The parts around the gateway, for developers.", no_args_is_help=True)
+app.command("kafka")(dev_kafka.kafka)

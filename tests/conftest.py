@@ -1,0 +1,31 @@
+"""What every test directory shares: unique names, and the seconds each directory took."""
+
+import uuid
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+_seconds: Counter[str] = Counter()
+_tests: Counter[str] = Counter()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A prefix that makes topic, group and transaction names of one test unlike any other's."""
+    return f"t{uuid.uuid4().hex[:8]}."
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    share = report.nodeid.split("::")[0].rpartition("/")[0]
+    _seconds[share] += report.duration
+    if report.when == "call":
+        _tests[share] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Before pytest's own closing line; with several workers the shares add up to more than the run."""
+    terminalreporter.section("seconds of each share")
+    for share, seconds in sorted(_seconds.items()):
+        terminalreporter.write_line(f"{share:<24}{seconds:8.1f} s {_tests[share]:6} tests")
