@@ -17,16 +17,19 @@ MAX_SCHEMA_DEPTH = 12
 MAX_SCHEMA_NODES = 2_000  # shared named types can blow a small text up exponentially
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+_DEFAULTS = {"null": type(None), "boolean": bool, "int": int, "long": int, "string": str}  # kind -> its JSON
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 
 
 class Fault(Enum):
     """What can be wrong with a schema, and what to do about it."""
 
+    NOT_AVRO = "write the topic's records in Avro"
     NOT_A_SCHEMA = "write it by Avro's specification"
     TOO_DEEP = f"nest at most {MAX_SCHEMA_DEPTH} levels and {MAX_SCHEMA_NODES} types, without recursion"
     AMBIGUOUS_UNION = 'use ["null", type]: no other union can be checked strictly'
     ZERO_BYTE_ITEMS = "give the array's items a field: a few bytes could claim any number of empty ones"
+    UNFIT_DEFAULT = "give a default of the field's type; of a union's first type"
 
 
 class SchemaError(ValueError):
@@ -219,7 +222,7 @@ class _Parser:
             return Map(self.node(raw.get("values"), namespace, path, depth + 1))
         if kind in ("record", "enum", "fixed"):
             name, namespace = _full_name(raw, namespace, path)
-            if name in self.named:
+            if name in self.named and self.named[name][0] is not raw:
                 raise SchemaError(Fault.NOT_A_SCHEMA, path, "a type's name is given twice")
             self.named[name] = (raw, namespace)
             return self._definition(name, raw, namespace, path, depth)
@@ -260,9 +263,12 @@ class _Parser:
 
     def _field(self, raw: Mapping[str, Any], namespace: str, path: str, depth: int) -> Field:
         item = raw.get("item")
+        node = self.node(raw.get("type"), namespace, path, depth + 1)
+        if "default" in raw and not _fits(node, raw["default"]):
+            raise SchemaError(Fault.UNFIT_DEFAULT, path, "the default is not of the field's type")
         return Field(
             name=raw["name"],
-            type=self.node(raw.get("type"), namespace, path, depth + 1),
+            type=node,
             item=item if isinstance(item, str) else None,
             has_default="default" in raw,
             default=raw.get("default"),
@@ -276,6 +282,20 @@ class _Parser:
         if isinstance(inner, Nullable) or inner == Scalar("null"):
             raise SchemaError(Fault.AMBIGUOUS_UNION, path, "a union other than null and one type")
         return Nullable(inner, null_first)
+
+
+def _fits(node: Node, default: Any) -> bool:
+    """Whether a default is one that we can fill in: null, empty, or JSON that needs no conversion."""
+    match node:
+        case Nullable(inner, null_first):
+            return default is None if null_first else _fits(inner, default)
+        case Scalar(kind):
+            return type(default) is _DEFAULTS.get(kind)
+        case EnumType(_, symbols, _):
+            return isinstance(default, str) and default in symbols
+        case _:
+            empty: object = {} if isinstance(node, Map) else []
+            return isinstance(node, Array | Map) and default == empty
 
 
 def _full_name(raw: Mapping[str, Any], namespace: str, path: str) -> tuple[str, str]:

@@ -36,7 +36,8 @@ ITEMS = frozenset(
 )
 
 _HEADER = struct.Struct(">bI")  # Confluent: a zero byte, then the schema id
-_MAGIC = 0
+HEADER_BYTES = _HEADER.size
+MAGIC = 0
 
 
 class NotFramedError(ValueError):
@@ -111,24 +112,24 @@ def leaves(name: str) -> Iterator[tuple[str, str | None]]:
 
 def frame(number: int, payload: bytes) -> bytes:
     """Confluent's wire format."""
-    return _HEADER.pack(_MAGIC, number) + payload
+    return _HEADER.pack(MAGIC, number) + payload
 
 
 def unframe(value: bytes) -> tuple[int, bytes]:
     """The schema id and the payload of a framed value; raises NotFramedError."""
-    if len(value) < _HEADER.size:
+    if len(value) < HEADER_BYTES:
         raise NotFramedError("shorter than the 5 bytes of Confluent's header")
     magic, number = _HEADER.unpack_from(value)
-    if magic != _MAGIC:
+    if magic != MAGIC:
         raise NotFramedError("does not start with Confluent's zero byte")
-    return number, value[_HEADER.size :]
+    return number, value[HEADER_BYTES:]
 
 
 def encode(name: str, record: Mapping[str, Any], number: int | None = None) -> bytes:
     """A framed record of ours; `number` is its id if the registry is not the files."""
     own_schema = schema(name)
     out = BytesIO()
-    out.write(_HEADER.pack(_MAGIC, own_schema.id if number is None else number))
+    out.write(_HEADER.pack(MAGIC, own_schema.id if number is None else number))
     fastavro.schemaless_writer(out, own_schema.wire, record, strict_allow_default=True)
     return out.getvalue()
 

@@ -1,0 +1,126 @@
+"""Strict decoding of values that anyone may have written.
+
+Knows the wire format, the bounds on a value, and which writer's schemas it has learnt.
+Must not know Kafka's client, what an event means, or what becomes of a value that cannot be read. Bad bytes
+are an answer, not an exception.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from gateway import avro, schemas
+from gateway.core.reasons import Reason
+from gateway.kafka import writer
+from gateway.kafka.registry import Registry
+
+MAX_RECORD_BYTES = 128 * 1024  # twice the longest memo that billing allows (64 KB)
+MAX_WRITERS = 1_000  # schemas kept ready; beyond it the one learnt first is asked for again
+MAX_ABSENT_IDS = 10_000
+ABSENT_FOR_S = 60.0  # a schema may be registered after the first record that needs it
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A record, and the id of the writer's schema that it was read by."""
+
+    schema_id: int
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """Why there is no record."""
+
+    reason: Reason
+
+
+class Codec:
+    """Decodes the values of the topics it is given: `records` maps each topic to its record kind.
+
+    Await `prepare` for a batch of values first; `decode` is then plain computation.
+    """
+
+    def __init__(
+        self, registry: Registry, records: Mapping[str, str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._registry = registry
+        self._names = {topic: schemas.schema(name).record.name for topic, name in records.items()}
+        self._clock = clock
+        self._writers: dict[int, writer.Writer | writer.Unfit] = {}
+        self._absent: dict[int, float] = {}  # id -> when it was found to be absent
+
+    async def prepare(self, values: Iterable[bytes | None]) -> None:
+        """Learn the schemas of these values; raises RegistryAway while they cannot be known."""
+        heads = {value[: schemas.HEADER_BYTES] for value in values if value}
+        wanted = {_schema_id(head) for head in heads if _framed(head)}
+        since = self._clock() - ABSENT_FOR_S
+        while missing := [number for number in wanted if not self._knows(number, since)]:
+            for number in missing:
+                await self._learn(number)
+
+    def decode(self, topic: str, value: bytes | None) -> Decoded | Undecodable:
+        """The record of a value, or why there is none."""
+        if value is None:
+            return Undecodable(Reason.NULL_VALUE)
+        if len(value) > MAX_RECORD_BYTES:
+            return Undecodable(Reason.TOO_LARGE)
+        if not _framed(value):
+            return Undecodable(Reason.NOT_AVRO)
+        schema_id = _schema_id(value)
+        written = self._writers.get(schema_id)
+        if written is None:
+            if schema_id not in self._absent:
+                raise RuntimeError(
+                    f"schema {schema_id} is not known yet: await prepare() with the same values first"
+                )
+            return Undecodable(Reason.UNKNOWN_SCHEMA_ID)
+        if written.name not in (None, self._names[topic]):
+            return Undecodable(Reason.NOT_AVRO)
+        read = (
+            written.reason
+            if isinstance(written, writer.Unfit)
+            else written.read(value[schemas.HEADER_BYTES :])
+        )
+        return Undecodable(read) if isinstance(read, Reason) else Decoded(schema_id, read)
+
+    def fields(self, schema_id: int) -> Mapping[str, str]:
+        """Leaf path -> item of a writer's schema that `decode` has read by; KeyError for any other."""
+        written = self._writers[schema_id]
+        if isinstance(written, writer.Unfit):
+            raise KeyError(schema_id)
+        return written.items
+
+    def _knows(self, number: int, since: float) -> bool:
+        return number in self._writers or self._absent.get(number, since) > since
+
+    async def _learn(self, number: int) -> None:
+        try:
+            raw = await self._registry.writer_schema(number)
+        except avro.SchemaError as error:
+            _put(self._writers, number, writer.unfit(error), MAX_WRITERS)
+            return
+        if raw is None:
+            _put(self._absent, number, self._clock(), MAX_ABSENT_IDS)
+        else:
+            _put(self._writers, number, writer.make_ready(raw), MAX_WRITERS)
+
+
+def _framed(value: bytes) -> bool:
+    return len(value) >= schemas.HEADER_BYTES and value[0] == schemas.MAGIC
+
+
+def _schema_id(value: bytes) -> int:
+    return int.from_bytes(value[1 : schemas.HEADER_BYTES], "big")
+
+
+def _put(known: dict[int, T], number: int, what: T, limit: int) -> None:
+    known.pop(number, None)
+    while len(known) >= limit:
+        del known[next(iter(known))]
+    known[number] = what

@@ -1,0 +1,116 @@
+"""A Confluent-compatible schema registry over HTTP.
+
+Knows its paths and error codes. Trusts nothing that it answers: size, time and form are bounded, redirects
+and the environment's proxies are ignored. Must not know topics beyond the subjects it is given, nor remember
+answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from gateway import avro, schemas
+from gateway.kafka.registry import NotRegisteredError, RegistryAway
+
+ANSWER_TIMEOUT_S = 5.0
+MAX_ANSWER_BYTES = 1 << 20
+
+_SUBJECT_ABSENT = 40401
+_SCHEMA_ABSENT = 40403  # a 404 without one of these comes from something that is not a registry
+
+
+class HttpRegistry:
+    """`subjects` gives each of our record kinds the subject that its schema is registered under."""
+
+    def __init__(self, url: str, subjects: Mapping[str, str]) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=ANSWER_TIMEOUT_S,
+            headers={
+                "accept": "application/vnd.schemaregistry.v1+json, application/json",
+                "accept-encoding": "identity",
+            },
+        )
+        self._where = (
+            f"schema registry {self._client.base_url.host}:{self._client.base_url.port or 'default port'}"
+        )
+        self._subjects = subjects
+
+    async def writer_schema(self, schema_id: int) -> Any | None:
+        what = f"schema {schema_id}"
+        status, answer = await self._ask(what, "GET", f"/schemas/ids/{schema_id}")
+        if status == 404 and answer.get("error_code") == _SCHEMA_ABSENT:
+            return None
+        text = answer.get("schema")
+        if status != 200 or not isinstance(text, str):
+            raise self._away(what, f"status {status} without a schema")
+        if answer.get("schemaType", "AVRO") != "AVRO":
+            raise avro.SchemaError(avro.Fault.NOT_AVRO, "", f"{what} is registered in another format")
+        return _parse(text, what)
+
+    async def id_of(self, name: str) -> int:
+        subject = self._subjects[name]
+        what = f"subject {subject}"
+        body = {"schema": schemas.schema(name).text}
+        status, answer = await self._ask(what, "POST", f"/subjects/{subject}", body)
+        if status == 404 and answer.get("error_code") in (_SUBJECT_ABSENT, _SCHEMA_ABSENT):
+            raise NotRegisteredError(
+                f"{self._where} lacks this release's {name} under {what}: run `gateway schemas register`"
+            )
+        number = answer.get("id")
+        if status != 200 or not isinstance(number, int) or isinstance(number, bool):
+            raise self._away(what, f"status {status} without an id")
+        return number
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _ask(
+        self, what: str, method: str, path: str, body: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        try:
+            async with (
+                asyncio.timeout(ANSWER_TIMEOUT_S),
+                self._client.stream(method, path, json=body) as response,
+            ):
+                content = await self._read(what, response)
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise self._away(what, type(error).__name__) from None
+        try:
+            answer = json.loads(content)
+        except (ValueError, RecursionError):
+            raise self._away(what, f"status {response.status_code}, not JSON") from None
+        if not isinstance(answer, dict):
+            raise self._away(what, f"status {response.status_code}, not a JSON object")
+        return response.status_code, answer
+
+    async def _read(self, what: str, response: httpx.Response) -> bytes:
+        content = bytearray()
+        async for (
+            chunk
+        ) in response.aiter_raw():  # raw: an answer compressed all the same is refused as not JSON
+            content += chunk
+            if len(content) > MAX_ANSWER_BYTES:
+                raise self._away(what, f"more than {MAX_ANSWER_BYTES} bytes")
+        return bytes(content)
+
+    def _away(self, what: str, found: str) -> RegistryAway:
+        return RegistryAway(
+            f"{self._where} gave no usable answer about {what} ({found}): check its URL and that it runs"
+        )
+
+
+def _parse(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise avro.SchemaError(avro.Fault.TOO_DEEP, "", f"{what} is nested too deep") from None
+    except ValueError:
+        raise avro.SchemaError(avro.Fault.NOT_A_SCHEMA, "", f"{what} is not JSON") from None
