@@ -2,7 +2,8 @@
 
 import typer
 
-from gateway.cli import dev_kafka
+from gateway.cli import dev_genie, dev_kafka
 
 app = typer.Typer(help="The parts around the gateway, for developers.", no_args_is_help=True)
 app.command("kafka")(dev_kafka.kafka)
+app.command("genie")(dev_genie.genie)
