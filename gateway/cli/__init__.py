@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from gateway.cli import dev
+from gateway.cli import dev, schemas
 from gateway.cli.errors import CommandError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dev.app, name="dev")
+app.add_typer(schemas.app, name="schemas")
 
 
 def main() -> None:
