@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def genie(
+    *,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port for the gateway; 0 takes a free one.")
     ] = 0,
