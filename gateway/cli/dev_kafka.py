@@ -37,6 +37,10 @@ def kafka(
         raise CommandError(Exit.UNREACHABLE, str(error)) from error
     except (ArtifactError, NodeError) as error:
         raise CommandError(Exit.FOUND_WRONG, str(error)) from error
+    except OSError as error:
+        message = f"{error.strerror}: {error.filename}. Name a directory that can be written to with "
+        message += "--data (for downloads: with XDG_CACHE_HOME)"
+        raise CommandError(Exit.WRONG_USE, message) from error
     except ImportError as error:
         raise _extra_missing(error) from error
 

@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 from gateway.sandbox.broker.progress import Progress, on_stderr
 
 LOCK = Path(__file__).with_name("kafka.lock.toml")
+INCOMING = ".incoming-"
 DOWNLOADS_AT_ONCE = 8
 TRIES = 3  # for each jar
 REPLY_SECONDS = 20  # the repository's silence in one try
@@ -88,6 +90,8 @@ def ensure_jars(
     if _missing(jars, cache, progress):
         cache.mkdir(parents=True, exist_ok=True)
         with _only_one(cache, progress):
+            for left_by_a_killed_run in cache.glob(f"{INCOMING}*"):
+                shutil.rmtree(left_by_a_killed_run)
             missing = _missing(jars, cache, progress)  # another cold run may just have brought them
             if missing:
                 _download_all(missing, cache, progress, repositories)
@@ -140,7 +144,7 @@ def _download_all(
     """Download beside the cache and move in only what is right: the cache never holds half a file."""
     give_up = threading.Event()
     with (
-        tempfile.TemporaryDirectory(prefix=".incoming-", dir=cache) as incoming,
+        tempfile.TemporaryDirectory(prefix=INCOMING, dir=cache) as incoming,
         progress.count(f"downloading Apache Kafka, once, into {cache}", len(jars)) as one_more,
         ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool,
     ):
@@ -148,7 +152,7 @@ def _download_all(
         def bring(jar: Jar) -> None:
             if give_up.is_set():
                 return
-            arrived = _download(jar, Path(incoming), repositories)
+            arrived = _download(jar, cache, Path(incoming), repositories)
             if not jar.matches(arrived):
                 arrived.unlink()
                 message = (
@@ -168,7 +172,7 @@ def _download_all(
             future.result()
 
 
-def _download(jar: Jar, into: Path, repositories: Mapping[str, str] | None) -> Path:
+def _download(jar: Jar, cache: Path, into: Path, repositories: Mapping[str, str] | None) -> Path:
     # Imported here: a warm start needs neither.
     import requests
     from jgo.maven import MavenContext
@@ -201,6 +205,6 @@ def _download(jar: Jar, into: Path, repositories: Mapping[str, str] | None) -> P
             f"could not download {jar.group}:{jar.artifact}:{jar.version} ({type(error).__name__}). "
             "Apache Kafka is downloaded once, from Maven's central repository: connect to the network "
             "(behind a proxy, set HTTPS_PROXY and REQUESTS_CA_BUNDLE) and run `gateway dev kafka "
-            f"--fetch-only`, or copy {default_cache()} from a machine that has it"
+            f"--fetch-only`, or copy {cache} from a machine that has it"
         )
         raise UnreachableError(message) from error

