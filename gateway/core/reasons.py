@@ -221,7 +221,12 @@ class Reason(Enum):
         "It could not be learnt whether GeNiE received it.",
         "Ask GeNiE for the idempotency key; a replay resolves it.",
     )
-    HELD = ("held", Outcome.PARKED, "On-call holds this subject or event type.", "Release the hold, then replay.")
+    HELD = (
+        "held",
+        Outcome.PARKED,
+        "On-call holds this subject or event type.",
+        "Release the hold, then replay.",
+    )
     INPUT_EXPIRED = (
         "input_expired",
         Outcome.PARKED,
@@ -247,14 +252,24 @@ class Reason(Enum):
         "The record is larger than the gateway reads.",
         "Ask the producer to shorten free text.",
     )
-    TOO_DEEP = ("too_deep", Outcome.INVALID, "The record is nested too deeply.", "Ask the producer for its schema.")
+    TOO_DEEP = (
+        "too_deep",
+        Outcome.INVALID,
+        "The record is nested too deeply.",
+        "Ask the producer for its schema.",
+    )
     TRAILING_BYTES = (
         "trailing_bytes",
         Outcome.INVALID,
         "Bytes follow the end of the record.",
         "Ask the producer to check how it serialises.",
     )
-    NULL_VALUE = ("null_value", Outcome.INVALID, "The record has no value.", "Ask the producer why; inputs have no tombstones.")
+    NULL_VALUE = (
+        "null_value",
+        Outcome.INVALID,
+        "The record has no value.",
+        "Ask the producer why; inputs have no tombstones.",
+    )
     BAD_KEY = (
         "bad_key",
         Outcome.INVALID,

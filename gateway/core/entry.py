@@ -1,0 +1,183 @@
+"""What a lane remembers of one input record on its way from delivery to settlement.
+
+Knows the record, what it was announced as, and how it ended. Must not know when anything happens to it: that
+is core/lane.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from gateway.core.consent import Consent, ConsentState
+from gateway.core.decide import Scope
+from gateway.core.events import Event
+from gateway.core.metadata import IntentRef
+from gateway.core.outcome import Receipt
+from gateway.core.reasons import Reason, Transmitted
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOf:
+    """The input record that a replay request points to."""
+
+    topic: str
+    partition: int
+    offset: int
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord:
+    """One delivered input record, decoded and checked: either an `event`, or the `reason` why there is none.
+
+    `timestamp` is the append time (ms); `size` the bytes it may keep in memory; `origin` and `idempotency_key`
+    are there with an event. `subject_ref` is None unless it was checked.
+    """
+
+    offset: int
+    timestamp: int
+    size: int
+    source_digest: bytes
+    event: Event | None = None
+    reason: Reason | None = None
+    subject_ref: str | None = None
+    producer: str | None = None
+    idempotency_key: str = ""
+    origin: str = ""
+    replay_of: ReplayOf | None = None
+
+
+class State(Enum):
+    """Where an entry is."""
+
+    QUEUED = auto()  # waits for its turn
+    CHECKING = auto()  # looks as if it will not be provided; a fence must confirm it
+    ANNOUNCED = auto()  # in a batch whose intent is being committed or fenced
+    SENDING = auto()  # in a batch on its way to GeNiE
+    RETRYING = auto()  # waits for a time, then for its turn
+    LOOKUP_WAIT = auto()  # waits until GeNiE can no longer accept it, to look it up
+    LOOKING_UP = auto()  # a lookup is on its way
+    DONE = auto()  # has its ending; not settled yet
+
+
+@dataclass(slots=True)
+class Announcement:
+    """One intent of this lane; `holders` counts the entries for which it is still needed (live)."""
+
+    batch_id: str
+    announced_at: int
+    expires_at: int
+    ref: IntentRef | None = None  # known once produced
+    holders: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A body that was built for a scope: a pure function of event, scope and mapping version."""
+
+    scope: Scope
+    body: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What an entry was announced as, and the announcement that says so."""
+
+    scope: Scope
+    digest: bytes
+    consent_record_id: str
+    consent_version: int
+    announcement: Announcement
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRef:
+    """The consent that a ledger record names."""
+
+    record_id: str
+    version: int
+    policy_version: int
+    consented_at: int
+
+    @classmethod
+    def of(cls, state: ConsentState) -> ConsentRef | None:
+        """The consent as last seen, if there is a whole one."""
+        if not isinstance(state, Consent):
+            return None
+        return cls(state.record_id, state.version, state.policy_version, state.consented_at)
+
+    @classmethod
+    def held(cls, held: Held) -> ConsentRef:
+        """The consent that an announcement rests on."""
+        scope = held.scope
+        return cls(held.consent_record_id, held.consent_version, scope.policy_version, scope.consented_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an entry ended, or will end once a lookup has shown that GeNiE has not received it.
+
+    `decided_at` is when the fence's end offsets were read, or when the record was judged without one.
+    """
+
+    reason: Reason
+    transmitted: Transmitted
+    decided_at: int
+    held: Held | None = None
+    consent: ConsentRef | None = None
+    receipt: Receipt | None = None
+    problem_type: str | None = None
+
+
+@dataclass(slots=True)
+class Entry:
+    """One unsettled record of the window."""
+
+    record: InputRecord
+    state: State = State.QUEUED
+    consent: ConsentState = None  # as last seen
+    made: Made | None = None
+    held: list[Held] = field(default_factory=list)  # oldest first; at most one for each body
+    maybe_received: bool = False  # some attempt's outcome is unknown
+    last_expires: int = 0  # until when GeNiE might accept such an attempt, ms
+    decided_at: int = 0  # read time of the fence of the last decision, ms
+    due_at: int = 0  # when RETRYING or LOOKUP_WAIT is over, ms
+    batch_limit: int = 0  # the largest batch it may ride in; 0 is no limit of its own
+    sends: int = 0
+    unknowns: int = 0
+    refusals: int = 0
+    first_announced_at: int = 0
+    first_unknown_at: int = 0
+    ending: Ending | None = None
+
+    def __lt__(self, other: Entry) -> bool:
+        return self.record.offset < other.record.offset
+
+    @property
+    def event(self) -> Event:
+        """The event; only entries that have one are ever announced."""
+        if self.record.event is None:
+            raise AssertionError("an entry without event has no turn")
+        return self.record.event
+
+    def may_send(self, digest: bytes) -> bool:
+        """Whether a body with this digest may go: an entry that may have been received goes only as it was."""
+        return not self.maybe_received or any(held.digest == digest for held in self.held)
+
+    def announce(self, held: Held) -> None:
+        """Hold a new announcement; it stands for the older one of the same body."""
+        for older in self.held:
+            if older.digest == held.digest:
+                older.announcement.holders -= 1
+        self.held = [older for older in self.held if older.digest != held.digest]
+        self.held.append(held)
+        held.announcement.holders += 1
+        self.first_announced_at = self.first_announced_at or held.announcement.announced_at
+
+    def release(self) -> None:
+        """Let go of every announcement: surely nothing was received, or all is settled."""
+        for held in self.held:
+            held.announcement.holders -= 1
+        self.held = []

@@ -1,0 +1,62 @@
+"""Whose turn it is: the unfinished entries of each subject in the order of the input partition.
+
+Knows that entries of one subject go one after the other, or together in one batch. (design.md section 5 h)
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+
+from gateway.core.entry import Entry, State
+
+
+class SubjectOrder:
+    """A line for each subject; the head of a line, if QUEUED, may start."""
+
+    __slots__ = ("_heads", "_lines")
+
+    def __init__(self) -> None:
+        self._lines: dict[str, deque[Entry]] = {}
+        self._heads: list[Entry] = []  # a heap by offset of QUEUED heads
+
+    @property
+    def ready(self) -> int:
+        """How many subjects may start."""
+        return len(self._heads)
+
+    def join(self, entry: Entry) -> None:
+        """A newly delivered entry goes to the end of its subject's line."""
+        line = self._lines.setdefault(entry.event.subject_ref, deque())
+        line.append(entry)
+        if len(line) == 1:
+            heapq.heappush(self._heads, entry)
+
+    def leave(self, entry: Entry) -> None:
+        """An entry is DONE; the next of its subject may start once all before it are."""
+        subject = entry.event.subject_ref
+        line = self._lines[subject]
+        if line[0] is not entry:
+            return
+        while line and line[0].state is State.DONE:
+            line.popleft()
+        if not line:
+            del self._lines[subject]
+        elif line[0].state is State.QUEUED:
+            heapq.heappush(self._heads, line[0])
+
+    def requeue(self, entry: Entry) -> None:
+        """An entry waits for its turn again."""
+        entry.state = State.QUEUED
+        if self._lines[entry.event.subject_ref][0] is entry:
+            heapq.heappush(self._heads, entry)
+
+    def next_head(self) -> Entry | None:
+        """Take the ready head with the lowest offset; give it back with `requeue` or take it further."""
+        return heapq.heappop(self._heads) if self._heads else None
+
+    def behind(self, head: Entry) -> Iterator[Entry]:
+        """The entries behind a head, in order."""
+        return islice(self._lines[head.event.subject_ref], 1, None)
