@@ -1,6 +1,7 @@
 """Canonical JSON and the text forms of days and moments in bodies.
 
-Knows RFC 8785 for the JSON that bodies are made of: ASCII keys, integers to 2^53 - 1, no floats. Must not know what a body is.
+Knows RFC 8785 for the JSON that bodies are made of: ASCII keys, integers to 2^53 - 1, no floats.
+Must not know what a body is.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import NoneType
 from typing import Any
 
 from gateway.core.events import check_ref
@@ -54,7 +55,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The subject's records contradict each other or can't be read: nothing may be provided until a higher version."""
+    """The subject's records contradict each other or can't be read: nothing leaves until a higher version comes."""
 
     reason: Reason
     record_id: str | None
@@ -64,28 +65,48 @@ class Denied:
 ConsentState = Consent | Denied | None  # None: no record
 
 
-class InvalidConsent(ValueError):
-    """A consent record with an impossible value; its text names the field, never the value."""
+class InvalidConsentError(ValueError):
+    """A consent record with an impossible value. Its text names the field, never the value."""
+
+
+_INTEGERS = ("version", "policy_version", "consented_at")
+_OPTIONAL_INTEGERS = ("expires_at", "history_from")
+_TEXTS = ("record_id", "subject_ref", "recipient")
 
 
 def parse_consent(record: Mapping[str, Any]) -> Consent:
-    """Read a decoded consent record. Raises InvalidConsent: the caller then denies the subject by `deny`."""
-    refs = record["contract_refs"]
-    return Consent(
-        record_id=record["record_id"],
-        version=record["consent_version"],
-        subject_ref=record["subject_ref"],
-        recipient=record["recipient"],
-        status=ConsentStatus(record["status"]),
-        policy_version=record["policy_version"],
-        consented_at=record["consented_at"],
-        expires_at=record["expires_at"],
-        history_from=record["history_from"],
-        items=frozenset(record["items"]),
-        opted_out=frozenset(record["purposes_opted_out"]),
-        contract_refs=None if refs is None else frozenset(refs),
-        legal_basis=LegalBasis(record["legal_basis"]),
-    )
+    """Read a decoded consent record. Raises InvalidConsentError: the reader then denies the subject by `deny`."""
+    try:
+        refs = record["contract_refs"]
+        consent = Consent(
+            record_id=record["record_id"],
+            version=record["consent_version"],
+            subject_ref=record["subject_ref"],
+            recipient=record["recipient"],
+            status=ConsentStatus(record["status"]),
+            policy_version=record["policy_version"],
+            consented_at=record["consented_at"],
+            expires_at=record["expires_at"],
+            history_from=record["history_from"],
+            items=frozenset(record["items"]),
+            opted_out=frozenset(record["purposes_opted_out"]),
+            contract_refs=None if refs is None else frozenset(refs),
+            legal_basis=LegalBasis(record["legal_basis"]),
+        )
+    except (LookupError, TypeError, ValueError):
+        raise InvalidConsentError("consent record: a field is missing, or status or legal_basis is unknown") from None
+    for name in _INTEGERS:
+        if type(getattr(consent, name)) is not int:
+            raise InvalidConsentError(f"consent record: {name} must be an integer")
+    for name in _OPTIONAL_INTEGERS:
+        if type(getattr(consent, name)) not in (int, NoneType):
+            raise InvalidConsentError(f"consent record: {name} must be an integer or null")
+    for name in _TEXTS:
+        if type(getattr(consent, name)) is not str:
+            raise InvalidConsentError(f"consent record: {name} must be text")
+    if check_ref(consent.subject_ref) is None:
+        raise InvalidConsentError("consent record: subject_ref is not a reference")
+    return consent
 
 
 def successor(current: ConsentState, incoming: Consent) -> ConsentState:

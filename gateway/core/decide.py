@@ -1,16 +1,57 @@
-"""Whether one event may be provided now, and with which scope."""
+"""Whether one event may be provided now, and what of it.
+
+Knows the rules of consent. Must not know the clock, where consent is kept, or what a body looks like.
+The rules, in the order in which they are asked; the first that is broken is the reason:
+
+    the event       it has happened by now, give or take the clock skew             else future_event (parked)
+                    what it tells is owed to us                                     else creditor_not_us
+    the consent     there is a record, and it is this subject's                     else no_consent
+                    the subject's records do not contradict each other              else consent_superseded_version
+                                                                                      (or what the view denies with)
+                    it is given to this recipient                                   else wrong_recipient
+                    the legal basis is consent                                      else not_consent_based
+                    it is not withdrawn                                             else correction_after_withdrawal
+                                                                                      or consent_withdrawn
+                    its status is not expired                                       else consent_expired
+                    its status is given or renewed                                  else consent_unknown
+                    it was given by now, give or take the clock skew                else consent_not_yet_valid
+    the version     the policy has had the cited version                            else policy_version_unknown
+                    that version is proven to contain the GeNiE clause              else policy_version_without_clause
+                    it was in force on the day (JST) of the consent                 else consented_outside_version
+    both            the consent ends later than this attempt                        else consent_expired
+                    it covers the event's contract; if it names contracts it        else contract_not_covered
+                      covers no score, which speaks of all of them
+                    it opts out of nothing but what the policy offers               else purposes_unclear
+                    consented and policy and event type share the event's matter    else matter_not_consented
+                    every day that it speaks of is covered: on or after the day     else before_consent
+                      of the consent, or on or after history_from. A payment
+                      speaks of its due_date, a score of as_of, a score's input
+                      that would leave of its observed_at
+
+One input before the consent withholds the whole score. Leaving out that input alone would make the body depend on
+history_from, which is no part of the scope; and a body must depend on nothing but event, scope and mapping version.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 
-from gateway.core.consent import Consent, ConsentState
-from gateway.core.events import Event
-from gateway.core.policy import Policy
+from gateway.core.consent import Consent, ConsentState, ConsentStatus, Denied, LegalBasis
+from gateway.core.events import Event, Item, jst_day
+from gateway.core.policy import Clause, Policy
 from gateway.core.reasons import Reason
+from gateway.core.values import value
+
+SCOPES_KEPT = 1024  # sets of items remembered: real consents differ little
+
+# Members of an Enum as plain names: looking one up on its class costs a Python call, and these are needed each time.
+_BASIS = LegalBasis.CONSENT
+_VALID = (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
+_PROVEN = Clause.YES
+_INPUTS = Item.NOREL_SCORE_INPUTS
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Scope:
     """All that a body depends on besides its event: what was consented to, under which version, when."""
 
@@ -20,9 +61,9 @@ class Scope:
     consented_at: int  # ms
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Permit:
-    """The event may be provided, with this scope, on the ground of this consent."""
+    """The event may be provided, in this scope, by this consent."""
 
     scope: Scope
     consent: Consent
@@ -31,4 +72,83 @@ class Permit:
 def decide(
     event: Event, state: ConsentState, policy: Policy, *, now: int, expires_at: int, skew_ms: int
 ) -> Permit | Reason:
-    raise NotImplementedError
+    """Permit the attempt that ends at `expires_at`, or say why not. Times in ms."""
+    latest = now + skew_ms
+    if event.occurred_at > latest:
+        return Reason.FUTURE_EVENT
+    if not event.creditor_is_us:
+        return Reason.CREDITOR_NOT_US
+    if state is None:
+        return Reason.NO_CONSENT
+    if isinstance(state, Denied):
+        return state.reason
+    reason = _consent(state, event, policy, latest) or _version(state, policy)
+    if reason is not None:
+        return reason
+    return _both(state, event, policy, expires_at)
+
+
+def _consent(consent: Consent, event: Event, policy: Policy, latest: int) -> Reason | None:
+    if consent.subject_ref != event.subject_ref:
+        return Reason.NO_CONSENT
+    if consent.recipient != policy.recipient_id:
+        return Reason.WRONG_RECIPIENT
+    if consent.legal_basis != _BASIS:
+        return Reason.NOT_CONSENT_BASED
+    if consent.status not in _VALID:
+        return _status(consent, event)
+    if consent.consented_at > latest:
+        return Reason.CONSENT_NOT_YET_VALID
+    return None
+
+
+def _status(consent: Consent, event: Event) -> Reason:
+    if consent.status == ConsentStatus.WITHDRAWN:
+        return Reason.CORRECTION_AFTER_WITHDRAWAL if event.correction else Reason.CONSENT_WITHDRAWN
+    return Reason.CONSENT_EXPIRED if consent.status == ConsentStatus.EXPIRED else Reason.CONSENT_UNKNOWN
+
+
+def _version(consent: Consent, policy: Policy) -> Reason | None:
+    cited = policy.versions.get(consent.policy_version)
+    if cited is None:
+        return Reason.POLICY_VERSION_UNKNOWN
+    if cited.clause is not _PROVEN:
+        return Reason.POLICY_VERSION_WITHOUT_CLAUSE
+    if not cited.start <= jst_day(consent.consented_at) < cited.end:
+        return Reason.CONSENTED_OUTSIDE_VERSION
+    return None
+
+
+def _both(consent: Consent, event: Event, policy: Policy, expires_at: int) -> Permit | Reason:
+    if consent.expires_at is not None and consent.expires_at <= expires_at:
+        return Reason.CONSENT_EXPIRED
+    if consent.contract_refs is not None and event.contract_ref not in consent.contract_refs:
+        return Reason.CONTRACT_NOT_COVERED
+    if not consent.opted_out <= policy.opt_out_allowed:
+        return Reason.PURPOSES_UNCLEAR
+    items = _items(policy.event_items[event.type], consent.items)
+    if event.type.matter not in items:
+        return Reason.MATTER_NOT_CONSENTED
+    if not _covered(consent, event, policy, items):
+        return Reason.BEFORE_CONSENT
+    purposes = policy.purpose_codes
+    if consent.opted_out:
+        purposes = tuple([code for code in purposes if code not in consent.opted_out])
+    return Permit(Scope(items, purposes, consent.policy_version, consent.consented_at), consent)
+
+
+def _covered(consent: Consent, event: Event, policy: Policy, items: tuple[str, ...]) -> bool:
+    start = jst_day(consent.consented_at)
+    if consent.history_from is not None and consent.history_from < start:
+        start = consent.history_from
+    for day in event.covered_days:
+        if day < start:
+            return False
+    if _INPUTS not in items:
+        return True
+    return all(jst_day(each["observed_at"]) >= start for each in policy.registered_inputs(event.record))
+
+
+@lru_cache(SCOPES_KEPT)
+def _items(allowed: frozenset[str], consented: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(item for item in allowed if item in consented))

@@ -1,6 +1,6 @@
 """What an input record says, once its bytes are decoded: an Event, or the reason why it can never be one.
 
-Knows the fields of the input records and which values are possible. Must not know Avro, consent or what leaves.
+Knows the fields of the input records and which values are possible. Must not know Avro, consent or bodies.
 Checked is every value that may leave or that a decision rests on; what stays inside is not looked at.
 """
 
@@ -14,6 +14,7 @@ from enum import Enum, StrEnum
 from typing import Any
 
 from gateway.core.reasons import Reason
+from gateway.core.values import value
 
 Record = Mapping[str, Any]
 
@@ -66,13 +67,13 @@ class EventType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The writer schema of a record: its id, and the item of each leaf by path ("customer.name", "inputs.value")."""
+    """The writer schema of a record: its id, and the item of each leaf by path ("customer.name")."""
 
     schema_id: int
     items: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Event:
     """One input record whose values are all possible."""
 
@@ -93,7 +94,7 @@ def jst_day(ms: int) -> int:
     return (ms + JST_AHEAD_MS) // DAY_MS
 
 
-# At least one letter, so that no telephone number fits; only these characters, so that no e-mail address or name does.
+# At least one letter, so that no telephone number fits; no @, space or kana, so that no e-mail address or name does.
 _REF = re.compile(r"(?=[0-9_-]*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_-]{5,63}").fullmatch
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])").fullmatch
@@ -111,24 +112,18 @@ def check_ref(ref: bytes | str) -> str | None:
     return ref if _REF(ref) else None
 
 
-def parse(type: EventType, layout: Layout, record: Record, key: bytes | None) -> Event | Reason:  # noqa: A002 - the word of the glossary
+def parse(kind: EventType, layout: Layout, record: Record, key: bytes | None) -> Event | Reason:
     """Make an Event of a decoded record, or say why it is none. Raises nothing, whatever the record holds."""
-    subject_ref = None if key is None else check_ref(key)
-    if subject_ref is None:
+    ref = None if key is None else check_ref(key)
+    if ref is None:
         return Reason.BAD_KEY
     try:
-        event = _READERS[type](layout, record)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ):  # a field missing or of another type
-        return Reason.BAD_VALUE
-    if event is None:
-        return Reason.BAD_VALUE
-    return event if event.subject_ref == subject_ref else Reason.SUBJECT_MISMATCH
+        event = _READERS[kind](kind, layout, record)
+        if event is not None and (event.subject_ref == ref or check_ref(event.subject_ref)):
+            return event if event.subject_ref == ref else Reason.SUBJECT_MISMATCH
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        pass  # a field is missing, or of another type
+    return Reason.BAD_VALUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,18 +198,17 @@ _INPUT = _Shape(
 )
 
 
-def _payment(layout: Layout, record: Record) -> Event | None:
+def _payment(kind: EventType, layout: Layout, record: Record) -> Event | None:
     paid_date, corrects = record["paid_date"], record["corrects_event_id"]
     if (
         not _PAYMENT.fits(record)
         or not _CUSTOMER.fits(record["customer"])
         or not (paid_date is None or (type(paid_date) is int and FIRST_DAY <= paid_date <= LAST_DAY))
         or not (corrects is None or _UUID(corrects))
-        or not check_ref(record["subject_ref"])
     ):
         return None
     return Event(
-        EventType.LEASE_PAYMENT,
+        kind,
         record["event_id"],
         record["subject_ref"],
         record["contract_ref"],
@@ -227,19 +221,18 @@ def _payment(layout: Layout, record: Record) -> Event | None:
     )
 
 
-def _score(layout: Layout, record: Record) -> Event | None:
+def _score(kind: EventType, layout: Layout, record: Record) -> Event | None:
     supersedes, inputs = record["supersedes"], record["inputs"]
     if (
         not _SCORE.fits(record)
         or not Decimal(record["scale_min"]) <= Decimal(record["score"]) <= Decimal(record["scale_max"])
         or not (supersedes is None or _UUID(supersedes))
-        or not check_ref(record["subject_ref"])
         or len(inputs) > INPUTS_MAX
         or not all(map(_INPUT.fits, inputs))
     ):
         return None
     return Event(
-        EventType.NOREL_SCORE_UPDATE,
+        kind,
         record["score_id"],
         record["subject_ref"],
         None,
