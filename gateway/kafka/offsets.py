@@ -1,0 +1,115 @@
+"""Committed offsets with their metadata, read and first written so that "none" surely means none.
+
+Knows the group coordinator. aiokafka's own committed() answers None while a coordinator moves, which would
+seek a lane to the wrong place; so the request is ours and each error code is read.
+Must not know what the metadata says or what a lane does with it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import KafkaError, UnknownError, for_code
+from aiokafka.protocol.admin import DescribeGroupsRequest
+from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.structs import TopicPartition
+
+from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
+from gateway.kafka.requests import StableOffsetsRequest
+
+_NONE = -1  # the broker's word for: no offset is committed
+_UNSTABLE_OFFSET_COMMIT = 88  # a transaction's offsets are not final yet
+_GROUP_ID_NOT_FOUND = 69  # a group without members and offsets, in newer brokers
+_NO_GENERATION = -1
+_NO_MEMBER = ""
+_DEFAULT_RETENTION = -1
+_IDLE = {"Empty", "Dead", ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the group has committed for a partition."""
+
+    offset: int
+    metadata: str
+
+
+class GroupInUseError(Exception):
+    """The group has live members, so its offsets are theirs."""
+
+    def __init__(self, group: str, state: str) -> None:
+        super().__init__(f"group {group} is in state {state}: stop every gateway of this group first")
+
+
+class _UnstableOffsetError(UnknownError):
+    """Offsets of a transaction whose end is not yet written everywhere."""
+
+    retriable = True
+
+
+async def fetch_committed(client: AIOKafkaClient, group: str, topic: str, partition: int) -> Committed | None:
+    """The committed offset and metadata; None only when the coordinator says that there is none.
+
+    Raises KafkaUnavailableError when it gives no clear answer within the bound.
+    """
+
+    async def attempt() -> Committed | None:
+        answer = await _ask(client, group, StableOffsetsRequest(group, [(topic, [partition])]))
+        return committed_in(answer, topic, partition)
+
+    return await retried(KAFKA_CALL_TIMEOUT_S, f"reading the committed offset of {topic}:{partition}", attempt)
+
+
+def committed_in(answer: Any, topic: str, partition: int) -> Committed | None:
+    """What one OffsetFetch answer says of a partition; raises the broker's error."""
+    _raise(answer.error_code)
+    for name, partitions, _ in answer.topics:
+        for number, offset, _, metadata, code, _ in partitions:
+            if (name, number) == (topic, partition):
+                _raise(code)
+                return None if offset == _NONE else Committed(offset, metadata or "")
+    raise _UnstableOffsetError  # an answer that leaves the partition out does not say "none"
+
+
+async def commit_offsets(client: AIOKafkaClient, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
+    """Commit from outside the group; raises GroupInUseError if it has members."""
+    by_topic: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+    for partition, committed in offsets.items():
+        by_topic[partition.topic].append((partition.partition, committed.offset, committed.metadata))
+    request = OffsetCommitRequest(group, _NO_GENERATION, _NO_MEMBER, _DEFAULT_RETENTION, list(by_topic.items()))
+
+    async def attempt() -> None:
+        await _refuse_live_group(client, group)
+        answer = await _ask(client, group, request)
+        for _, partitions in answer.topics:
+            for _, code in partitions:
+                _raise(code)
+
+    await retried(KAFKA_CALL_TIMEOUT_S, f"committing first offsets of group {group}", attempt)
+
+
+async def _refuse_live_group(client: AIOKafkaClient, group: str) -> None:
+    answer = await _ask(client, group, DescribeGroupsRequest([group]))
+    for code, _, state, *_ in answer.groups:
+        if code == _GROUP_ID_NOT_FOUND:
+            return
+        _raise(code)
+        if state not in _IDLE:
+            raise GroupInUseError(group, state)
+
+
+async def _ask(client: AIOKafkaClient, group: str, request: object) -> Any:
+    coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
+    return await client.send(coordinator, request)
+
+
+def _raise(code: int) -> None:
+    if code == _UNSTABLE_OFFSET_COMMIT:
+        raise _UnstableOffsetError
+    if code:
+        error: type[KafkaError] = for_code(code)
+        raise error

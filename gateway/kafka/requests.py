@@ -1,0 +1,169 @@
+"""The Kafka requests that aiokafka does not speak: topic ids, and committed offsets that are surely stable.
+
+Knows the wire layout of these two requests alone. Must not know when or why they are sent.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from uuid import UUID
+
+from aiokafka.protocol.abstract import AbstractType
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    TaggedFields,
+)
+
+_UUID_BYTES = 16
+
+
+class Uuid(AbstractType[UUID]):
+    """Kafka's 16-byte id."""
+
+    @classmethod
+    def encode(cls, value: UUID) -> bytes:
+        return value.bytes
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> UUID:
+        return UUID(bytes=data.read(_UUID_BYTES))
+
+
+NO_UUID = UUID(int=0)
+_TAGS = ("tags", TaggedFields)
+
+
+class TopicsResponseV12(Response):
+    API_KEY = 3
+    API_VERSION = 12
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            CompactArray(
+                ("node_id", Int32),
+                ("host", CompactString("utf-8")),
+                ("port", Int32),
+                ("rack", CompactString("utf-8")),
+                _TAGS,
+            ),
+        ),
+        ("cluster_id", CompactString("utf-8")),
+        ("controller_id", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("error_code", Int16),
+                ("name", CompactString("utf-8")),
+                ("topic_id", Uuid),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", CompactArray(Int32)),
+                        ("isr", CompactArray(Int32)),
+                        ("offline_replicas", CompactArray(Int32)),
+                        _TAGS,
+                    ),
+                ),
+                ("authorized_operations", Int32),
+                _TAGS,
+            ),
+        ),
+        _TAGS,
+    )
+
+
+class TopicsRequestV12(RequestStruct):
+    FLEXIBLE_VERSION = True
+    API_KEY = 3
+    API_VERSION = 12
+    RESPONSE_TYPE = TopicsResponseV12
+    SCHEMA = Schema(
+        ("topics", CompactArray(("topic_id", Uuid), ("name", CompactString("utf-8")), _TAGS)),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_authorized_operations", Boolean),
+        _TAGS,
+    )
+
+
+class TopicsRequest(Request[TopicsRequestV12]):
+    """Metadata of some topics, with their ids; creates none."""
+
+    API_KEY = 3
+
+    def __init__(self, topics: list[str]) -> None:
+        self._topics = topics
+
+    def build(self, request_struct_class: type[TopicsRequestV12]) -> TopicsRequestV12:
+        return request_struct_class([(NO_UUID, topic, {}) for topic in self._topics], False, False, {})
+
+
+class StableOffsetsResponseV7(Response):
+    API_KEY = 9
+    API_VERSION = 7
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("offset", Int64),
+                        ("leader_epoch", Int32),
+                        ("metadata", CompactString("utf-8")),
+                        ("error_code", Int16),
+                        _TAGS,
+                    ),
+                ),
+                _TAGS,
+            ),
+        ),
+        ("error_code", Int16),
+        _TAGS,
+    )
+
+
+class StableOffsetsRequestV7(RequestStruct):
+    FLEXIBLE_VERSION = True
+    API_KEY = 9
+    API_VERSION = 7
+    RESPONSE_TYPE = StableOffsetsResponseV7
+    SCHEMA = Schema(
+        ("group", CompactString("utf-8")),
+        (
+            "topics",
+            CompactArray(("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), _TAGS),
+        ),
+        ("require_stable", Boolean),
+        _TAGS,
+    )
+
+
+class StableOffsetsRequest(Request[StableOffsetsRequestV7]):
+    """Committed offsets; the broker refuses while a transaction that would change them is not finished."""
+
+    API_KEY = 9
+
+    def __init__(self, group: str, partitions: list[tuple[str, list[int]]]) -> None:
+        self._group = group
+        self._partitions = partitions
+
+    def build(self, request_struct_class: type[StableOffsetsRequestV7]) -> StableOffsetsRequestV7:
+        no_tags: dict[int, bytes] = {}
+        topics = [(topic, partitions, no_tags) for topic, partitions in self._partitions]
+        return request_struct_class(self._group, topics, True, no_tags)
