@@ -6,7 +6,8 @@ first copy can then end the *next* transaction or put back its offsets; and its 
 what records say, or what a lane does about doubt.
 """
 
-# mypy: disable-error-code="no-untyped-call"  # aiokafka's producer, which this subclasses, is untyped
+# aiokafka's producer, which this subclasses, is untyped:
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
