@@ -28,9 +28,9 @@ async def read_one(bootstrap: str, topic: str) -> bytes:
         return (await consumer.getone()).value
 
 
-def started_command() -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
+def started_command(*options: str) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
     """`gateway dev kafka` and what it said when it was ready."""
-    command = [sys.executable, "-m", "gateway", "dev", "kafka", "--json"]
+    command = [sys.executable, "-m", "gateway", "dev", "kafka", "--json", *options]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     return parent, orjson.loads(parent.stdout.readline())
@@ -75,9 +75,9 @@ async def test_data_outlives_a_kill_and_a_stop(tmp_path: Path) -> None:
         assert await read_one(bootstrap, "kept") == b"still here"
 
 
-async def test_node_ends_when_its_parent_is_killed() -> None:
+async def test_node_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     """kill -9 of `gateway dev kafka` leaves no Java process behind."""
-    parent, ready = started_command()
+    parent, ready = started_command("--data", str(tmp_path))
     assert is_alive(ready["pid"])
     parent.kill()
     parent.communicate()
