@@ -13,7 +13,7 @@ WORKERS = ["-n", "2", "--dist", "loadfile"]
 def run(arguments: list[str]) -> int:
     try:
         with Node() as node:
-            environment = {**os.environ, "GATEWAY_TEST_KAFKA": node.bootstrap}
+            environment = {**os.environ, "TEST_KAFKA": node.bootstrap}
             command = [sys.executable, "-m", "pytest", *WORKERS, *arguments]
             return subprocess.run(command, env=environment, check=False).returncode
     except (ArtifactError, NodeError) as error:

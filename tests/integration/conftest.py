@@ -22,8 +22,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
-    """The bootstrap address: of the runner's node (GATEWAY_TEST_KAFKA), else of one started here."""
-    if address := os.environ.get("GATEWAY_TEST_KAFKA"):
+    """The bootstrap address: of the runner's node (TEST_KAFKA), else of one started here."""
+    if address := os.environ.get("TEST_KAFKA"):
         yield address
         return
     with Node() as node:
