@@ -25,7 +25,7 @@ REQUEST_TIMEOUT_MS = 8_000  # one request on the wire; below the bound of the ca
 METADATA_MAX_AGE_MS = 60_000
 RETRY_BACKOFF_S = 0.1
 
-# kafka/transactions.py overrides internals of exactly this series.
+# kafka/strict_producer.py overrides internals of exactly this series.
 SUPPORTED_AIOKAFKA = "0.14."
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ def check_client_library() -> None:
     if not aiokafka.__version__.startswith(SUPPORTED_AIOKAFKA):
         raise ClientLibraryError(
             f"aiokafka {aiokafka.__version__} is installed, {SUPPORTED_AIOKAFKA}x is needed: "
-            "gateway/kafka/transactions.py overrides its internals. Install from requirements.lock."
+            "gateway/kafka/strict_producer.py overrides its internals. Install from requirements.lock."
         )
     compiled = (memory_records.MemoryRecords, default_records.DefaultRecordBatchBuilder)
     if not all("_crecords" in part.__module__ for part in compiled):
