@@ -38,7 +38,7 @@ class Unsent(Enum):
     REFUSED = "no connection to GeNiE could be opened"
     TLS_FAILED = "the TLS handshake failed before the request"
     EXPIRED = "the announcement had expired before the request was written"
-    NOT_SIGNED = "the request could not be signed"
+    CLOSED = "our client is closed"
 
 
 class Loss(Enum):
@@ -224,7 +224,7 @@ _ENTRIES: dict[str, dict[_Match, Reason | Meaning]] = {
     "duplicate": {_Match.OURS: Reason.ACCEPTED, _Match.SAME_BODY: Reason.SAME_EVENT},
     "superseded": {_Match.OURS: Reason.NEWER_AT_GENIE, _Match.SAME_BODY: Reason.NEWER_AT_GENIE},
     _REUSED: {_Match.SAME_SOURCE: Reason.SAME_EVENT_OTHER_SCOPE, _Match.OTHER: Reason.EVENT_ID_REUSED},
-    "rejected": dict.fromkeys(_Match, Reason.REJECTED_BY_GENIE),
+    "rejected": {_Match.NONE: Reason.REJECTED_BY_GENIE},
     "retry": dict.fromkeys(_Match, Meaning.NOT_RECEIVED),
 }
 

@@ -1,0 +1,187 @@
+"""How many requests may be on their way to GeNiE at once: slots, adapted to how it copes, and a breaker.
+
+Knows what came of earlier requests. Must not know lanes or entries. A slot is taken before a batch is announced,
+so that nothing expires in a queue; while the breaker is open nobody gets one, so an outage burns no attempts.
+
+Slots adapt by AIMD: about one more for each round of good answers, half as many when GeNiE pushes back or is
+lost, at most once a round. The breaker opens after OPEN_AFTER failures in a row. Open, it lets one request
+through per pause (half-open), each pause longer than the last; an answer of a GeNiE that copes closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from gateway.core.outcome import Answer, Lost, NotSent, Unsent
+
+INITIAL_SLOTS = 8
+OPEN_AFTER = 5  # failures in a row
+SLOW_FACTOR = 8  # GeNiE is slow when its usual answer takes this many times as long as its fastest of late ...
+SLOW_AT_LEAST_MS = 500  # ... and at least this long
+_USUAL_WEIGHT = 0.2  # of the newest answer in the usual time
+_FASTEST_DRIFT = 1.01  # how fast the fastest time is forgotten, so that a GeNiE that got slower becomes normal
+
+
+class Seen(Enum):
+    """How GeNiE coped with a request."""
+
+    TAKEN = "a verified answer"
+    BUSY = "a verified 429"
+    UNAVAILABLE = "a verified 503"
+    LOST = "no verified answer, or another 5xx"
+    UNSENT = "no connection could be opened"
+
+
+_FAILURES = frozenset({Seen.UNAVAILABLE, Seen.LOST, Seen.UNSENT})
+_OUR_OWN = frozenset({Unsent.EXPIRED, Unsent.CLOSED})
+
+
+def seen(answer: Answer) -> Seen | None:
+    """What an answer says about how GeNiE copes; None if nothing."""
+    if isinstance(answer, NotSent):
+        return None if answer.detail in _OUR_OWN else Seen.UNSENT
+    if isinstance(answer, Lost) or not answer.verified:
+        return Seen.LOST
+    if answer.status == 429:
+        return Seen.BUSY
+    if answer.status == 503:
+        return Seen.UNAVAILABLE
+    return Seen.LOST if answer.status >= 500 else Seen.TAKEN
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    upto: int
+    granted: asyncio.Future[int]
+
+
+class Limiter:
+    """Slots for requests, shared by all lanes of the process.
+
+    `waits(n)` gives the n-th pause of an open breaker in ms; `now` is a monotonic clock in seconds.
+    """
+
+    def __init__(self, *, maximum: int, waits: Callable[[int], int], now: Callable[[], float] = time.monotonic) -> None:
+        self._maximum = maximum
+        self._waits = waits
+        self._now = now
+        self._limit = float(min(INITIAL_SLOTS, maximum))
+        self._in_use = 0
+        self._waiting: deque[_Waiter] = deque()
+        self._failures = 0
+        self._pauses = 0
+        self._paused_until: float | None = None  # None: the breaker is closed
+        self._timer: asyncio.TimerHandle | None = None
+        self._old_news = 0  # answers still to come to requests that left before the limit was last lowered
+        self._usual_ms: float | None = None
+        self._fastest_ms = float("inf")
+
+    @property
+    def limit(self) -> int:
+        """How many slots there are now."""
+        return int(self._limit)
+
+    @property
+    def in_use(self) -> int:
+        """How many slots are taken."""
+        return self._in_use
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for a slot; bounded by the number of lanes."""
+        return len(self._waiting)
+
+    @property
+    def open(self) -> bool:
+        """Whether the breaker holds requests back."""
+        return self._paused_until is not None
+
+    async def acquire(self, upto: int) -> int:
+        """Wait for slots: at least one, at most `upto`, first come first served. Give each back by release()."""
+        waiter = _Waiter(upto, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiter)
+        self.grant()
+        try:
+            return await waiter.granted
+        except asyncio.CancelledError:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            elif not waiter.granted.cancelled():
+                self.release(waiter.granted.result())
+            raise
+
+    def release(self, count: int = 1) -> None:
+        """Give slots back, used or not."""
+        self._in_use -= count
+        assert self._in_use >= 0, "more slots given back than taken"  # noqa: S101 - a caller's mistake
+        self.grant()
+
+    def observe(self, answer: Answer, latency_ms: float) -> None:
+        """Learn from an answer that came `latency_ms` after its request left."""
+        what = seen(answer)
+        if what is None:
+            return
+        self._break_or_mend(what)
+        self._adapt(what, latency_ms)
+        self.grant()
+
+    def grant(self) -> None:
+        """Hand out what is free. Called whenever something may have become free, by the timer too."""
+        while self._waiting and (free := self._free()) > 0:
+            share = max(1, free // len(self._waiting))
+            waiter = self._waiting.popleft()
+            if waiter.granted.done():  # its caller was cancelled
+                continue
+            count = min(waiter.upto, share)
+            self._in_use += count
+            waiter.granted.set_result(count)
+            if self._paused_until is not None:
+                self._pause()
+        self._set_timer()
+
+    def _free(self) -> int:
+        if self._paused_until is None:
+            return int(self._limit) - self._in_use
+        # The probe may pass the limit: that was lowered by the very requests that still hang.
+        return 1 if self._now() >= self._paused_until and self._in_use < self._maximum else 0
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._paused_until is not None and self._waiting:
+            delay = max(0.0, self._paused_until - self._now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self.grant)
+
+    def _pause(self) -> None:
+        self._pauses += 1
+        self._paused_until = self._now() + self._waits(self._pauses) / 1000
+
+    def _break_or_mend(self, what: Seen) -> None:
+        if what not in _FAILURES:
+            self._failures = self._pauses = 0
+            self._paused_until = None
+            return
+        self._failures += 1
+        if self._failures >= OPEN_AFTER and self._paused_until is None:
+            self._pause()
+
+    def _adapt(self, what: Seen, latency_ms: float) -> None:
+        self._old_news = max(0, self._old_news - 1)
+        if what is Seen.TAKEN and not self._slow(latency_ms):
+            if self._in_use * 2 >= self._limit:  # a limit that nobody reaches is not proven good
+                self._limit = min(float(self._maximum), self._limit + 1 / self._limit)
+        elif self._old_news == 0:
+            self._limit = max(1.0, self._limit / 2)
+            self._old_news = self._in_use
+
+    def _slow(self, latency_ms: float) -> bool:
+        self._fastest_ms = min(latency_ms, self._fastest_ms * _FASTEST_DRIFT)
+        usual = latency_ms if self._usual_ms is None else self._usual_ms
+        self._usual_ms = usual + _USUAL_WEIGHT * (latency_ms - usual)
+        return self._usual_ms > max(SLOW_AT_LEAST_MS, SLOW_FACTOR * self._fastest_ms)
