@@ -27,6 +27,16 @@ MAX_ANSWER_BYTES = 1024 * 1024
 LOOKUP_TIMEOUT_MS = 5_000
 _NONCE_BYTES = 18
 
+# What an exception says; the first row that fits. Whatever GeNiE makes a library raise, the lane needs an answer,
+# and "it may have arrived" is always safe.
+_FAILURES: tuple[tuple[type[Exception], NotSent | Lost], ...] = (
+    (TlsRefused, NotSent(Unsent.TLS_FAILED)),
+    (httpx.ConnectError, NotSent(Unsent.REFUSED)),
+    (httpx.ConnectTimeout, NotSent(Unsent.REFUSED)),
+    (TimeoutError, Lost(Loss.TIMEOUT)),
+    (Exception, Lost(Loss.BROKEN)),
+)
+
 
 def wall_ms() -> int:
     """Now, in ms since epoch."""
@@ -124,15 +134,8 @@ class GenieClient:
         try:
             async with asyncio.timeout((expires_at - now) / 1000):
                 return await self._receive(self._transport, request, signed)
-        except TimeoutError:
-            return Lost(Loss.TIMEOUT)
-        except TlsRefused:
-            return NotSent(Unsent.TLS_FAILED)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            return NotSent(Unsent.REFUSED)
-        except Exception:
-            # Whatever GeNiE makes a library raise, the lane needs an answer, and "unknown" is always safe.
-            return Lost(Loss.BROKEN)
+        except Exception as error:
+            return next(answer for kind, answer in _FAILURES if isinstance(error, kind))
 
     async def _receive(
         self, transport: httpx.AsyncBaseTransport, request: httpx.Request, signed: SignedRequest
