@@ -12,11 +12,13 @@ from typing import Any
 
 import orjson
 
-DAY_MS = 86_400_000
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 DAYS_KEPT = 8192  # texts of days remembered: every due date and some birthdays
 
-_MINUTES = tuple(f"{minute // 60:02}:{minute % 60:02}:" for minute in range(1440))
+# Looked up, because formatting a moment piece by piece costs three times as much.
+_MINUTES = tuple(f"T{minute // 60:02}:{minute % 60:02}:" for minute in range(1440))
+_SECONDS = tuple(f"{second:02}." for second in range(60))
+_MILLIS = tuple(f"{ms:03}Z" for ms in range(1000))
 
 
 def canonical_json(obj: Any) -> bytes:
@@ -32,6 +34,7 @@ def iso_day(day: int) -> str:
 
 def iso_ms(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds, of ms since epoch."""
-    day, rest = divmod(ms, DAY_MS)
-    minute, rest = divmod(rest, 60_000)
-    return f"{iso_day(day)}T{_MINUTES[minute]}{rest // 1000:02}.{rest % 1000:03}Z"
+    seconds, ms = divmod(ms, 1000)
+    minutes, second = divmod(seconds, 60)
+    day, minute = divmod(minutes, 1440)
+    return iso_day(day) + _MINUTES[minute] + _SECONDS[second] + _MILLIS[ms]

@@ -55,7 +55,7 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The subject's records contradict each other or can't be read: nothing leaves until a higher version comes."""
+    """The subject's records contradict each other or can't be read: nothing leaves until a higher version."""
 
     reason: Reason
     record_id: str | None
@@ -75,7 +75,7 @@ _TEXTS = ("record_id", "subject_ref", "recipient")
 
 
 def parse_consent(record: Mapping[str, Any]) -> Consent:
-    """Read a decoded consent record. Raises InvalidConsentError: the reader then denies the subject by `deny`."""
+    """Read a decoded consent record. Raises InvalidConsentError: then `deny` the subject."""
     try:
         refs = record["contract_refs"]
         consent = Consent(

@@ -3,33 +3,35 @@
 Knows the rules of consent. Must not know the clock, where consent is kept, or what a body looks like.
 The rules, in the order in which they are asked; the first that is broken is the reason:
 
-    the event       it has happened by now, give or take the clock skew             else future_event (parked)
-                    what it tells is owed to us                                     else creditor_not_us
-    the consent     there is a record, and it is this subject's                     else no_consent
-                    the subject's records do not contradict each other              else consent_superseded_version
-                                                                                      (or what the view denies with)
-                    it is given to this recipient                                   else wrong_recipient
-                    the legal basis is consent                                      else not_consent_based
-                    it is not withdrawn                                             else correction_after_withdrawal
-                                                                                      or consent_withdrawn
-                    its status is not expired                                       else consent_expired
-                    its status is given or renewed                                  else consent_unknown
-                    it was given by now, give or take the clock skew                else consent_not_yet_valid
-    the version     the policy has had the cited version                            else policy_version_unknown
-                    that version is proven to contain the GeNiE clause              else policy_version_without_clause
-                    it was in force on the day (JST) of the consent                 else consented_outside_version
-    both            the consent ends later than this attempt                        else consent_expired
-                    it covers the event's contract; if it names contracts it        else contract_not_covered
-                      covers no score, which speaks of all of them
-                    it opts out of nothing but what the policy offers               else purposes_unclear
-                    consented and policy and event type share the event's matter    else matter_not_consented
-                    every day that it speaks of is covered: on or after the day     else before_consent
-                      of the consent, or on or after history_from. A payment
-                      speaks of its due_date, a score of as_of, a score's input
-                      that would leave of its observed_at
+    about        what must be so                                                    else
+    the event    it has happened by now, give or take the clock skew                future_event (parks)
+                 the payment is owed to us                                          creditor_not_us
+    the consent  there is a record                                                  no_consent
+                 the subject's records do not contradict each other                 consent_superseded_version*
+                 it is this subject's                                               no_consent
+                 it names this recipient                                            wrong_recipient
+                 its legal basis is consent                                         not_consent_based
+                 it is not withdrawn: for an event that corrects another            correction_after_withdrawal
+                                      for any other                                 consent_withdrawn
+                 its status is not expired                                          consent_expired
+                 its status is given or renewed                                     consent_unknown
+                 it was given by now, give or take the clock skew                   consent_not_yet_valid
+    the version  the policy knows the cited version                                 policy_version_unknown
+                 that version is proven to contain the GeNiE clause                 policy_version_without_clause
+                 it was in force on the day (JST) of the consent                    consented_outside_version
+    both         the consent ends later than this attempt                           consent_expired
+                 it covers the event's contract (a)                                 contract_not_covered
+                 it opts out of nothing but what the policy lets opt out of         purposes_unclear
+                 what is consented to, what the policy names and what the event
+                   type carries have the event's matter in common                   matter_not_consented
+                 each day that the event speaks of (b) is covered: on or after
+                   the day of the consent, or on or after its history_from          before_consent
 
-One input before the consent withholds the whole score. Leaving out that input alone would make the body depend on
-history_from, which is no part of the scope; and a body must depend on nothing but event, scope and mapping version.
+* or whatever else the view of consents denies the subject with.
+(a) A score speaks of all contracts: a consent that names contracts covers none.
+(b) due_date of a payment; as_of of a score, and observed_at of each of its inputs that would leave. One input from
+before the consent withholds the whole score: to leave out that input alone would make the body depend on history_from,
+and a body depends on nothing but event, scope and mapping version.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ from gateway.core.values import value
 
 SCOPES_KEPT = 1024  # sets of items remembered: real consents differ little
 
-# Members of an Enum as plain names: looking one up on its class costs a Python call, and these are needed each time.
+# Members of an Enum as plain names: to look one up on its class costs a Python call, each time.
 _BASIS = LegalBasis.CONSENT
 _VALID = (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
 _PROVEN = Clause.YES

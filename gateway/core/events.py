@@ -1,7 +1,8 @@
 """What an input record says, once its bytes are decoded: an Event, or the reason why it can never be one.
 
 Knows the fields of the input records and which values are possible. Must not know Avro, consent or bodies.
-Checked is every value that may leave or that a decision rests on; what stays inside is not looked at.
+Checked is every value that may leave or that a decision rests on (whoever lets another field leave adds it here);
+what stays inside is not looked at.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def jst_day(ms: int) -> int:
     return (ms + JST_AHEAD_MS) // DAY_MS
 
 
-# At least one letter, so that no telephone number fits; no @, space or kana, so that no e-mail address or name does.
+# At least one letter, so that no telephone number fits; no @, blank or kana, so that no e-mail or name does.
 _REF = re.compile(r"(?=[0-9_-]*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_-]{5,63}").fullmatch
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])").fullmatch
@@ -112,13 +113,18 @@ def check_ref(ref: bytes | str) -> str | None:
     return ref if _REF(ref) else None
 
 
-def parse(kind: EventType, layout: Layout, record: Record, key: bytes | None) -> Event | Reason:
+def parse(
+    type: EventType,  # noqa: A002 - the field's name, as in Event
+    layout: Layout,
+    record: Record,
+    key: bytes | None,
+) -> Event | Reason:
     """Make an Event of a decoded record, or say why it is none. Raises nothing, whatever the record holds."""
     ref = None if key is None else check_ref(key)
     if ref is None:
         return Reason.BAD_KEY
     try:
-        event = _READERS[kind](kind, layout, record)
+        event = _READERS[type](type, layout, record)
         if event is not None and (event.subject_ref == ref or check_ref(event.subject_ref)):
             return event if event.subject_ref == ref else Reason.SUBJECT_MISMATCH
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):

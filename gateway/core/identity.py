@@ -36,9 +36,9 @@ class Identity:
         self._values = _keyed(idempotency_key)
         self._refs = _keyed(pseudonym_key, recipient_id)
 
-    def idempotency_key(self, kind: EventType, event_id: str) -> str:
+    def idempotency_key(self, type: EventType, event_id: str) -> str:  # noqa: A002 - as in Event
         """The name of an event: the same for every record, attempt and scope of it."""
-        return b64url(_digest(self._events[kind], event_id.encode()))
+        return b64url(_digest(self._events[type], event_id.encode()))
 
     def origin(self, topic: str, partition: int, offset: int) -> str:
         """The name of an input record: tells a producer's duplicate from our own second attempt."""

@@ -1,7 +1,7 @@
 """The body that GeNiE gets: the allow-listed fields of an event, and nothing else.
 
-Knows which leaf may leave: one that the policy lists under an item, the record's schema labels with the same item,
-and the scope contains. Must not know why the scope is what it is.
+Knows which leaf may leave: one that the policy lists under an item, that the record's schema labels with the same
+item, and whose item is in the scope. Must not know why the scope is what it is.
 """
 
 from __future__ import annotations
@@ -81,12 +81,11 @@ def _allowed(fields: Fields, layout: Layout, item: str) -> Fields:
 
 
 def _group(fields: Fields) -> Projection:
-    """A function that picks the fields out of a record. All paths of one item share one parent."""
-    parents = {path.rpartition(".")[0] for path in fields}
-    if len(parents) > 1:
-        raise AssertionError("an item's fields lie in more than one part of the record")
-    names = sorted(path.rpartition(".")[2] for path in fields)
-    written = [(path.rpartition(".")[2], _WRITERS[kind]) for path, kind in fields.items() if kind in _WRITERS]
+    """A function that picks the fields out of a record, all from one part of it; nulls stay out."""
+    part = next((path.rpartition(".")[0] for path in fields), "")
+    kinds = {path.rpartition(".")[2]: kind for path, kind in fields.items()}
+    names = tuple(kinds)
+    written = tuple((name, _WRITERS[kind]) for name, kind in kinds.items() if kind in _WRITERS)
 
     def pick(record: Record) -> dict[str, Any]:
         picked = {name: value for name in names if (value := record[name]) is not None}
@@ -95,12 +94,11 @@ def _group(fields: Fields) -> Projection:
                 picked[name] = write(picked[name])
         return picked
 
-    parent = next(iter(parents), "")
-    return (lambda record: pick(record[parent])) if parent else pick
+    return (lambda record: pick(record[part])) if part else pick
 
 
 def _inputs(fields: Fields, registered: Callable[[Record], Iterable[Record]]) -> Projection:
-    pick = _group({path.removeprefix(INPUTS): kind for path, kind in fields.items()})
+    pick = _group({path.removeprefix(INPUTS + "."): kind for path, kind in fields.items()})
     return lambda record: [pick(each) for each in registered(record)]
 
 

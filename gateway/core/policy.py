@@ -15,10 +15,10 @@ from gateway.core.canonical import EPOCH_ORDINAL
 from gateway.core.events import LAST_DAY, EventType, Item, Record
 
 PROVIDABLE = frozenset(Item) - {Item.ENVELOPE, Item.INTERNAL}
-INPUTS = "inputs."  # paths of the leaves of a score's inputs
+INPUTS = "inputs"  # the part of a score's record that lists its inputs
 
-# Where a registered score input may come from. `location` and `bureau` are missing on purpose: clause 15's data
-# and credit-bureau data are never provided.
+# Where a registered score input may come from. `location` and `bureau` are missing on purpose: such data are
+# never provided.
 INPUT_SOURCES = frozenset({"payment_record", "contract", "application", "usage", "other"})
 
 
@@ -81,7 +81,7 @@ class Policy:
         return next((each for each in self.versions.values() if each.start <= day < each.end), None)
 
     def registered_inputs(self, record: Record) -> list[Record]:
-        """Those inputs of a score that its model version registers, with the source they are registered with."""
+        """The inputs of a score that are registered for its model version and come from the registered source."""
         sources = self.score_inputs.get((record["model_id"], record["model_version"]))
         if sources is None:
             return []
@@ -145,7 +145,7 @@ def _versions(data: Any) -> dict[int, PolicyVersion]:
         if i and starts[i] <= starts[i - 1]:
             raise PolicyError(f"{where}.from", "a later day than the version before it", str(each["from"]))
     ends = [*starts[1:], LAST_DAY + 1]
-    return {start: PolicyVersion(start, *rest) for start, *rest in zip(starts, ends, clauses, strict=True)}
+    return {parts[0]: PolicyVersion(*parts) for parts in zip(starts, ends, clauses, strict=True)}
 
 
 def _events(data: Any) -> dict[EventType, dict[str, dict[str, Kind]]]:
@@ -163,8 +163,11 @@ def _events(data: Any) -> dict[EventType, dict[str, dict[str, Kind]]]:
         if not {Item.ENVELOPE, kind.matter} <= tables.keys() <= PROVIDABLE | {Item.ENVELOPE}:
             raise PolicyError(where, f"envelope, {kind.matter.value} and no more than items", _names(tables))
         for item, table in tables.items():
-            if not all(path.startswith(INPUTS) == (item == Item.NOREL_SCORE_INPUTS) for path in table):
-                raise PolicyError(f"{where}.{item}", f"paths under {INPUTS} for norel_score_inputs only", _names(table))
+            parts = {part for part, _, _ in (path.rpartition(".") for path in table)}
+            if len(parts) > 1 or (INPUTS in parts) != (item == Item.NOREL_SCORE_INPUTS):
+                raise PolicyError(
+                    f"{where}.{item}", "fields of one part (only norel_score_inputs: inputs)", _names(table)
+                )
         events[kind] = tables
     return events
 

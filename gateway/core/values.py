@@ -1,7 +1,7 @@
 """Frozen data classes for what is made once an event or more often.
 
-A frozen data class pays about 0.2 µs a field when it is made, which on the event's path adds up to a tenth of all work.
-With `value` the type checker, which every change must pass, refuses assignments as ever; at run time nothing is paid.
+A frozen data class pays about 0.2 µs for each field when it is made: 3 to 4 µs on the way of each event. Under
+`value` the type checker refuses assignments as ever, and run time pays nothing.
 """
 
 from __future__ import annotations
