@@ -1,0 +1,83 @@
+"""Personal values in what the gateway itself writes: intents, ledger and parked records.
+
+Knows which texts there need no search. Must not know what the records mean.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from gateway.sandbox.verifier.canary import Canaries
+
+_MADE_UP = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[A-Za-z0-9_-]{43}")  # UUIDs and digests
+_DIGEST_BYTES = 32
+_REMEMBERED = 100_000  # texts known to hold nothing, at most
+# Of the settings, and the same in every record: the recipient may share a name with a customer.
+_SETTINGS = frozenset({"recipient.name", "recipient.address", "recipient.representative"})
+_SETTINGS_KEPT = 16  # different texts of one setting that wait for `finish`
+
+Report = Callable[[str, str], None]  # where, what
+
+
+class OwnRecords:
+    """Searches record after record and reports what it finds."""
+
+    def __init__(self, values: Canaries, report: Report) -> None:
+        self._values = values
+        self._report = report
+        self._harmless: set[str] = set()
+        self._settings: dict[str, dict[str, str]] = {path: {} for path in _SETTINGS}  # path -> text -> first seen where
+
+    def search(
+        self,
+        where: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        decoded: tuple[str, Mapping[str, Any]] | None,
+    ) -> None:
+        """Look through one record, field by field if it can be read."""
+        for name, part in (("key", key), *(("a header", header) for _, header in headers)):
+            if part is not None:
+                self._search(where, name, part.decode("utf-8", "replace"))
+        if decoded is not None:
+            for path, text in _texts(decoded[1], ""):
+                kept = self._settings.get(path)
+                if kept is not None and (text in kept or len(kept) < _SETTINGS_KEPT):
+                    kept.setdefault(text, where)
+                else:
+                    self._search(where, path, text)
+        elif value is not None:
+            self._search(where, "value", value.decode("utf-8", "replace"))
+
+    def finish(self) -> None:
+        """A text of the settings is one text; where there are several, each is searched."""
+        for path, texts in self._settings.items():
+            for text, where in texts.items() if len(texts) > 1 else ():
+                self._search(where, path, text)
+
+    def _search(self, where: str, path: str, text: str) -> None:
+        if text in self._harmless or _MADE_UP.fullmatch(text):
+            return
+        fields = list(self._values.found(text))
+        for field in fields:
+            self._report(where, f"{path} holds a value of {field}")
+        if not fields and len(self._harmless) < _REMEMBERED:
+            self._harmless.add(text)
+
+
+def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """(path, text) of every text in a record, and of all bytes that are no digest."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, bytes):
+        if len(value) != _DIGEST_BYTES:
+            yield path, value.decode("utf-8", "replace")
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _texts(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner, path)
