@@ -1,6 +1,7 @@
 """`gateway dev genie`: a strict GeNiE on this machine, with faults on request."""
 
 import asyncio
+import gc
 import signal
 import tempfile
 from contextlib import ExitStack
@@ -15,12 +16,13 @@ from gateway.cli.errors import CommandError, Exit
 if TYPE_CHECKING:
     from gateway.sandbox.genie import Sandbox
 
+# Documents are trees that end by reference counting; the collector would walk each of them and find nothing.
+_GARBAGE_EVERY = 100_000
+
 
 def genie(
     *,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port for the gateway; 0 takes a free one.")
-    ] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port for the gateway; 0 takes a free one.")] = 0,
     admin_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port for counts and faults; 0 takes a free one.")
     ] = 0,
@@ -61,6 +63,7 @@ async def _serve(sandbox: "Sandbox", *, as_json: bool) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    gc.set_threshold(_GARBAGE_EVERY)
     async with sandbox:
         pki = sandbox.pki.directory
         answer(
@@ -84,7 +87,5 @@ def _faults(latency_ms: float, wanted: list[str]) -> dict[str, object]:
         try:
             faults[name] = {"share": float(share)}
         except ValueError as error:
-            raise CommandError(
-                Exit.WRONG_USE, f"--fault {item}: write NAME=SHARE, such as unavailable=0.01"
-            ) from error
+            raise CommandError(Exit.WRONG_USE, f"--fault {item}: write NAME=SHARE, such as unavailable=0.01") from error
     return faults

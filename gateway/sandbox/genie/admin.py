@@ -64,6 +64,4 @@ def _faults(faults: Faults) -> dict[str, object]:
 
 
 def _json(document: object, status: int = 200) -> web.Response:
-    return web.Response(
-        status=status, body=orjson.dumps(document, default=dict), content_type="application/json"
-    )
+    return web.Response(status=status, body=orjson.dumps(document, default=dict), content_type="application/json")

@@ -7,18 +7,18 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from gateway.sandbox.genie import contract
 from gateway.sandbox.genie.problems import Refusal, Rule
 
+_START = 32  # bytes that tell the beginning of a body from everything else
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry, with what its body says about order."""
+
+class Entry(NamedTuple):
+    """One entry, with what its body says about order. A tuple, since a frozen dataclass is slow to make."""
 
     idempotency_key: str
     origin: str
@@ -51,9 +51,10 @@ def entries(document: Mapping[str, Any], content: bytes) -> list[Entry]:
     for index, entry in enumerate(document["entries"]):
         body = entry["body"]
         canonical = _canonical(body, index)
-        # Bodies do not nest and quotes in strings are escaped: each match is a body, and the next one.
-        position = content.find(canonical, position)
-        if position < 0:
+        # Quotes in strings are escaped and bodies do not nest: what starts like a body is the next body. (To look
+        # for the whole body at once would cost ten times as much.)
+        position = content.find(canonical[:_START], position)
+        if position < 0 or not content.startswith(canonical, position):
             raise Refusal(Rule.BODY_NOT_CANONICAL, f"at /entries/{index}/body: not in the form of RFC 8785")
         position += len(canonical)
         purposes = body["permitted_purposes"]
@@ -81,10 +82,8 @@ def digest(content: bytes) -> str:
 def _canonical(body: Mapping[str, Any], index: int) -> bytes:
     """RFC 8785 for what the schema lets pass: sorted ASCII names, strings and safe integers."""
     # JSON Schema takes 2.0 for an integer; its canonical form is 2.
-    if any(type(value) is float for value in _matter(body["items"]).values()):
-        raise Refusal(
-            Rule.BODY_NOT_CANONICAL, f"at /entries/{index}/body: an integer is written as a fraction"
-        )
+    if float in map(type, _matter(body["items"]).values()):
+        raise Refusal(Rule.BODY_NOT_CANONICAL, f"at /entries/{index}/body: an integer is written as a fraction")
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
 
 

@@ -65,9 +65,7 @@ class Sandbox:
         try:
             server = web.ServerRunner(web.Server(genie.handle, access_log=None), shutdown_timeout=_SHUTDOWN_S)
             self.url = f"https://{_NAME}:{await self._listen(server, port, self._tls())}"
-            application = web.AppRunner(
-                admin.application(genie), access_log=None, shutdown_timeout=_SHUTDOWN_S
-            )
+            application = web.AppRunner(admin.application(genie), access_log=None, shutdown_timeout=_SHUTDOWN_S)
             self.admin_url = f"http://{_HOST}:{await self._listen(application, admin_port, None)}"
         except BaseException:
             await self.stop()
