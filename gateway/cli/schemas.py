@@ -31,9 +31,7 @@ def check(
 
     where = directory or own_directory()
     if not where.is_dir():
-        raise CommandError(
-            Exit.WRONG_USE, f"no directory {where}: give --dir the directory of the .avsc files"
-        )
+        raise CommandError(Exit.WRONG_USE, f"no directory {where}: give --dir the directory of the .avsc files")
     findings = schemacheck.check(where)
     lines = [str(finding) for finding in findings] or [f"{where}: nothing wrong"]
     answer(

@@ -76,17 +76,11 @@ class Codec:
         written = self._writers.get(schema_id)
         if written is None:
             if schema_id not in self._absent:
-                raise RuntimeError(
-                    f"schema {schema_id} is not known yet: await prepare() with the same values first"
-                )
+                raise RuntimeError(f"schema {schema_id} is not known yet: await prepare() with the same values first")
             return Undecodable(Reason.UNKNOWN_SCHEMA_ID)
         if written.name not in (None, self._names[topic]):
             return Undecodable(Reason.NOT_AVRO)
-        read = (
-            written.reason
-            if isinstance(written, writer.Unfit)
-            else written.read(value[schemas.HEADER_BYTES :])
-        )
+        read = written.reason if isinstance(written, writer.Unfit) else written.read(value[schemas.HEADER_BYTES :])
         return Undecodable(read) if isinstance(read, Reason) else Decoded(schema_id, read)
 
     def fields(self, schema_id: int) -> Mapping[str, str]:

@@ -38,9 +38,7 @@ class HttpRegistry:
                 "accept-encoding": "identity",
             },
         )
-        self._where = (
-            f"schema registry {self._client.base_url.host}:{self._client.base_url.port or 'default port'}"
-        )
+        self._where = f"schema registry {self._client.base_url.host}:{self._client.base_url.port or 'default port'}"
         self._subjects = subjects
 
     async def writer_schema(self, schema_id: int) -> Any | None:
@@ -93,9 +91,7 @@ class HttpRegistry:
 
     async def _read(self, what: str, response: httpx.Response) -> bytes:
         content = bytearray()
-        async for (
-            chunk
-        ) in response.aiter_raw():  # raw: an answer compressed all the same is refused as not JSON
+        async for chunk in response.aiter_raw():  # raw: an answer compressed all the same is refused as not JSON
             content += chunk
             if len(content) > MAX_ANSWER_BYTES:
                 raise self._away(what, f"more than {MAX_ANSWER_BYTES} bytes")

@@ -57,9 +57,7 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
         "a container with an item",
     ),
     "recursive": (
-        lambda raw: raw["fields"].append(
-            {"name": "next", "type": ["null", "LeasePaymentEvent"], "default": None}
-        ),
+        lambda raw: raw["fields"].append({"name": "next", "type": ["null", "LeasePaymentEvent"], "default": None}),
         "next",
         "a record that contains itself",
     ),
@@ -173,9 +171,7 @@ def test_broken_files_are_findings_not_crashes(directory: Path) -> None:
         ),
     ],
 )
-def test_a_reader_fits_a_writer_by_the_rules_of_schema_resolution(
-    reader: Any, writer: Any, fits: bool
-) -> None:
+def test_a_reader_fits_a_writer_by_the_rules_of_schema_resolution(reader: Any, writer: Any, fits: bool) -> None:
     """Promotion goes one way, null must be allowed for, and names and sizes must agree."""
     assert (not list(schemacheck.breaks(avro.parse(reader), avro.parse(writer)))) is fits
 

@@ -92,9 +92,7 @@ def test_a_record_kind_has_the_fields_of_the_contract(name: str) -> None:
 def test_only_the_leaves_of_the_item_table_belong_to_an_item(name: str) -> None:
     """Every leaf of an input that the contract's table does not list is internal."""
     table = {path: item for item, paths in ITEM_TABLE[name].items() for path in paths.split()}
-    assert dict(schemas.leaves(name)) == {
-        path: table.get(path, "internal") for path, _ in schemas.leaves(name)
-    }
+    assert dict(schemas.leaves(name)) == {path: table.get(path, "internal") for path, _ in schemas.leaves(name)}
     assert table.keys() <= dict(schemas.leaves(name)).keys()
 
 
