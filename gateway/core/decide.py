@@ -131,7 +131,8 @@ def _both(consent: Consent, event: Event, policy: Policy, expires_at: int) -> Pe
     items = _items(policy.event_items[event.type], consent.items)
     if event.type.matter not in items:
         return Reason.MATTER_NOT_CONSENTED
-    if not _covered(consent, event, policy, items):
+    items, days = _leaving(event, policy, items)
+    if min(days) < _covered_from(consent):
         return Reason.BEFORE_CONSENT
     purposes = policy.purpose_codes
     if consent.opted_out:
@@ -139,16 +140,19 @@ def _both(consent: Consent, event: Event, policy: Policy, expires_at: int) -> Pe
     return Permit(Scope(items, purposes, consent.policy_version, consent.consented_at), consent)
 
 
-def _covered(consent: Consent, event: Event, policy: Policy, items: tuple[str, ...]) -> bool:
-    start = jst_day(consent.consented_at)
-    if consent.history_from is not None and consent.history_from < start:
-        start = consent.history_from
-    for day in event.covered_days:
-        if day < start:
-            return False
+def _covered_from(consent: Consent) -> int:
+    day = jst_day(consent.consented_at)
+    return day if consent.history_from is None or consent.history_from > day else consent.history_from
+
+
+def _leaving(event: Event, policy: Policy, items: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Those of the items that this event fills, and the days that they speak of."""
     if _INPUTS not in items:
-        return True
-    return all(jst_day(each["observed_at"]) >= start for each in policy.registered_inputs(event.record))
+        return items, event.covered_days
+    inputs = policy.registered_inputs(event.record)
+    if not inputs:  # the ledger must not say that inputs were provided
+        return tuple([item for item in items if item != _INPUTS]), event.covered_days
+    return items, (*event.covered_days, *[jst_day(each["observed_at"]) for each in inputs])
 
 
 @lru_cache(SCOPES_KEPT)

@@ -68,10 +68,10 @@ class EventType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The writer schema of a record: its id, and the item of each leaf by path ("customer.name")."""
+    """The writer schema of a record: its id, and what its leaves are labelled."""
 
     schema_id: int
-    items: Mapping[str, str]
+    items: Mapping[str, str]  # path of a leaf ("customer.name", "inputs[].value") -> item
 
 
 @value(frozen=True, slots=True)

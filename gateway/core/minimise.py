@@ -99,7 +99,7 @@ def _group(fields: Fields) -> Projection:
 
 def _inputs(fields: Fields, registered: Callable[[Record], Iterable[Record]]) -> Projection:
     pick = _group({path.removeprefix(INPUTS + "."): kind for path, kind in fields.items()})
-    return lambda record: [pick(each) for each in registered(record)]
+    return lambda record: [picked for each in registered(record) if (picked := pick(each))]
 
 
 def _items(parts: dict[str, Projection]) -> Projection:

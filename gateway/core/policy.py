@@ -15,7 +15,7 @@ from gateway.core.canonical import EPOCH_ORDINAL
 from gateway.core.events import LAST_DAY, EventType, Item, Record
 
 PROVIDABLE = frozenset(Item) - {Item.ENVELOPE, Item.INTERNAL}
-INPUTS = "inputs"  # the part of a score's record that lists its inputs
+INPUTS = "inputs[]"  # the part of a score's record that lists its inputs
 
 # Where a registered score input may come from. `location` and `bureau` are missing on purpose: such data are
 # never provided.
@@ -166,7 +166,7 @@ def _events(data: Any) -> dict[EventType, dict[str, dict[str, Kind]]]:
             parts = {part for part, _, _ in (path.rpartition(".") for path in table)}
             if len(parts) > 1 or (INPUTS in parts) != (item == Item.NOREL_SCORE_INPUTS):
                 raise PolicyError(
-                    f"{where}.{item}", "fields of one part (only norel_score_inputs: inputs)", _names(table)
+                    f"{where}.{item}", "fields of one part (norel_score_inputs: of inputs[])", _names(table)
                 )
         events[kind] = tables
     return events
