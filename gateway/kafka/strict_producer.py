@@ -132,6 +132,11 @@ class StrictProducer(AIOKafkaProducer):
             request_timeout_ms=self._request_timeout_ms,
         )
 
+    @property
+    def epoch(self) -> int:
+        """The producer epoch that the take-over was given."""
+        return int(self._txn_manager.producer_epoch)
+
     async def let_go(self, *, abort: bool) -> None:
         """Cancel all that could still send, then close the connections; `abort` loses what they buffer."""
         self._closed = True

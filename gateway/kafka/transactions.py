@@ -30,6 +30,7 @@ TAKE_OVER_TIMEOUT_S = 20.0
 PRODUCE_TIMEOUT_S = 8.0  # with COMMIT_TIMEOUT_S it stays below TRANSACTION_TIMEOUT_MS
 COMMIT_TIMEOUT_S = 8.0
 MAX_BATCH_BYTES = 900_000  # below max.message.bytes of every topic that is written to (kafka/topics.py)
+_NO_EPOCH = -1
 _NO_OFFSET = -1  # what the broker answers for a batch that it had already, too long ago to know where
 
 
@@ -100,6 +101,11 @@ class LaneProducer:
         )
         async with self._clear(TAKE_OVER_TIMEOUT_S, "take over") as producer:
             await producer.start()
+
+    @property
+    def epoch(self) -> int:
+        """Which owner of the lane this is, by the brokers' count."""
+        return self._producer.epoch if self._producer else _NO_EPOCH
 
     async def begin_and_produce(self, records: Sequence[Outgoing]) -> tuple[Produced, ...]:
         """Begin a transaction and write all records into it; where each lies, in the same order."""

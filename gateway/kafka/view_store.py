@@ -1,0 +1,320 @@
+"""The consent view on disk: LMDB, larger than memory, there again in milliseconds after a restart.
+
+Knows how states, holds and positions are kept, in one write transaction, and when what is found may not be
+trusted. Must not know Kafka's client, or how a state comes about.
+
+Writes are not flushed: a killed process loses nothing, and after a power cut the view is rebuilt from the topic.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import lmdb
+import orjson
+from aiokafka.structs import TopicPartition
+
+from gateway.core.consent import Consent, ConsentStatus, Denied, LegalBasis
+from gateway.core.holds import Hold, HoldScope
+from gateway.core.reasons import Reason
+
+FORMAT = 1
+MAP_BYTES = 16 * 1024**3  # address space, not disk: about 50 million subjects
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_DATA, _LOCK = "view.mdb", "owner.lock"
+_META, _ORIGIN, _TRUST = b"meta", b"origin", b"trust"
+_CONSENT, _DENIED = 0, 1
+_REASONS = {reason.value: reason for reason in Reason}
+
+T = TypeVar("T")
+
+
+class Rebuilt(Enum):
+    """Why the view starts empty."""
+
+    NEW = "there was none"
+    DAMAGED = "it was damaged"
+    OTHER_ORIGIN = "it was of another cluster, topic or format"
+    POWER_LOST = "the machine stopped before it was flushed"
+    IDLE_TOO_LONG = "it had not followed the topic for too long, so tombstones may be gone"
+
+
+class ViewDamagedError(Exception):
+    """The view on disk can't be read; it was deleted, and a restart rebuilds it."""
+
+
+class ViewInUseError(Exception):
+    """Another process owns the directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the view is a view of."""
+
+    cluster_id: str
+    topics: Mapping[str, UUID]
+
+    def encode(self) -> bytes:
+        """As it is kept, with the format."""
+        topics = sorted((name, str(number)) for name, number in self.topics.items())
+        return orjson.dumps([FORMAT, self.cluster_id, topics])
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A subject's state, and the partition that its records are in."""
+
+    partition: int
+    state: Consent | Denied
+
+
+class ViewStore:
+    """One LMDB environment, owned by one process. Use `open`."""
+
+    def __init__(self, directory: Path, owner: int, origin: Origin) -> None:
+        self._directory = directory
+        self._owner = owner
+        self._origin = origin
+        self.rebuilt: Rebuilt | None = None
+        self._open_environment()
+
+    @classmethod
+    def open(cls, directory: Path, origin: Origin, *, now: int, max_idle_ms: int) -> ViewStore:
+        """Take the directory; what is in it is kept if it may be trusted, else deleted (see `rebuilt`)."""
+        directory.mkdir(parents=True, exist_ok=True)
+        owner = _own(directory / _LOCK)
+        existed = (directory / _DATA).exists()
+        store = None
+        try:
+            store = cls(directory, owner, origin)
+            why = store._distrust(now, max_idle_ms) if existed else Rebuilt.NEW
+        except (lmdb.Error, ValueError):
+            if store is not None:
+                store._environment.close()
+            _delete(directory)
+            store, why = cls(directory, owner, origin), Rebuilt.DAMAGED
+        if why is not None:
+            store._empty()
+            store.rebuilt = why
+        store._trust(clean=False, caught_up_at=now if why else store.caught_up_at())
+        store._environment.sync(True)
+        return store
+
+    def close(self) -> None:
+        """Flush, so that even a power cut after this loses nothing."""
+        self._trust(clean=True, caught_up_at=self.caught_up_at())
+        self._environment.sync(True)
+        self._environment.close()
+        os.close(self._owner)
+
+    def caught_up_at(self) -> int:
+        """When the view last held all of its topics, ms; 0 if never."""
+        return int(self._trusted()[1])
+
+    def note_caught_up(self, at: int) -> None:
+        """Remember that all that was in the topics at this time is applied."""
+        self._trust(clean=False, caught_up_at=at)
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """The applied positions."""
+        return self._guarded(self._read_positions)
+
+    def holds(self) -> dict[str, Hold]:
+        """All holds that are set."""
+        return self._guarded(self._read_holds)
+
+    def get_many(self, subjects: Iterable[str]) -> dict[str, Seen | None]:
+        """Each subject's state; None for one without any record."""
+
+        def read() -> dict[str, Seen | None]:
+            with self._environment.begin(self._consents, buffers=True) as transaction:
+                found = ((subject, transaction.get(subject.encode())) for subject in subjects)
+                return {subject: _decode(subject, raw) if raw is not None else None for subject, raw in found}
+
+        return self._guarded(read)
+
+    def write(
+        self,
+        seen: Mapping[str, Seen],
+        holds: Mapping[str, Hold | None],
+        positions: Mapping[TopicPartition, int],
+    ) -> None:
+        """Apply changes and the positions behind them, together or not at all; a hold of None is gone."""
+
+        def change() -> None:
+            with self._environment.begin(write=True) as transaction:
+                for subject, what in seen.items():
+                    transaction.put(subject.encode(), _encode(what), db=self._consents)
+                for hold_id, hold in holds.items():
+                    if hold is None:
+                        transaction.delete(hold_id.encode(), db=self._holds)
+                    else:
+                        transaction.put(hold_id.encode(), _encode_hold(hold), db=self._holds)
+                for partition, offset in positions.items():
+                    key = orjson.dumps([partition.topic, partition.partition])
+                    transaction.put(key, orjson.dumps(offset), db=self._positions)
+
+        self._guarded(change)
+
+    def count(self) -> int:
+        """How many subjects have a state."""
+        with self._environment.begin() as transaction:
+            return int(transaction.stat(self._consents)["entries"])
+
+    def discard(self) -> None:
+        """Delete the view, so that the next start rebuilds it."""
+        self._environment.close()
+        _delete(self._directory)
+        os.close(self._owner)
+
+    def _open_environment(self) -> None:
+        path = self._directory / _DATA
+        self._environment = lmdb.open(
+            str(path), subdir=False, map_size=MAP_BYTES, max_dbs=4, sync=False, metasync=False
+        )
+        needed = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()["psize"]
+        if path.stat().st_size and path.stat().st_size < needed:
+            # Reading a page beyond the end of the file would end the process with SIGBUS.
+            self._environment.close()
+            raise lmdb.CorruptedError("the file is shorter than its own table of pages says")
+        self._meta = self._environment.open_db(_META)
+        self._consents = self._environment.open_db(b"consents")
+        self._holds = self._environment.open_db(b"holds")
+        self._positions = self._environment.open_db(b"positions")
+
+    def _distrust(self, now: int, max_idle_ms: int) -> Rebuilt | None:
+        with self._environment.begin(self._meta) as transaction:
+            origin = transaction.get(_ORIGIN)
+        if origin != self._origin.encode():
+            return Rebuilt.OTHER_ORIGIN
+        clean, caught_up_at, boot = self._trusted()
+        if not clean and (not boot or boot != _boot_id()):
+            return Rebuilt.POWER_LOST
+        if now - caught_up_at > max_idle_ms:
+            return Rebuilt.IDLE_TOO_LONG
+        return None
+
+    def _empty(self) -> None:
+        with self._environment.begin(write=True) as transaction:
+            for database in (self._consents, self._holds, self._positions, self._meta):
+                transaction.drop(database, delete=False)
+            transaction.put(_ORIGIN, self._origin.encode(), db=self._meta)
+
+    def _trusted(self) -> tuple[bool, int, str]:
+        with self._environment.begin(self._meta) as transaction:
+            raw = transaction.get(_TRUST)
+        clean, caught_up_at, boot = orjson.loads(raw) if raw else (False, 0, "")
+        return clean, caught_up_at, boot
+
+    def _trust(self, *, clean: bool, caught_up_at: int) -> None:
+        with self._environment.begin(self._meta, write=True) as transaction:
+            transaction.put(_TRUST, orjson.dumps([clean, caught_up_at, _boot_id()]))
+
+    def _read_positions(self) -> dict[TopicPartition, int]:
+        with self._environment.begin(self._positions) as transaction:
+            return {TopicPartition(*orjson.loads(key)): orjson.loads(raw) for key, raw in transaction.cursor()}
+
+    def _read_holds(self) -> dict[str, Hold]:
+        with self._environment.begin(self._holds) as transaction:
+            return {key.decode(): _decode_hold(key.decode(), raw) for key, raw in transaction.cursor()}
+
+    def _guarded(self, access: Callable[[], T]) -> T:
+        try:
+            return access()
+        except lmdb.MapFullError:
+            raise  # full is not damaged
+        except (lmdb.Error, LookupError, ValueError) as error:
+            self.discard()
+            raise ViewDamagedError(
+                f"the consent view in {self._directory} is damaged ({type(error).__name__}) and was deleted: "
+                "start the gateway again, it rebuilds the view"
+            ) from error
+
+
+def _encode(seen: Seen) -> bytes:
+    state = seen.state
+    if isinstance(state, Denied):
+        return orjson.dumps([_DENIED, seen.partition, state.reason.value, state.record_id, state.version])
+    return orjson.dumps(
+        [
+            _CONSENT,
+            seen.partition,
+            state.record_id,
+            state.version,
+            state.recipient,
+            state.status.value,
+            state.policy_version,
+            state.consented_at,
+            state.expires_at,
+            state.history_from,
+            sorted(state.items),
+            sorted(state.opted_out),
+            None if state.contract_refs is None else sorted(state.contract_refs),
+            state.legal_basis.value,
+        ]
+    )
+
+
+def _decode(subject: str, raw: Any) -> Seen:
+    kind, partition, *fields = orjson.loads(raw)
+    if kind == _DENIED:
+        reason, record_id, version = fields
+        return Seen(partition, Denied(_REASONS[reason], record_id, version))
+    record_id, version, recipient, status, policy_version, consented_at, expires_at, history_from = fields[:8]
+    items, opted_out, contract_refs, legal_basis = fields[8:]
+    consent = Consent(
+        record_id=record_id,
+        version=version,
+        subject_ref=subject,
+        recipient=recipient,
+        status=ConsentStatus(status),
+        policy_version=policy_version,
+        consented_at=consented_at,
+        expires_at=expires_at,
+        history_from=history_from,
+        items=frozenset(items),
+        opted_out=frozenset(opted_out),
+        contract_refs=None if contract_refs is None else frozenset(contract_refs),
+        legal_basis=LegalBasis(legal_basis),
+    )
+    return Seen(partition, consent)
+
+
+def _encode_hold(hold: Hold) -> bytes:
+    return orjson.dumps([hold.scope.value, hold.value, hold.expires_at])
+
+
+def _decode_hold(hold_id: str, raw: bytes) -> Hold:
+    scope, value, expires_at = orjson.loads(raw)
+    return Hold(hold_id, HoldScope(scope), value, expires_at)
+
+
+def _own(lock: Path) -> int:
+    owner = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(owner)
+        raise ViewInUseError(
+            f"another process uses the consent view in {lock.parent}: give each gateway a directory of its own"
+        ) from error
+    return owner
+
+
+def _delete(directory: Path) -> None:
+    for path in directory.glob(f"{_DATA}*"):
+        path.unlink(missing_ok=True)
+
+
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""  # unknown: only what was closed in order is trusted
