@@ -1,0 +1,238 @@
+"""Slots for requests: fairness, AIMD, and the breaker, on a clock of the test's own."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from gateway.core.outcome import Answer, Loss, Lost, NotSent, Reply, Unsent
+from gateway.genie.limiter import INITIAL_SLOTS, OPEN_AFTER, SLOW_AT_LEAST_MS, Limiter, Seen, seen
+
+
+def reply(status: int, verified: bool = True) -> Reply:
+    return Reply(status, verified, "application/json", None, None, None, b"", "k" if verified else None)
+
+
+GOOD, BUSY, UNAVAILABLE = reply(200), reply(429), reply(503)
+LOST, UNSENT = Lost(Loss.TIMEOUT), NotSent(Unsent.REFUSED)
+PAUSE_MS = 1_000_000  # so long that the loop's own timer never fires within a test
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def limiter(clock: Clock, maximum: int = 64, waits: Callable[[int], int] = lambda n: n * PAUSE_MS) -> Limiter:
+    return Limiter(maximum=maximum, waits=waits, now=clock)
+
+
+async def settled() -> None:
+    """Let every task run until it waits."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def break_it(subject: Limiter, answer: Answer = LOST) -> None:
+    for _ in range(OPEN_AFTER):
+        subject.observe(answer, 10)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (GOOD, Seen.TAKEN),
+        (reply(422), Seen.TAKEN),
+        (BUSY, Seen.BUSY),
+        (UNAVAILABLE, Seen.UNAVAILABLE),
+        (reply(500), Seen.LOST),
+        (reply(200, verified=False), Seen.LOST),
+        (reply(429, verified=False), Seen.LOST),
+        (LOST, Seen.LOST),
+        (UNSENT, Seen.UNSENT),
+        (NotSent(Unsent.EXPIRED), None),
+        (NotSent(Unsent.CLOSED), None),
+    ],
+)
+def test_what_an_answer_says_about_genie(answer: Answer, expected: Seen | None) -> None:
+    """Only what GeNiE did counts; our own delays say nothing about it."""
+    assert seen(answer) is expected
+
+
+async def test_first_come_first_served(clock: Clock) -> None:
+    """Who waits longer gets its slot first, and nobody gets more than was asked for."""
+    subject = limiter(clock, maximum=1)
+    assert await subject.acquire(5) == 1
+    order: list[str] = []
+
+    async def lane(name: str) -> None:
+        assert await subject.acquire(1) == 1
+        order.append(name)
+
+    lanes = [asyncio.create_task(lane(name)) for name in "abc"]
+    await settled()
+    assert (order, subject.waiting) == ([], 3)
+    for _ in range(3):
+        subject.release()
+        await settled()
+    assert order == ["a", "b", "c"]
+    await asyncio.gather(*lanes)
+
+
+async def test_free_slots_are_shared_among_those_who_wait(clock: Clock) -> None:
+    """A lane that asks for everything leaves the others their share."""
+    subject = limiter(clock, maximum=8)
+    assert await subject.acquire(8) == INITIAL_SLOTS
+    greedy, modest = asyncio.create_task(subject.acquire(8)), asyncio.create_task(subject.acquire(2))
+    await settled()
+    subject.release(INITIAL_SLOTS)
+    assert await asyncio.gather(greedy, modest) == [4, 2]
+
+
+async def test_a_cancelled_caller_loses_no_slot(clock: Clock) -> None:
+    """A caller that goes away while waiting, or just as it is served, leaves its slot to others."""
+    subject = limiter(clock, maximum=1)
+    await subject.acquire(1)
+    waiting = asyncio.create_task(subject.acquire(1))
+    await settled()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert subject.waiting == 0
+
+    served = asyncio.create_task(subject.acquire(1))
+    await settled()
+    subject.release()  # served in this moment ...
+    served.cancel()  # ... and cancelled before it could run
+    await asyncio.wait([served])
+    assert served.cancelled()
+    assert subject.in_use == 0
+    assert await subject.acquire(1) == 1
+
+
+async def test_the_limit_grows_by_one_a_round_while_it_is_used(clock: Clock) -> None:
+    """Good answers raise the limit by about one for each round, up to the maximum, and not while slots lie idle."""
+    subject = limiter(clock, maximum=INITIAL_SLOTS + 2)
+    for _ in range(1_000):
+        subject.observe(GOOD, 20)
+    assert subject.limit == INITIAL_SLOTS
+    await subject.acquire(INITIAL_SLOTS)
+    for _ in range(INITIAL_SLOTS + 1):
+        subject.observe(GOOD, 20)
+    assert subject.limit == INITIAL_SLOTS + 1
+    for _ in range(1_000):
+        subject.observe(GOOD, 20)
+    assert subject.limit == INITIAL_SLOTS + 2
+
+
+@pytest.mark.parametrize("answer", [BUSY, UNAVAILABLE, LOST, UNSENT])
+async def test_pushback_halves_the_limit_once_a_round(clock: Clock, answer: Answer) -> None:
+    """Requests that left before the limit fell do not lower it again; it never falls below one."""
+    subject = limiter(clock)
+    await subject.acquire(INITIAL_SLOTS)
+    subject.observe(answer, 20)
+    assert subject.limit == INITIAL_SLOTS // 2
+    subject.observe(answer, 20)
+    assert subject.limit == INITIAL_SLOTS // 2
+    for _ in range(200):
+        subject.observe(BUSY, 20)
+    assert subject.limit == 1
+
+
+async def test_a_genie_that_gets_slow_is_spared(clock: Clock) -> None:
+    """When the usual answer takes many times as long as the fastest of late, the limit falls."""
+    subject = limiter(clock)
+    await subject.acquire(INITIAL_SLOTS)
+    subject.observe(GOOD, 20)
+    subject.observe(GOOD, SLOW_AT_LEAST_MS * 2)
+    assert subject.limit == INITIAL_SLOTS
+    for _ in range(20):
+        subject.observe(GOOD, SLOW_AT_LEAST_MS * 2)
+    assert subject.limit < INITIAL_SLOTS
+
+
+@pytest.mark.parametrize("answer", [UNAVAILABLE, LOST, UNSENT])
+async def test_the_breaker_opens_and_nobody_gets_a_slot(clock: Clock, answer: Answer) -> None:
+    """After failures in a row callers wait, although slots are free."""
+    subject = limiter(clock)
+    break_it(subject, answer)
+    assert subject.open
+    waiting = asyncio.create_task(subject.acquire(1))
+    await settled()
+    assert not waiting.done()
+    assert subject.in_use == 0
+    waiting.cancel()
+
+
+async def test_failures_that_are_not_in_a_row_open_nothing(clock: Clock) -> None:
+    """One good answer, or a 429, says that GeNiE is there."""
+    subject = limiter(clock)
+    for good in (GOOD, BUSY):
+        for _ in range(OPEN_AFTER - 1):
+            subject.observe(LOST, 20)
+        subject.observe(good, 20)
+    assert not subject.open
+
+
+async def test_half_open_lets_one_probe_through(clock: Clock) -> None:
+    """After a pause one caller gets one slot, the next only after a longer pause, and success frees all."""
+    subject = limiter(clock)
+    break_it(subject)
+    callers = [asyncio.create_task(subject.acquire(3)) for _ in range(3)]
+    await settled()
+
+    clock.seconds += PAUSE_MS / 1000
+    subject.grant()
+    await settled()
+    assert [caller.done() for caller in callers] == [True, False, False]
+    assert callers[0].result() == 1
+
+    subject.observe(LOST, 20)
+    subject.release()
+    clock.seconds += PAUSE_MS / 1000
+    subject.grant()
+    await settled()
+    assert not callers[1].done()
+    clock.seconds += PAUSE_MS / 1000
+    subject.grant()
+    await settled()
+    assert [caller.done() for caller in callers] == [True, True, False]
+
+    subject.observe(GOOD, 20)
+    await settled()
+    assert callers[2].done()
+    assert not subject.open
+
+
+async def test_a_probe_passes_requests_that_still_hang(clock: Clock) -> None:
+    """Slots held by requests without an answer do not keep the probe from leaving."""
+    subject = limiter(clock)
+    await subject.acquire(INITIAL_SLOTS)
+    break_it(subject)
+    clock.seconds += PAUSE_MS / 1000
+    async with asyncio.timeout(5):
+        assert await subject.acquire(1) == 1
+
+
+async def test_an_open_breaker_wakes_by_itself() -> None:
+    """With nobody else about, a waiting caller is served when the pause is over."""
+    subject = Limiter(maximum=4, waits=lambda _: 1)
+    break_it(subject)
+    async with asyncio.timeout(5):
+        assert await subject.acquire(1) == 1
+
+
+async def test_giving_back_too_much_is_a_mistake(clock: Clock) -> None:
+    """A slot given back twice is found at once, not as a limit that leaks."""
+    subject = limiter(clock)
+    await subject.acquire(1)
+    subject.release()
+    with pytest.raises(AssertionError):
+        subject.release()
