@@ -18,7 +18,7 @@ from gateway.sandbox.producers.stream import Input
 LINGER_SECONDS = 0.05  # fewer, fuller batches
 TRANSACTION_LINGER_SECONDS = 0.2  # gather first: an open transaction holds back every reader
 TRANSACTION_RECORDS = 500
-ABORT_EVERY = 15  # transactions; the third is the first
+ABORT_EVERY = 8  # transactions; the third is the first
 BATCH_BYTES = 512 * 1024
 WRITE_SECONDS = 60.0  # to write one round, with the client's retries
 
