@@ -100,6 +100,5 @@ def _refuse_duplicates(content: bytes) -> None:
 
     try:
         json.loads(content, object_pairs_hook=unique)
-    except (RecursionError, ValueError):
-        # Too deep, or a number too long: the schema has neither, so only a hidden member can be that.
+    except RecursionError:  # the schema is flat: only a hidden member can be that deep
         raise Refusal(Rule.DUPLICATE_MEMBER, "every member of an object has its own name") from None
