@@ -1,0 +1,1 @@
+"""What the process shows of itself: metrics, logs, health. Numbers, codes and names only; never a value of a record."""

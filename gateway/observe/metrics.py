@@ -1,0 +1,298 @@
+"""Every metric of the process: its name, type, labels and sentence, and the one method that feeds it.
+
+Knows the names by which Prometheus, dashboards and alerts find things, and keeps every set of labels bounded: closed
+sets, lanes that are open, and a cap with the label `other` beyond it. Must not know who measures or why.
+Methods are called from the event loop; scrapes come from another thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from gateway.core.outcome import Answer, Lost, NotSent, Stop
+from gateway.core.reasons import Reason
+from gateway.observe.histogram import BulkHistogram
+
+PREFIX = "gateway_"
+OTHER = "other"
+MAX_SERIES = 1_000  # of one metric; more label values than any sane set-up has become OTHER
+LANE = ("topic", "partition")
+
+# The targets are p50 60 ms and p99 250 ms, and 99.9 % within 5 minutes: fine steps around them, none far away.
+_END_TO_END_S = (
+    *(0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75),
+    *(1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3_600),
+)
+_KAFKA_STEP_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_GENIE_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+ANSWER_KINDS = ("2xx", "3xx", "4xx", "429", "503", "5xx", "unverified", "lost", "not_sent")
+_LOOKUP_RESULTS = {True: "answered", False: "unanswered"}
+
+# What Lane.view() says, and the gauge that shows it.
+_LANE_VIEW = {
+    "watermark": ("watermark_offset", "First unsettled offset of the lane; what is below is done."),
+    "position": ("position_offset", "Offset behind the last record that the lane has taken."),
+    "unsettled": ("unsettled_records", "Records taken and not settled."),
+    "window_span": ("window_span_offsets", "Distance from the watermark to the position; bounded by lane.window."),
+    "window_bytes": ("window_bytes", "Bytes of input records in memory; bounded by lane.window_bytes."),
+    "live_intents": ("live_intents", "Announced batches with an entry that is not settled."),
+    "stopped": ("stopped", "1 while the lane sends nothing because a configuration is wrong, ours or GeNiE's."),
+    "closing": ("closing", "1 while the lane drains."),
+}
+_LANE_STATES = ("ready", "in_flight", "waiting", "looking_up", "finished")
+
+
+def answer_kind(answer: Answer) -> str:
+    """One of ANSWER_KINDS; of an answer that is not surely GeNiE's the status says nothing."""
+    if isinstance(answer, NotSent):
+        return "not_sent"
+    if isinstance(answer, Lost):
+        return "lost"
+    if not answer.verified:
+        return "unverified"
+    return str(answer.status) if answer.status in {429, 503} else f"{answer.status // 100}xx"
+
+
+class _Series:
+    """Children of one metric by label values, each looked up once; beyond MAX_SERIES all share one child."""
+
+    def __init__(self, metric: Any) -> None:
+        self._metric = metric
+        self._children: dict[tuple[str, ...], Any] = {}
+
+    def __call__(self, *values: str) -> Any:
+        child = self._children.get(values)
+        if child is None:
+            if len(self._children) >= MAX_SERIES:
+                values = (OTHER,) * len(values)
+            child = self._children[values] = self._metric.labels(*values)
+        return child
+
+
+class Metrics:
+    """The metrics of one process, on a registry of their own."""
+
+    def __init__(self, version: str, instance: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a creation time beside each series helps nobody
+        self.registry = CollectorRegistry()
+        self._labels: dict[str, tuple[str, ...]] = {}
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._declare_settling()
+        self._declare_lanes()
+        self._declare_genie()
+        self._declare_consent()
+        build = self._gauge("build_info", "1, with the release and the name of this process.", "version", "replica")
+        build.labels(version, instance).set(1)
+
+    # --- settling -----------------------------------------------------------------------------------------
+
+    def _declare_settling(self) -> None:
+        self._settled = _Series(
+            self._counter("settled_total", "Input records settled in the ledger.", "topic", "outcome", "reason")
+        )
+        name = PREFIX + "append_to_ledger_seconds"
+        self._labels[name] = ()
+        self._append_to_ledger = BulkHistogram(
+            name, "From the append of an input record to that of its ledger record.", _END_TO_END_S, self.registry
+        )
+        self._commits = self._histogram(
+            "commit_seconds", "Committing a lane's transaction, once its records are acknowledged.", _KAFKA_STEP_S
+        )
+        self._committed = self._counter("committed_records_total", "Ledger records in committed transactions.")
+        self._doubtful = _Series(
+            self._counter("doubtful_commits_total", "Transactions that may or may not be committed.", "step")
+        )
+
+    def settled(self, topic: str, outcome: str, reason: str, count: int) -> None:
+        """So many records of an input topic ended so."""
+        self._settled(topic, outcome, reason).inc(count)
+
+    def append_to_ledger(self, seconds: float) -> None:
+        """One record was settled so long after its append."""
+        self._append_to_ledger.observe_many((seconds,))
+
+    def append_to_ledger_many(self, seconds: Sequence[float]) -> None:
+        """These records were settled so long after their appends."""
+        self._append_to_ledger.observe_many(seconds)
+
+    def committed(self, seconds: float, records: int) -> None:
+        """A transaction with so many ledger records was surely committed."""
+        self._commits.observe(seconds)
+        self._committed.inc(records)
+
+    def doubtful_commit(self, step: str) -> None:
+        """A transaction failed at this step of it."""
+        self._doubtful(step).inc()
+
+    # --- lanes --------------------------------------------------------------------------------------------
+
+    def _declare_lanes(self) -> None:
+        self._open_lanes: dict[tuple[str, int], dict[str, Any]] = {}
+        self._opened = _Series(
+            self._counter("lane_openings_total", "Lanes opened: after a rebalance or a doubtful commit.", "topic")
+        )
+        self._lane_gauges = {
+            key: self._gauge(f"lane_{name}", sentence, *LANE) for key, (name, sentence) in _LANE_VIEW.items()
+        }
+        self._lane_records = self._gauge(
+            "lane_records", "Records by where they are: ready to be sent, in flight, waiting, ...", *LANE, "state"
+        )
+        self._lag = self._gauge("lane_lag_records", "Offsets from the watermark to the end of the partition.", *LANE)
+        self._oldest = self._gauge("lane_oldest_unsettled_seconds", "Age of the oldest unsettled record.", *LANE)
+        self._stops = _Series(
+            self._counter("lane_stops_total", "Times a lane stopped because a configuration is wrong.", "code")
+        )
+        for stop in Stop:  # from 0, so that an alert sees the first one
+            self._stops(stop.value)
+
+    def lane_opened(self, topic: str, partition: int) -> None:
+        """The lane took over its partition; again after a doubtful commit."""
+        self._opened(topic).inc()
+        for reason in Reason:  # from 0, so that an alert sees the first record of a rare reason
+            self._settled(topic, reason.outcome.value, reason.value)
+        lane = (topic, str(partition))
+        gauges = {key: gauge.labels(*lane) for key, gauge in self._lane_gauges.items()}
+        gauges |= {state: self._lane_records.labels(*lane, state) for state in _LANE_STATES}
+        self._open_lanes[topic, partition] = gauges
+
+    def lane_closed(self, topic: str, partition: int) -> None:
+        """The lane is no longer ours: its gauges go."""
+        if self._open_lanes.pop((topic, partition), None) is None:
+            return
+        labels = {"topic": topic, "partition": str(partition)}
+        for gauge in (*self._lane_gauges.values(), self._lane_records, self._lag, self._oldest):
+            gauge.remove_by_labels(labels)
+
+    def lane_view(self, topic: str, partition: int, view: Mapping[str, Any]) -> None:
+        """What Lane.view() says; of a lane that is not open nothing is shown."""
+        for key, gauge in self._open_lanes.get((topic, partition), {}).items():
+            if key in view:
+                gauge.set(view[key])
+
+    def lag(self, topic: str, partition: int, records: int) -> None:
+        """So many offsets lie between the lane's watermark and the end of its partition."""
+        if (topic, partition) in self._open_lanes:
+            self._lag.labels(topic, str(partition)).set(records)
+
+    def oldest_unsettled(self, topic: str, partition: int, seconds: float) -> None:
+        """The lane's oldest unsettled record was appended so long ago; 0 if there is none."""
+        if (topic, partition) in self._open_lanes:
+            self._oldest.labels(topic, str(partition)).set(seconds)
+
+    def stopped(self, code: str) -> None:
+        """A lane stopped for a person to look."""
+        self._stops(code).inc()
+
+    # --- GeNiE --------------------------------------------------------------------------------------------
+
+    def _declare_genie(self) -> None:
+        self._announced = self._counter("announced_entries_total", "Entries announced, again for each new attempt.")
+        self._sent = self._counter("sent_entries_total", "Entries sent, again for each new attempt.")
+        self._answers = _Series(
+            self._histogram("genie_request_seconds", "Requests to GeNiE by how they ended.", _GENIE_S, "kind")
+        )
+        self._lookups = _Series(
+            self._histogram("genie_lookup_seconds", "Lookups at GeNiE by how they ended.", _GENIE_S, "result")
+        )
+        self._slots = self._gauge("genie_slots", "Requests that may be under way at once now.")
+        self._slots_in_use = self._gauge("genie_slots_in_use", "Requests under way or about to be.")
+        self._slot_waiters = self._gauge("genie_slot_waiters", "Lanes that wait for a slot.")
+        self._breaker = self._gauge("genie_breaker_open", "1 while the circuit breaker holds requests back.")
+        self._certificates = _Series(
+            self._gauge("certificate_expiry_timestamp_seconds", "When a certificate or key ends.", "name")
+        )
+        for kind in ANSWER_KINDS:
+            self._answers(kind)
+        for result in _LOOKUP_RESULTS.values():
+            self._lookups(result)
+
+    def announced(self, entries: int) -> None:
+        """So many entries are in intents that a transaction carries."""
+        self._announced.inc(entries)
+
+    def sent(self, entries: int) -> None:
+        """So many entries are on their way."""
+        self._sent.inc(entries)
+
+    def answered(self, kind: str, seconds: float) -> None:
+        """A request ended so, after so long; `kind` is one of ANSWER_KINDS."""
+        self._answers(kind if kind in ANSWER_KINDS else OTHER).observe(seconds)
+
+    def lookup(self, ok: bool, seconds: float) -> None:
+        """A lookup ended, with a verified answer or without."""
+        self._lookups(_LOOKUP_RESULTS[ok]).observe(seconds)
+
+    def limiter(self, limit: int, in_use: int, waiting: int, breaker_open: bool) -> None:
+        """The slots as they are now."""
+        self._slots.set(limit)
+        self._slots_in_use.set(in_use)
+        self._slot_waiters.set(waiting)
+        self._breaker.set(breaker_open)
+
+    def certificate_expiry(self, name: str, epoch_seconds: float) -> None:
+        """The certificate of this name ends then."""
+        self._certificates(name).set(epoch_seconds)
+
+    # --- consent ------------------------------------------------------------------------------------------
+
+    def _declare_consent(self) -> None:
+        self._fences = self._histogram("fence_seconds", "Proving the consent view fresh.", _KAFKA_STEP_S)
+        self._fence_failures = self._counter(
+            "fence_failures_total", "Times the consent view could not be proven fresh; nothing was sent."
+        )
+        self._subjects = self._gauge("consent_view_subjects", "Subjects in the consent view.")
+        self._view_lag = self._gauge("consent_view_lag_records", "Offsets that the view has still to apply.")
+        self._holds = self._gauge("holds", "Holds in force.")
+
+    def fence_reached(self, seconds: float) -> None:
+        """The view was proven fresh, after so long."""
+        self._fences.observe(seconds)
+
+    def fence_failed(self) -> None:
+        """The view could not be proven fresh."""
+        self._fence_failures.inc()
+
+    def view(self, subjects: int, lag: int, holds: int) -> None:
+        """The consent view as it is now."""
+        self._subjects.set(subjects)
+        self._view_lag.set(lag)
+        self._holds.set(holds)
+
+    # --- declaring ----------------------------------------------------------------------------------------
+
+    def _counter(self, name: str, sentence: str, *labels: str) -> Counter:
+        self._labels[PREFIX + name] = labels
+        return Counter(PREFIX + name, sentence, labels, registry=self.registry)
+
+    def _gauge(self, name: str, sentence: str, *labels: str) -> Gauge:
+        self._labels[PREFIX + name] = labels
+        return Gauge(PREFIX + name, sentence, labels, registry=self.registry)
+
+    def _histogram(self, name: str, sentence: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        self._labels[PREFIX + name] = labels
+        return Histogram(PREFIX + name, sentence, labels, buckets=buckets, registry=self.registry)
+
+    def declared(self) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
+        """(name, type, labels, sentence) of every metric of ours in the registry."""
+        for metric in self.registry.collect():
+            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+            if name in self._labels:
+                yield name, metric.type, self._labels[name], metric.documentation
+
+
+def reference() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
+    """(name, type, labels, sentence) of every metric of ours, for the documents."""
+    yield from Metrics("", "").declared()
