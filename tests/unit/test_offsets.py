@@ -1,0 +1,58 @@
+"""What an OffsetFetch answer says, error codes included."""
+
+import pytest
+from aiokafka.errors import GroupLoadInProgressError, KafkaError, NotCoordinatorForGroupError
+
+from gateway.kafka.offsets import Committed, committed_in
+from gateway.kafka.requests import StableOffsetsResponseV7
+
+LOADING, NOT_COORDINATOR, UNSTABLE = 14, 16, 88
+
+
+def answer(top: int = 0, offset: int = 42, metadata: str | None = "m", code: int = 0) -> StableOffsetsResponseV7:
+    partitions = [(3, offset, -1, metadata, code, {})]
+    raw = StableOffsetsResponseV7(0, [("in", partitions, {})], top, {}).encode()
+    return StableOffsetsResponseV7.decode(raw)
+
+
+def test_an_offset_comes_with_its_metadata() -> None:
+    """The plain case survives the wire."""
+    assert committed_in(answer(), "in", 3) == Committed(42, "m")
+
+
+def test_minus_one_alone_means_none() -> None:
+    """Only offset -1 without any error says that nothing is committed."""
+    assert committed_in(answer(offset=-1, metadata=""), "in", 3) is None
+
+
+@pytest.mark.parametrize(
+    ("top", "code", "error"),
+    [
+        (NOT_COORDINATOR, 0, NotCoordinatorForGroupError),
+        (LOADING, 0, GroupLoadInProgressError),
+        (0, LOADING, GroupLoadInProgressError),
+        (UNSTABLE, 0, KafkaError),
+        (0, UNSTABLE, KafkaError),
+    ],
+)
+def test_an_error_beside_minus_one_is_not_none(top: int, code: int, error: type[KafkaError]) -> None:
+    """While a coordinator moves or a transaction ends, offset -1 is no answer, and asking again is right."""
+    with pytest.raises(error) as raised:
+        committed_in(answer(top=top, offset=-1, metadata="", code=code), "in", 3)
+    assert raised.value.retriable
+
+
+def test_an_answer_without_the_partition_is_not_none() -> None:
+    """An answer that leaves the partition out is asked again, as is one with no topics at all."""
+    empty = StableOffsetsResponseV7(0, [], 0, {})
+    for broken in (answer(), empty):
+        with pytest.raises(KafkaError) as raised:
+            committed_in(broken, "in", 4)
+        assert raised.value.retriable
+
+
+def test_an_error_that_stays_is_not_retried() -> None:
+    """A refusal by authorization is raised as it is."""
+    with pytest.raises(KafkaError) as raised:
+        committed_in(answer(top=30, offset=-1), "in", 3)
+    assert not raised.value.retriable
