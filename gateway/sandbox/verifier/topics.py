@@ -9,12 +9,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 CONNECT_SECONDS = 15.0
 # An open transaction hides what follows it until the broker ends it; ours time out after 20 s.
 STALL_SECONDS = 40.0
 _POLL_MS = 500
+_FETCH_WAIT_MS = 20  # questions about offsets wait behind a fetch on the same connection
 _RECORDS_A_POLL = 5_000
 _BYTES_A_PARTITION = 4 * 1024 * 1024
 
@@ -30,24 +32,29 @@ class Topics:
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)  # a consumer knows only the topics it reads
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=_BYTES_A_PARTITION,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
 
     async def __aenter__(self) -> Topics:
         try:
-            await asyncio.wait_for(self._consumer.start(), CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._consumer.start()
+                await self._admin.start()
         except (KafkaError, OSError, TimeoutError):
-            await self._consumer.stop()
+            await self.__aexit__()
             raise TopicsError(f"no Kafka at {self._bootstrap}: start it or give --bootstrap") from None
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
+        await self._admin.close()
 
     async def records(self, topic: str, progress: Progress) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
         """Every record of a topic, in order within each partition."""
@@ -61,14 +68,13 @@ class Topics:
     async def _assign(self, topic: str) -> Mapping[TopicPartition, int]:
         """Where each partition ends now."""
         async with asyncio.timeout(CONNECT_SECONDS):
-            if topic not in await self._consumer.topics():
+            if topic not in await self._admin.list_topics():
                 raise TopicsError(
                     f"no topic {topic} at {self._bootstrap}: check --prefix, or run `gateway topics create`"
                 )
-            numbers = self._consumer.partitions_for_topic(topic) or set()
-            partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+            (described,) = await self._admin.describe_topics([topic])
+            partitions = [TopicPartition(topic, found["partition"]) for found in described["partitions"]]
             self._consumer.assign(partitions)
-            await self._consumer.seek_to_beginning(*partitions)
             ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(partitions)
             return ends
 
