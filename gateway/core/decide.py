@@ -50,7 +50,7 @@ SCOPES_KEPT = 1024  # sets of items remembered: real consents differ little
 _BASIS = LegalBasis.CONSENT
 _VALID = (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
 _PROVEN = Clause.YES
-_INPUTS = Item.NOREL_SCORE_INPUTS
+_INPUTS = Item.NOREL_SCORE_INPUTS.value
 
 
 @value(frozen=True, slots=True)
@@ -132,8 +132,10 @@ def _both(consent: Consent, event: Event, policy: Policy, expires_at: int) -> Pe
     if event.type.matter not in items:
         return Reason.MATTER_NOT_CONSENTED
     items, days = _leaving(event, policy, items)
-    if min(days) < _covered_from(consent):
-        return Reason.BEFORE_CONSENT
+    covered_from = _covered_from(consent)
+    for day in days:
+        if day < covered_from:
+            return Reason.BEFORE_CONSENT
     purposes = policy.purpose_codes
     if consent.opted_out:
         purposes = tuple([code for code in purposes if code not in consent.opted_out])
