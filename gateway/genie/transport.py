@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -91,7 +92,10 @@ class GenieTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        # If GeNiE spoke out of turn on an idle connection, aiohttp has closed it already and stumbles over it
+        # here (asyncio's TLS transport forgets itself on a second close). The rest ends with the process.
+        with suppress(AttributeError):
+            await self._session.close()
 
 
 class _Content(httpx.AsyncByteStream):
