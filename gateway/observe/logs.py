@@ -20,6 +20,9 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from gateway.core.outcome import Stop
+from gateway.core.reasons import Reason
+
 MAX_FRAMES = 8  # places of an exception that are logged, the innermost last
 WITHHELD = "an event without a fixed sentence"
 FOREIGN = "message of a library"
@@ -27,6 +30,7 @@ FOREIGN = "message of a library"
 _SENTENCE = re.compile(r"[A-Za-z][A-Za-z ,.:;'()/_-]{0,119}")  # no digits: no phone, date or amount fits
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,248}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
+_CLASS = re.compile(r"[A-Za-z_]{1,64}")
 _LANE = re.compile(r"[A-Za-z0-9._-]{1,249}:\d{1,10}")
 _BATCH = re.compile(_LANE.pattern + r"(/\d{1,19}){1,3}")
 _ADDRESS = re.compile(r"[A-Za-z0-9.\[\]:-]{1,253}:\d{1,5}")
@@ -34,6 +38,7 @@ _PACKAGE_PARENTS = ("site-packages/", f"{Path(__file__).parents[2].as_posix()}/"
 
 # The loggers whose templates are known to be literals: ours, and aiokafka's at the pinned version (a test reads both).
 _LITERAL = ("gateway", "aiokafka")
+_REMEDIES = frozenset({*(stop.sentence for stop in Stop), *(reason.remedy for reason in Reason)})
 
 
 def _number(value: object) -> bool:
@@ -60,8 +65,13 @@ KEYS: Mapping[str, Callable[[object], bool]] = {
     "lane": _matches(_LANE),
     "batch_id": _matches(_BATCH),
     "address": _matches(_ADDRESS),
+    "error": _matches(_CLASS),
+    "remedy": _REMEDIES.__contains__,
 }
-"""What may be logged beside the event, and what its value must look like. `error=` and `exc_info=` take exceptions."""
+"""What may be logged beside the event, and what its value must look like.
+
+`error` also takes an exception, like `exc_info`: then its class and the places it passed are logged.
+"""
 
 
 class _Literal(str):
@@ -109,10 +119,11 @@ def _install(least: int, *, lasting: bool) -> None:
 def _line(logger: object, method: str, given: EventDict) -> EventDict:
     """Only what is allowed, the same keys first."""
     line = {"time": given.pop("time"), "level": given.pop("level"), "event": _sentence(given.pop("event", None))}
-    error = given.pop("error", None)
-    caught = _caught(given.pop("exc_info", None)) or (error if isinstance(error, BaseException) else None)
-    dropped = int(error is not None and caught is None)
+    caught = _caught(given.pop("exc_info", None))
+    if isinstance(given.get("error"), BaseException):
+        caught = given.pop("error")
     at = given.pop("at", None)
+    dropped = 0
     for key, value in given.items():
         if key in KEYS and KEYS[key](value):
             line[key] = value
@@ -201,7 +212,7 @@ class _Bridge(logging.Handler):
             _Literal(record.msg) if literal else FOREIGN,
             logger=record.name,
             at=_place(record.pathname, record.lineno),
-            error=_caught(record.exc_info) or _exception_among(record.args),
+            exc_info=_caught(record.exc_info) or _exception_among(record.args),
         )
 
 
