@@ -158,8 +158,8 @@ class ViewSettings(_Section):
 
     path: Path = Path("/var/lib/credit-gateway/view")
     """Directory of the view; it is rebuilt from Kafka when lost."""
-    max_bytes: Annotated[int, Ge(1 << 20)] = 8 << 30
-    """Size limit of the view on disk."""
+    max_idle_ms: Annotated[int, Ge(60_000)] = 12 * 3_600_000
+    """Rebuild a view that was idle for longer: at most half of delete.retention.ms of consent.records."""
 
 
 class ObserveSettings(_Section):

@@ -24,6 +24,24 @@ from gateway.core.facts import OutgoingEntry
 from gateway.core.identity import b64url
 from gateway.core.outcome import First, LookupReply, LookupResult, LookupStatus, Receipt, Reply, Result
 
+# The closed list of problems for which GeNiE refuses an entry or a whole batch; another text of its is not repeated.
+PROBLEM_TYPES = frozenset(
+    f"urn:genie:problem:{name}"
+    for name in (
+        "body-not-canonical",
+        "content-digest-mismatch",
+        "content-digest-missing",
+        "content-too-large",
+        "duplicate-member",
+        "entry-refused",
+        "idempotency-key-mismatch",
+        "idempotency-key-missing",
+        "idempotency-key-reused",
+        "malformed-json",
+        "purposes-not-sorted",
+        "schema-violated",
+    )
+)
 MAX_LOOKUP_KEYS = 500
 MAX_RETRY_AFTER_MS = 60_000  # a longer pause is asked for again when it is over
 

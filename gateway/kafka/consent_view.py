@@ -38,7 +38,8 @@ POLL_RECORDS = 1_000  # applied in one write
 FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_FETCH_BYTES = 1024 * 1024
 REFRESH_S = 15.0  # how often partitions and freshness are looked at without a fence
-RETRY_S = 1.0  # after a read that failed, or while the registry is away
+TOPICS_APPEAR_S = 5.0  # a topic just created is not known to every broker yet
+RETRY_S = 0.5  # after a read that failed, or while the registry is away
 STATES_REMEMBERED = 65_536  # decoded
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class ConsentView:
         self.holds = Holds()
         self._applied: dict[TopicPartition, int] = {}
         self._wanted: set[TopicPartition] = set()
+        self._ends: Mapping[TopicPartition, int] = {}  # as last heard of
         self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._store: ViewStore | None = None
         self._task: asyncio.Task[None] | None = None
@@ -101,7 +103,9 @@ class ConsentView:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-        if self._store is not None and not self._failed():
+            if self._failed():
+                self._task.exception()  # told to whoever waits for `following`
+        if self._store is not None and not self._store.closed:
             self._store.write({}, {}, self._applied)
             self._store.close()
 
@@ -151,17 +155,24 @@ class ConsentView:
             if self._applied.get(partition, 0) < end
         )
 
+    def lag(self) -> int:
+        """How many offsets are still to be applied, of those heard of."""
+        return sum(end - applied for _, applied, end in self.behind(self._ends))
+
     async def reach(self, ends: Mapping[TopicPartition, int]) -> None:
         """Wait until all that lies before these offsets is applied; the caller bounds the wait."""
+        self._ends = ends
         while self.behind(ends):
             await asyncio.wait({self._moved, self.following}, return_when=asyncio.FIRST_COMPLETED)
             if self._failed():
                 raise ViewFailedError("the consent view stopped following") from self.following.exception()
 
     async def _described(self, client: AIOKafkaClient) -> Cluster:
-        cluster = await describe(client, self.topics)
-        if missing := set(self.topics) - set(cluster.topics):
-            raise TopicMissingError(missing)
+        give_up_at = time.monotonic() + TOPICS_APPEAR_S
+        while missing := set(self.topics) - set((cluster := await describe(client, self.topics)).topics):
+            if time.monotonic() > give_up_at:
+                raise TopicMissingError(missing)
+            await asyncio.sleep(RETRY_S)
         self._wanted = {p for topic in cluster.topics.values() for p in topic.partitions}
         return cluster
 

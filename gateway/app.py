@@ -1,0 +1,315 @@
+"""The composition root: wires the rooms in the order in which data flows, runs them, and ends them in reverse.
+
+Knows every room by its door. Must not know how any of them works, and decides nothing about events.
+
+    source -> intake -> lane (decide, announce, fence, decide finally) -> GeNiE -> lane -> ledger
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from random import SystemRandom
+
+from aiokafka.client import AIOKafkaClient
+
+from gateway import __version__, policies
+from gateway.core import facts, records
+from gateway.core.events import EventType
+from gateway.core.identity import Identity
+from gateway.core.lane import Limits, Rules
+from gateway.core.minimise import Minimiser
+from gateway.core.policy import Policy
+from gateway.genie.client import GenieClient
+from gateway.genie.contract import PROBLEM_TYPES, Provider, RequestWriter
+from gateway.genie.keys import load_answer_keys, load_signing_key
+from gateway.genie.limiter import Limiter
+from gateway.genie.retry import Backoff
+from gateway.genie.transport import GenieTransport, tls_context
+from gateway.kafka.cluster import Cluster, describe
+from gateway.kafka.codec import Codec
+from gateway.kafka.connection import KafkaConnection, check_client_library
+from gateway.kafka.consent_view import ConsentView
+from gateway.kafka.fence import Fence, FenceFailed
+from gateway.kafka.http_registry import HttpRegistry
+from gateway.kafka.intake import Intake
+from gateway.kafka.lane_driver import LaneDriver, OwnTopics, Surroundings
+from gateway.kafka.lanes import Lanes
+from gateway.kafka.names import TopicNames
+from gateway.kafka.opening import LaneName
+from gateway.kafka.registry import FileRegistry, Registry
+from gateway.kafka.source import Feed, GroupSettings, Source
+from gateway.kafka.topics import check_topics
+from gateway.observe.health import HealthServer, LoopPulse, Status
+from gateway.observe.logs import get_logger
+from gateway.observe.metrics import Metrics
+from gateway.secret_keys import read_secret
+from gateway.settings import Settings
+
+INPUT_RETENTION_MS = 90 * 86_400_000  # the least that kafka/topics.py accepts for inputs
+OBSERVE_EVERY_S = 1.0
+
+log = get_logger()
+
+
+class StartError(Exception):
+    """The gateway can't start; the text names the setting or part, what was found, and the remedy."""
+
+
+class Gateway:
+    """One process of the gateway."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._names = TopicNames(settings.topics.prefix)
+        self._policy = policies.load(settings.policy_file)
+        self._metrics = Metrics(__version__, settings.instance)
+        self._pulse = LoopPulse()
+        self._stopping = asyncio.Event()
+        self._error: BaseException | None = None
+        self._not_ready: str | None = "starting"
+        self._lanes: Lanes | None = None
+        self._stops: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, or until something ends that must not; raises what ended it."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        async with AsyncExitStack() as stack:
+            self._start_observing(stack)
+            await self._start(stack)
+            log.info("serving", group=self._settings.kafka.group_id, instance=self._settings.instance)
+            await self._stopping.wait()
+            self._not_ready = "stopping"
+            log.info("stopping")
+        if self._error is not None:
+            raise self._error
+
+    # --- from the outside in ------------------------------------------------------------------------------
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        settings, names = self._settings, self._names
+        check_client_library()
+        connection = kafka_connection(settings)
+        client = await stack.enter_async_context(connection.client())
+        cluster = await self._check_cluster(connection, client)
+        registry = self._registry(stack)
+        codec = Codec(registry, names.record_kinds())
+
+        view = ConsentView(
+            connection,
+            codec,
+            consents=names.consents,
+            controls=names.controls,
+            directory=settings.view.path,
+            max_idle_ms=settings.view.max_idle_ms,
+        )
+        await self._catch_up(stack, view, client)
+        fence = Fence(client, view)
+        stack.push_async_callback(fence.close)
+
+        partner, slots = await self._connect_genie(stack)
+        identity = Identity(
+            read_secret(settings.keys.idempotency_key_file),
+            read_secret(settings.keys.pseudonym_key_file),
+            settings.recipient.id,
+            cluster.id,
+        )
+        around = Surroundings(
+            connection=connection,
+            client=client,
+            codec=codec,
+            topics=await self._own_topics(registry),
+            view=view,
+            fence=fence,
+            partner=partner,
+            slots=slots,
+            metrics=self._metrics,
+            genie_ok_at=lambda: 0,
+            alert=self._alert,
+        )
+        await self._open_lanes(stack, around, identity, codec)
+        self._watch(stack, view, slots)
+
+    def _start_observing(self, stack: AsyncExitStack) -> None:
+        observe = self._settings.observe
+        server = HealthServer(observe.host, observe.port, self._metrics, self._status)
+        port = server.start()
+        stack.callback(server.stop)
+        self._pulse.start()
+        stack.callback(self._pulse.stop)
+        log.info("observing", port=port)
+
+    async def _check_cluster(self, connection: KafkaConnection, client: AIOKafkaClient) -> Cluster:
+        findings = await check_topics(connection, self._names, relaxed=self._settings.kafka.allow_dev_topics)
+        if findings:
+            raise StartError("topics break promises:\n" + "\n".join(f"  {finding}" for finding in findings))
+        return await describe(client, self._names.record_kinds())
+
+    def _registry(self, stack: AsyncExitStack) -> Registry:
+        url = self._settings.schemas.registry_url
+        if url is None:
+            return FileRegistry()
+        subjects = {kind: f"{topic}-value" for topic, kind in self._names.record_kinds().items()}
+        registry = HttpRegistry(url, subjects)
+        stack.push_async_callback(registry.close)
+        return registry
+
+    async def _catch_up(self, stack: AsyncExitStack, view: ConsentView, client: AIOKafkaClient) -> None:
+        """Follow consent and holds, and open no lane before the view is proven fresh once."""
+        self._not_ready = "consent view catching up"
+        rebuilt = await view.start(client)
+        stack.push_async_callback(view.close)
+        view.following.add_done_callback(self._ended)
+        if rebuilt is not None:
+            log.info("consent view is built anew", reason=rebuilt.value)
+        first = Fence(client, view)
+        while not self._stopping.is_set():
+            try:
+                await first.reach()
+                break
+            except FenceFailed:
+                log.info("consent view catching up", count=view.subjects())
+        await first.close()
+
+    async def _connect_genie(self, stack: AsyncExitStack) -> tuple[GenieClient, Limiter]:
+        genie, provider = self._settings.genie, self._settings.provider
+        backoff = Backoff(SystemRandom())
+        tls = tls_context(genie.ca_file, genie.client_cert_file, genie.client_key_file)
+        partner = GenieClient(
+            base_url=genie.base_url,
+            transport=lambda: GenieTransport(tls, genie.connections),
+            writer=RequestWriter(
+                Provider(provider.name, provider.address, provider.representative),
+                provider.acquisition,
+                self._settings.recipient.id,
+            ),
+            signing_key=load_signing_key(genie.signing_key_file, genie.signing_key_id),
+            answer_keys=load_answer_keys(genie.answer_key_files),
+            skew_ms=genie.skew_ms,
+        )
+        await partner.start()
+        stack.push_async_callback(partner.close)
+        return partner, Limiter(maximum=genie.connections, waits=backoff)
+
+    async def _own_topics(self, registry: Registry) -> OwnTopics:
+        names = self._names
+        return OwnTopics(
+            names.ledger,
+            names.parked,
+            names.intents,
+            await registry.id_of("ProvisionRecord"),
+            await registry.id_of("ParkedEvent"),
+            await registry.id_of("ProvisionIntent"),
+        )
+
+    # --- lanes --------------------------------------------------------------------------------------------
+
+    async def _open_lanes(
+        self, stack: AsyncExitStack, around: Surroundings, identity: Identity, codec: Codec
+    ) -> None:
+        kafka, names = self._settings.kafka, self._names
+        inputs = {names.payments: EventType.LEASE_PAYMENT, names.scores: EventType.NOREL_SCORE_UPDATE}
+        intakes = {topic: Intake(codec, identity, event_type) for topic, event_type in inputs.items()}
+        minimiser = Minimiser(self._policy, identity)
+        waits = Backoff(SystemRandom())
+        cluster_id = (await describe(around.client, inputs)).id
+
+        def make(feed: Feed) -> LaneDriver:
+            topic, partition = feed.partition
+            rules = Rules(
+                policy=self._policy,
+                minimiser=minimiser,
+                origin=self._origin(cluster_id, topic, partition),
+                limits=self._limits(),
+                waits=waits,
+                event_type=inputs[topic],
+            )
+            return LaneDriver(around, LaneName(kafka.group_id, topic, partition), rules, feed, intakes[topic])
+
+        lanes = self._lanes = Lanes(make, self._settings.lane.drain_ms, self._fail)
+        group = GroupSettings(
+            kafka.group_id, kafka.group_instance_id, kafka.session_timeout_ms, kafka.rebalance_timeout_ms
+        )
+        source = Source(around.connection, group, list(inputs), lanes.open, lanes.close, self._fail)
+        await source.start()
+        stack.push_async_callback(source.stop)
+        polling = asyncio.create_task(source.run(), name="source")
+        polling.add_done_callback(self._ended)
+        stack.callback(polling.cancel)
+        stack.push_async_callback(lanes.close_all)
+        self._not_ready = None
+
+    def _origin(self, cluster_id: str, topic: str, partition: int) -> records.Origin:
+        recipient = self._settings.recipient
+        return records.Origin(
+            cluster_id=cluster_id,
+            topic=topic,
+            partition=partition,
+            input_retention_ms=INPUT_RETENTION_MS,
+            recipient=records.Recipient(
+                recipient.id, recipient.name, recipient.address, recipient.representative
+            ),
+            mapping_version=self._policy.mapping_version,
+            gateway_version=__version__,
+            instance=self._settings.instance,
+            problem_types=PROBLEM_TYPES,
+        )
+
+    def _limits(self) -> Limits:
+        genie, lane = self._settings.genie, self._settings.lane
+        return Limits(
+            expires_ms=genie.expires_ms,
+            skew_ms=genie.skew_ms,
+            batch=genie.batch,
+            window=lane.window,
+            window_bytes=lane.window_bytes,
+            cycle_min_ms=lane.cycle_min_ms,
+            cycle_max_ms=lane.cycle_max_ms,
+        )
+
+    # --- what it shows, and how it ends -------------------------------------------------------------------
+
+    def _watch(self, stack: AsyncExitStack, view: ConsentView, slots: Limiter) -> None:
+        async def watch() -> None:
+            while True:
+                self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
+                self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
+                if self._lanes is not None:
+                    for driver in self._lanes.drivers():
+                        self._metrics.lane_view(driver.name.topic, driver.name.partition, driver.view())
+                await asyncio.sleep(OBSERVE_EVERY_S)
+
+        task = asyncio.create_task(watch(), name="watch")
+        task.add_done_callback(self._ended)
+        stack.callback(task.cancel)
+
+    def _status(self) -> Status:
+        lanes = self._lanes
+        views: Mapping[str, Mapping[str, object]] = lanes.views() if lanes else {}
+        reasons = [self._not_ready] if self._not_ready else []
+        if lanes is not None:
+            reasons += [f"lane {driver.name} opening" for driver in lanes.drivers() if not driver.is_open]
+        return Status(not reasons, tuple(reasons), views, self._pulse.seen_at)
+
+    def _alert(self, lane: str, alert: facts.Alert) -> None:
+        log.error("lane stopped", lane=lane, code=alert.stop.value, remedy=alert.stop.sentence)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            self._fail(task.exception() or StartError(f"{task.get_name()} ended by itself"))
+
+    def _fail(self, error: BaseException) -> None:
+        """Something ended that must not: keep the first cause, and end the process in order."""
+        if self._error is None:
+            self._error = error
+            log.error("failing", error=type(error).__name__)
+        self._stopping.set()
+
+
+def kafka_connection(settings: Settings) -> KafkaConnection:
+    """How to reach Kafka, as the settings say."""
+    return KafkaConnection(settings.kafka.bootstrap_servers, settings.kafka.client_id)

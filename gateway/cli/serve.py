@@ -1,0 +1,50 @@
+"""`gateway serve`: run one process of the gateway."""
+
+from __future__ import annotations
+
+from gateway.cli.errors import CommandError, Exit
+
+
+def serve() -> None:
+    """Run the gateway until SIGTERM or Ctrl-C. Settings come from the environment and GATEWAY_CONFIG.
+
+    Example: GATEWAY_CONFIG=gateway.toml gateway serve
+    """
+    import asyncio
+
+    import uvloop
+
+    from gateway import app, settings
+    from gateway.core.policy import PolicyError
+    from gateway.genie.keys import KeyFileError
+    from gateway.genie.transport import TlsFileError
+    from gateway.kafka.connection import ClientLibraryError, KafkaUnavailableError
+    from gateway.kafka.opening import LaneRefusedError
+    from gateway.kafka.registry import NotRegisteredError
+    from gateway.observe import logs
+    from gateway.secret_keys import SecretKeyError
+
+    wrong = (
+        settings.SettingsError,
+        app.StartError,
+        PolicyError,
+        KeyFileError,
+        TlsFileError,
+        SecretKeyError,
+        ClientLibraryError,
+        LaneRefusedError,
+        NotRegisteredError,
+    )
+
+    async def run() -> None:
+        loaded = settings.load()
+        logs.configure(loaded.observe.log_level)
+        await app.Gateway(loaded).run()
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())
+    except wrong as error:
+        raise CommandError(Exit.WRONG_USE, str(error)) from error
+    except KafkaUnavailableError as error:
+        raise CommandError(Exit.UNREACHABLE, str(error)) from error

@@ -1,0 +1,390 @@
+"""Carries out what a lane asks for, and tells it what came of it. It has no protocol branch of its own.
+
+Knows the lane's producer, feed, fence and partner, and the bound of each call. Must not know why a lane asks:
+a command becomes one call, the call's end becomes one fact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiokafka.client import AIOKafkaClient
+
+from gateway import schemas
+from gateway.core import facts
+from gateway.core.entry import InputRecord
+from gateway.core.lane import Lane, Rules
+from gateway.core.metadata import IntentRef
+from gateway.core.outcome import Answer, LookupReply
+from gateway.kafka.codec import Codec
+from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.consent_view import ConsentView
+from gateway.kafka.fence import Fence, FenceFailed
+from gateway.kafka.opening import LaneName, open_lane
+from gateway.kafka.registry import RegistryAway
+from gateway.kafka.source import Feed
+from gateway.kafka.transactions import Doubtful, LaneProducer, Outgoing
+from gateway.observe.metrics import Metrics, answer_kind
+
+REGISTRY_RETRY_S = 1.0
+MIN_WAKE_S = 0.001
+OPEN_BOUND_S = 60.0
+CLOSE_BOUND_S = 25.0  # after the drain: the last transaction and the producer's end
+REOPEN_WINDOW_S = 60.0  # one reopening in it is a doubt, a second one a fault
+
+
+class LaneFailedError(Exception):
+    """The lane can't keep its promises in this process; the process must end."""
+
+
+class Partner(Protocol):
+    """GeNiE's client."""
+
+    async def send(self, entries: Sequence[facts.OutgoingEntry], expires_at: int) -> Answer:
+        """Make one attempt."""
+
+    async def look_up(self, keys: Sequence[str]) -> LookupReply | None:
+        """Ask what became of keys."""
+
+
+class Slots(Protocol):
+    """Slots for requests, shared by all lanes of the process."""
+
+    async def acquire(self, upto: int) -> int:
+        """Wait for slots."""
+
+    def release(self, count: int = 1) -> None:
+        """Give slots back."""
+
+    def observe(self, answer: Answer, latency_ms: float) -> None:
+        """Learn from an answer."""
+
+
+class Reader(Protocol):
+    """Makes InputRecords of the raw records of one input topic."""
+
+    async def read(self, raws: Sequence[Any]) -> list[InputRecord]:
+        """Decode and check; raises RegistryAway."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTopics:
+    """Where lanes write, and the schema ids they write with."""
+
+    ledger: str
+    parked: str
+    intents: str
+    ledger_id: int
+    parked_id: int
+    intent_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all lanes of a process share. Times in ms."""
+
+    connection: KafkaConnection
+    client: AIOKafkaClient
+    topics: OwnTopics
+    codec: Codec
+    view: ConsentView
+    fence: Fence
+    partner: Partner
+    slots: Slots
+    metrics: Metrics
+    genie_ok_at: Callable[[], int]
+    alert: Callable[[str, facts.Alert], None]
+
+    @staticmethod
+    def now() -> int:
+        """The wall clock."""
+        return time.time_ns() // 1_000_000
+
+
+class LaneDriver:
+    """Runs one lane from its opening to its closing, through doubts."""
+
+    def __init__(self, around: Surroundings, name: LaneName, rules: Rules, feed: Feed, reader: Reader) -> None:
+        self.name = name
+        self._around = around
+        self._rules = rules
+        self._feed = feed
+        self._reader = reader
+        self._lane: Lane | None = None
+        self._producer: LaneProducer | None = None
+        self._ended: asyncio.Future[facts.Command] | None = None
+        self._facts: deque[facts.Fact] = deque()
+        self._telling = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots_held = 0
+        self._settling: Sequence[Mapping[str, Any]] = ()
+        self._drain_until: int | None = None
+        self._reopened_at = -REOPEN_WINDOW_S
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the lane has taken over and works."""
+        return self._lane is not None
+
+    def view(self) -> Mapping[str, Any]:
+        """What the lane is doing: numbers and codes only."""
+        return self._lane.view() if self._lane else {"opening": True}
+
+    async def run(self) -> None:
+        """Open, work, reopen after a doubt, until closed; raises what ends the process."""
+        try:
+            while self._drain_until is None:
+                end = await self._run_once()
+                if isinstance(end, facts.Closed):
+                    return
+                await self._consider_reopening()
+        finally:
+            await self._let_go()
+
+    def close(self, drain_ms: int) -> None:
+        """Settle what is in flight for at most so long, then end `run`."""
+        self._drain_until = self._around.now() + drain_ms
+        if self._lane is not None:
+            self._tell(facts.Closing(self._drain_until))
+
+    async def _run_once(self) -> facts.Command:
+        around = self._around
+        async with asyncio.timeout(OPEN_BOUND_S):
+            self._producer, opened = await open_lane(
+                around.connection, around.client, around.codec, self.name, around.topics.intents, around.view.holds
+            )
+        self._ended = asyncio.get_running_loop().create_future()
+        self._facts.clear()
+        self._feed.seek(opened.offset)
+        now = around.now()
+        self._lane = Lane(self._rules, opened, now)
+        around.metrics.lane_opened(self.name.topic, self.name.partition)
+        self._obey(self._lane.start(now))
+        if self._drain_until is not None:
+            self._tell(facts.Closing(self._drain_until))
+        self._set_alarm()
+        return await self._ended
+
+    async def _consider_reopening(self) -> None:
+        """After a doubt: only as a member that the group still knows, and not again and again."""
+        await self._let_go()
+        now = time.monotonic()
+        if now - self._reopened_at < REOPEN_WINDOW_S:
+            raise LaneFailedError(f"lane {self.name}: a second doubtful commit within {REOPEN_WINDOW_S:g} s")
+        self._reopened_at = now
+        await self._feed.confirm_membership()
+
+    async def _let_go(self) -> None:
+        self._feed.stop()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        tasks, self._tasks = self._tasks, set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._free(self._slots_held)
+        lane, self._lane = self._lane, None
+        producer, self._producer = self._producer, None
+        if lane is not None:
+            self._around.metrics.lane_closed(self.name.topic, self.name.partition)
+        if producer is not None:
+            await producer.drop()
+
+    # --- facts to the lane, commands from it --------------------------------------------------------------
+
+    def _tell(self, fact: facts.Fact) -> None:
+        """Hand over one fact, and carry out what the lane asks for; facts that arise meanwhile wait their turn."""
+        self._facts.append(fact)
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            while self._facts and self._lane is not None:
+                self._obey(self._lane.handle(self._facts.popleft(), self._around.now()))
+        except Exception as error:
+            self._fail(error)
+        finally:
+            self._telling = False
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        now = self._around.now()
+        if self._lane is not None and (wake_at := self._lane.wake_at(now)) is not None:
+            delay = max(MIN_WAKE_S, (wake_at - now) / 1000)
+            self._alarm = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._alarm = None
+        self._tell(facts.Tick(self._around.genie_ok_at()))
+
+    def _obey(self, commands: Sequence[facts.Command]) -> None:
+        for command in commands:
+            match command:
+                case facts.FreeSlots():
+                    self._free(command.count)
+                case facts.Alert():
+                    self._around.metrics.stopped(command.stop.value)
+                    self._around.alert(str(self.name), command)
+                case facts.Reopen() | facts.Closed():
+                    self._end(command)
+                case _:
+                    self._start(_CALLS[type(command)](self, command))
+
+    def _start(self, call: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(call)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
+
+    def _end(self, how: facts.Command) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(how)
+
+    def _free(self, count: int) -> None:
+        self._slots_held -= count
+        if count:
+            self._around.slots.release(count)
+
+    # --- one call for each command ------------------------------------------------------------------------
+
+    async def _fetch(self, command: facts.FetchMore) -> None:
+        raws, position = await self._feed.take(command.limit)
+        records = await self._read(raws)
+        subjects = {record.event.subject_ref for record in records if record.event is not None}
+        self._tell(facts.Fetched(records, position, self._around.view.get_many(subjects)))
+
+    async def _read(self, raws: Sequence[Any]) -> list[InputRecord]:
+        """Decoded records; while the registry is away the lane waits, and nothing is parked for it."""
+        while True:
+            try:
+                return await self._reader.read(raws)
+            except RegistryAway:
+                await asyncio.sleep(REGISTRY_RETRY_S)
+
+    async def _acquire(self, command: facts.WantSlots) -> None:
+        granted = await self._around.slots.acquire(command.count)
+        self._slots_held += granted
+        self._tell(facts.SlotsGranted(granted))
+
+    async def _produce(self, command: facts.Produce) -> None:
+        producer = self._open_producer()
+        try:
+            produced = await producer.begin_and_produce(self._outgoing(command))
+        except Doubtful as doubt:
+            self._doubt(doubt)
+            return
+        self._settling = command.ledger
+        self._around.metrics.announced(sum(len(intent["entries"]) for intent in command.intents))
+        intents = produced[len(produced) - len(command.intents) :]
+        self._tell(facts.Produced([IntentRef(place.partition, place.offset) for place in intents]))
+
+    def _outgoing(self, command: facts.Produce) -> list[Outgoing]:
+        """Ledger, parked, then intents."""
+        topics = self._around.topics
+        encode = schemas.encode
+        out = [
+            Outgoing(
+                topics.ledger, None, _key(record["subject_ref"]), encode("ProvisionRecord", record, topics.ledger_id)
+            )
+            for record in command.ledger
+        ]
+        for parked in command.parked:
+            value = None if parked.record is None else encode("ParkedEvent", parked.record, topics.parked_id)
+            out.append(Outgoing(topics.parked, None, parked.key.encode(), value))
+        lane = str(self.name).encode()
+        out.extend(
+            Outgoing(topics.intents, None, lane, encode("ProvisionIntent", intent, topics.intent_id))
+            for intent in command.intents
+        )
+        return out
+
+    async def _commit(self, command: facts.Commit) -> None:
+        name, began = self.name, time.perf_counter()
+        try:
+            await self._open_producer().commit(name.group, name.topic, name.partition, command.offset, command.metadata)
+        except Doubtful as doubt:
+            self._doubt(doubt)
+            return
+        self._count_settled(time.perf_counter() - began)
+        self._tell(facts.Committed())
+
+    def _count_settled(self, seconds: float) -> None:
+        metrics, settled = self._around.metrics, self._settling
+        metrics.committed(seconds, len(settled))
+        now = self._around.now()
+        for (outcome, reason), count in Counter((r["outcome"], r["reason"]) for r in settled).items():
+            metrics.settled(self.name.topic, outcome, reason, count)
+        metrics.append_to_ledger_many([(now - record["input"]["timestamp"]) / 1000 for record in settled])
+
+    def _doubt(self, doubt: Doubtful) -> None:
+        self._around.metrics.doubtful_commit(doubt.step)
+        self._tell(facts.CommitDoubtful())
+
+    async def _prove_fresh(self, command: facts.StartFence) -> None:
+        began = time.perf_counter()
+        try:
+            mark = await self._around.fence.reach()
+        except FenceFailed:
+            self._around.metrics.fence_failed()
+            self._tell(facts.FenceFailed())
+            return
+        self._around.metrics.fence_reached(time.perf_counter() - began)
+        view = self._around.view
+        self._tell(facts.FenceReached(mark.read_at_ms, view.get_many(command.subjects), view.holds))
+
+    async def _send(self, command: facts.Send) -> None:
+        around, began = self._around, time.perf_counter()
+        around.metrics.sent(len(command.entries))
+        answer = await around.partner.send(command.entries, command.expires_at)
+        seconds = time.perf_counter() - began
+        around.slots.observe(answer, seconds * 1000)
+        around.metrics.answered(answer_kind(answer), seconds)
+        self._free(1)
+        self._tell(facts.Answered(command.batch_id, answer))
+
+    async def _look_up(self, command: facts.LookUp) -> None:
+        around, began = self._around, time.perf_counter()
+        await around.slots.acquire(1)
+        try:
+            reply = await around.partner.look_up(command.keys)
+        finally:
+            around.slots.release(1)
+        around.metrics.lookup(reply is not None, time.perf_counter() - began)
+        self._tell(facts.LookedUp(command.lookup_id, reply))
+
+    def _open_producer(self) -> LaneProducer:
+        if self._producer is None:
+            raise AssertionError("an open lane has its producer")
+        return self._producer
+
+
+_CALLS: Mapping[type[Any], Callable[[LaneDriver, Any], Coroutine[Any, Any, None]]] = {
+    facts.FetchMore: LaneDriver._fetch,
+    facts.WantSlots: LaneDriver._acquire,
+    facts.Produce: LaneDriver._produce,
+    facts.Commit: LaneDriver._commit,
+    facts.StartFence: LaneDriver._prove_fresh,
+    facts.Send: LaneDriver._send,
+    facts.LookUp: LaneDriver._look_up,
+}
+
+
+def _key(subject_ref: str | None) -> bytes | None:
+    return None if subject_ref is None else subject_ref.encode()

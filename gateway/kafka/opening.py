@@ -1,0 +1,118 @@
+"""Opening a lane: take over, then read what is committed, then the live intents. (ARCHITECTURE.md, step a)
+
+Knows the order, which is the point: an offset read before the take-over may be rewound by the older owner.
+Must not know what the lane does with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.structs import TopicPartition
+
+from gateway.core.facts import Opened
+from gateway.core.holds import Holds
+from gateway.core.metadata import CommitMetadata, NotOurMetadataError
+from gateway.kafka.cluster import log_bounds
+from gateway.kafka.codec import Codec, Undecodable
+from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.exact import read_exact
+from gateway.kafka.offsets import fetch_committed
+from gateway.kafka.transactions import LaneProducer
+
+
+class LaneRefusedError(Exception):
+    """The lane can't be opened; the text says why and what to do. The process must not go on with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneName:
+    """One input partition, for one consumer group."""
+
+    group: str
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}"
+
+    @property
+    def transactional_id(self) -> str:
+        """One id for each input partition: a stale owner of it is fenced, wherever it runs."""
+        return f"{self.group}-{self.topic}-{self.partition}"
+
+
+async def open_lane(
+    connection: KafkaConnection,
+    client: AIOKafkaClient,
+    codec: Codec,
+    name: LaneName,
+    intents_topic: str,
+    holds: Holds,
+) -> tuple[LaneProducer, Opened]:
+    """The lane's producer and what its machine starts from.
+
+    Raises LaneRefusedError, KafkaUnavailableError, RegistryAway or Doubtful.
+    """
+    producer = LaneProducer(connection, name.transactional_id)
+    try:
+        await producer.take_over()
+        offset, metadata = await _read_committed(client, name)
+        intents = await _live_intents(client, codec, name, intents_topic, metadata)
+    except BaseException:
+        await producer.drop()
+        raise
+    return producer, Opened(offset, metadata, intents, holds, producer.epoch)
+
+
+async def _read_committed(client: AIOKafkaClient, name: LaneName) -> tuple[int, CommitMetadata]:
+    committed = await fetch_committed(client, name.group, name.topic, name.partition)
+    if committed is None:
+        raise LaneRefusedError(
+            f"lane {name}: group {name.group} has no committed offset. "
+            "If the lane is new, run `gateway lanes init --from earliest` (or latest, or a time)."
+        )
+    try:
+        metadata = CommitMetadata.decode(committed.metadata, committed.offset)
+    except NotOurMetadataError as error:
+        raise LaneRefusedError(
+            f"lane {name}: offset {committed.offset} was not committed by a gateway ({error}). "
+            "Find out what reset it, then run `gateway lanes init`."
+        ) from None
+    partition = TopicPartition(name.topic, name.partition)
+    bounds = (await log_bounds(client, [partition]))[partition]
+    if not bounds.start <= committed.offset <= bounds.end:
+        raise LaneRefusedError(
+            f"lane {name}: the committed offset {committed.offset} is outside the log "
+            f"({bounds.start} to {bounds.end}): records were deleted or the topic was made anew. "
+            "Find out which, then run `gateway lanes init`."
+        )
+    return committed.offset, metadata
+
+
+async def _live_intents(
+    client: AIOKafkaClient, codec: Codec, name: LaneName, topic: str, metadata: CommitMetadata
+) -> list[dict[str, Any]]:
+    """The intents at exactly these places, read uncommitted: they are committed, but another lane's open
+    transaction on the partition would hide them for as long as it stays open."""
+    found = await read_exact(client, [(topic, ref.partition, ref.offset) for ref in metadata.intents])
+    values = [record.value if record else None for record in found]
+    await codec.prepare(values)
+    intents = []
+    for ref, value in zip(metadata.intents, values, strict=True):
+        where = f"{topic}:{ref.partition} offset {ref.offset}"
+        if value is None:
+            raise LaneRefusedError(
+                f"lane {name}: the live intent at {where} is gone, so it is not known what may have been sent. "
+                "Check the topic's retention; ask GeNiE what it holds before `gateway lanes init`."
+            )
+        decoded = codec.decode(topic, value)
+        if isinstance(decoded, Undecodable) or decoded.record["lane"] != str(name):
+            raise LaneRefusedError(
+                f"lane {name}: {where} holds no intent of this lane: the topic was made anew. "
+                "Ask GeNiE what it holds before `gateway lanes init`."
+            )
+        intents.append(decoded.record)
+    return intents

@@ -1,0 +1,235 @@
+"""The input topics as one member of the consumer group: each owned partition is a feed of raw records.
+
+Knows aiokafka's consumer: its callbacks swallow exceptions, so they only pause and hand over; it leaves the group
+unless it is polled, so it is polled while all is paused too. Must not know lanes or what records say.
+"""
+
+# aiokafka's consumer is untyped:
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.structs import TopicPartition
+
+from gateway.kafka.connection import KAFKA_START_TIMEOUT_S, KafkaConnection, close_quietly, within
+
+POLL_MS = 100
+POLL_RECORDS = 2_000
+FEED_HIGH = 4_000  # records waiting in a feed: above, its partition is paused
+FEED_LOW = 1_000  # below, it is resumed
+POSITION_EVERY_S = 0.5  # how often an idle feed looks whether the position has passed a gap
+ERROR_PAUSE_S = 0.5
+FETCH_MAX_BYTES = 4 << 20
+PARTITION_MAX_BYTES = 1 << 20
+_UNCLEAN = (NoOffsetForPartitionError, OffsetOutOfRangeError)
+
+
+class MembershipLostError(Exception):
+    """The group did not confirm within the session timeout that this process is still a member."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """How this process is a member of the group; times in ms."""
+
+    group: str
+    instance_id: str | None
+    session_timeout_ms: int
+    rebalance_timeout_ms: int
+
+
+class Feed:
+    """Raw records of one owned partition, in order, with a bound."""
+
+    def __init__(self, source: Source, partition: TopicPartition) -> None:
+        self._source = source
+        self.partition = partition
+        self._records: deque[Any] = deque()
+        self._position: int | None = None  # what was taken, or passed as a gap
+        self._more = asyncio.Event()
+        self._looked_at = 0.0
+
+    def seek(self, offset: int) -> None:
+        """Start (again) at an offset; what waited is forgotten."""
+        self._records.clear()
+        self._position = offset
+        self._more.clear()
+        self._source.seek(self.partition, offset)
+
+    def stop(self) -> None:
+        """Take no more until the next seek."""
+        self._position = None
+        self._records.clear()
+        self._source.pause(self.partition)
+
+    async def take(self, limit: int) -> tuple[Sequence[Any], int]:
+        """At most `limit` records, at least one unless only the position moved; the position behind them."""
+        await self._more.wait()
+        taken = [self._records.popleft() for _ in range(min(limit, len(self._records)))]
+        if taken:
+            self._position = taken[-1].offset + 1
+        if not self._records:
+            self._more.clear()
+        if len(self._records) < FEED_LOW:
+            self._source.resume(self.partition)
+        if self._position is None:
+            raise AssertionError("a feed is taken from after its seek")
+        return taken, self._position
+
+    async def confirm_membership(self) -> None:
+        """Wait for a heartbeat of this generation from now on; raises MembershipLostError."""
+        await self._source.confirm_membership()
+
+    def put(self, records: Sequence[Any]) -> None:
+        """Records that were polled; those before the last seek are stale."""
+        if self._position is None:
+            return
+        expected = self._records[-1].offset + 1 if self._records else self._position
+        self._records.extend(record for record in records if record.offset >= expected)
+        if len(self._records) >= FEED_HIGH:
+            self._source.pause(self.partition)
+        if self._records:
+            self._more.set()
+
+    def passed(self, position: int) -> None:
+        """The consumer's position while nothing waits: offsets below it are never delivered."""
+        if self._position is not None and not self._records and position > self._position:
+            self._position = position
+            self._more.set()
+
+    def wants_position(self, now: float) -> bool:
+        """Whether it is time to look at the consumer's position."""
+        if self._position is None or self._records or now - self._looked_at < POSITION_EVERY_S:
+            return False
+        self._looked_at = now
+        return True
+
+
+class Source(ConsumerRebalanceListener):
+    """One member of the group. `opened` and `closed` are told of each partition gained and lost."""
+
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        settings: GroupSettings,
+        topics: Sequence[str],
+        opened: Callable[[Feed], None],
+        closed: Callable[[Sequence[TopicPartition]], Awaitable[None]],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._topics = list(topics)
+        self._opened = opened
+        self._closed = closed
+        self._failed = failed
+        self._feeds: dict[TopicPartition, Feed] = {}
+        self._heartbeat = asyncio.Event()
+        self._consumer = AIOKafkaConsumer(
+            **connection.kwargs(),
+            group_id=settings.group,
+            group_instance_id=settings.instance_id,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            session_timeout_ms=settings.session_timeout_ms,
+            rebalance_timeout_ms=settings.rebalance_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 10,
+            fetch_max_bytes=FETCH_MAX_BYTES,
+            max_partition_fetch_bytes=PARTITION_MAX_BYTES,
+        )
+
+    async def start(self) -> None:
+        """Join the group; partitions come by `opened`."""
+        await within(KAFKA_START_TIMEOUT_S, "joining the consumer group", self._consumer.start())
+        self._watch_heartbeats()
+        self._consumer.subscribe(self._topics, listener=self)
+
+    async def stop(self) -> None:
+        """Leave the group; partitions must have been closed before."""
+        await close_quietly(self._consumer.stop())
+
+    async def run(self) -> None:
+        """Poll for ever."""
+        while True:
+            try:
+                polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
+            except _UNCLEAN:  # a lane that opens finds this out for itself and says what to do
+                await asyncio.sleep(ERROR_PAUSE_S)
+                continue
+            for partition, records in polled.items():
+                if feed := self._feeds.get(partition):
+                    feed.put(records)
+            await self._look_at_positions()
+
+    async def _look_at_positions(self) -> None:
+        now = time.monotonic()
+        for partition, feed in list(self._feeds.items()):
+            if feed.wants_position(now) and partition in self._consumer.assignment():
+                feed.passed(await self._consumer.position(partition))
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read a partition from here, and resume it."""
+        if partition in self._consumer.assignment():
+            self._consumer.seek(partition, offset)
+            self._consumer.resume(partition)
+
+    def pause(self, partition: TopicPartition) -> None:
+        """Fetch no more of a partition."""
+        if partition in self._consumer.assignment():
+            self._consumer.pause(partition)
+
+    def resume(self, partition: TopicPartition) -> None:
+        """Fetch again."""
+        if partition in self._consumer.assignment():
+            self._consumer.resume(partition)
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """aiokafka's callback: pause, and hand over."""
+        try:
+            for partition in sorted(assigned):
+                self._consumer.pause(partition)
+                feed = self._feeds[partition] = Feed(self, partition)
+                self._opened(feed)
+        except Exception as error:  # aiokafka would log and swallow it
+            self._failed(error)
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """aiokafka's callback, awaited by the rebalance: drain."""
+        try:
+            for partition in revoked:
+                self._consumer.pause(partition)
+            await self._closed(sorted(revoked))
+            for partition in revoked:
+                self._feeds.pop(partition, None)
+        except Exception as error:  # aiokafka would log and swallow it
+            self._failed(error)
+
+    async def confirm_membership(self) -> None:
+        """Wait for a heartbeat of this generation from now on; raises MembershipLostError."""
+        self._heartbeat.clear()
+        try:
+            async with asyncio.timeout(self._settings.session_timeout_ms / 1000):
+                await self._heartbeat.wait()
+        except TimeoutError:
+            raise MembershipLostError(f"no heartbeat within {self._settings.session_timeout_ms} ms") from None
+
+    def _watch_heartbeats(self) -> None:
+        coordinator: Any = self._consumer._coordinator  # aiokafka tells nobody of a heartbeat that succeeded
+        heartbeat = coordinator._do_heartbeat
+
+        async def observed() -> bool:
+            succeeded: bool = await heartbeat()
+            if succeeded:
+                self._heartbeat.set()
+            return succeeded
+
+        coordinator._do_heartbeat = observed
