@@ -1,6 +1,7 @@
 """Each rule of the contract, broken alone, is refused by its name and leaves nothing behind."""
 
 import gzip
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -337,12 +338,17 @@ async def test_a_fault_of_genies_own_is_a_signed_500(genie: Client, monkeypatch:
 async def test_genie_is_unavailable_when_it_cannot_write(genie: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """When receipts cannot be kept nothing is taken, and the answer says so."""
 
-    def full(*_: object) -> int:
-        raise OSError(28, "no space left")
+    write, space = os.write, [100]
+
+    def full(descriptor: int, content: bytes) -> int:
+        if not space:
+            raise OSError(28, "no space left")
+        return write(descriptor, content[: space.pop()])
 
     with monkeypatch.context() as patch:
         patch.setattr("gateway.sandbox.genie.receipts.os.write", full)
         reply = await genie.provide(entry("a"))
     assert (reply.status_code, reply.problem) == (503, "unavailable")
+    assert genie.sandbox.receipts.read_bytes() == b""
     assert (await genie.look_up("a")).statuses == ["not_received"]
     assert (await genie.provide(entry("a"))).statuses == ["accepted"]
