@@ -83,6 +83,7 @@ class ViewStore:
         self._owner = owner
         self._origin = origin
         self.rebuilt: Rebuilt | None = None
+        self.closed = False
         self._open_environment()
 
     @classmethod
@@ -113,6 +114,7 @@ class ViewStore:
         self._environment.sync(True)
         self._environment.close()
         os.close(self._owner)
+        self.closed = True
 
     def caught_up_at(self) -> int:
         """When the view last held all of its topics, ms; 0 if never."""
@@ -173,6 +175,7 @@ class ViewStore:
         self._environment.close()
         _delete(self._directory)
         os.close(self._owner)
+        self.closed = True
 
     def _open_environment(self) -> None:
         path = self._directory / _DATA

@@ -1,0 +1,67 @@
+"""Reading intents at exactly their offsets."""
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.exact import ExactRecord, read_exact
+from tests.integration.conftest import MakeTopic
+
+
+def values(found: list[ExactRecord | None]) -> list[bytes | None]:
+    return [record.value if record else None for record in found]
+
+
+async def test_an_intent_is_read_behind_an_open_transaction(kafka: str, prefix: str, make_topic: MakeTopic) -> None:
+    """A committed record is there although another lane's transaction on the partition is still open."""
+    connection = KafkaConnection(kafka, f"{prefix}test")
+    topic = await make_topic("intents", 2)
+    async with (
+        AIOKafkaProducer(**connection.kwargs(), transactional_id=f"{prefix}open") as other,
+        AIOKafkaProducer(**connection.kwargs(), transactional_id=f"{prefix}lane") as lane,
+        connection.client() as client,
+    ):
+        await other.begin_transaction()
+        await other.send_and_wait(topic, b"of another lane", b"other", 0)
+        async with lane.transaction():
+            first = await lane.send_and_wait(topic, b"intent", b"lane", 0)
+            second = await lane.send_and_wait(topic, b"intent 2", b"lane", 1)
+        positions = [(topic, 1, second.offset), (topic, 0, first.offset)]
+        found = await read_exact(client, positions)
+        assert values(found) == [b"intent 2", b"intent"]
+        assert [(r.topic, r.partition, r.offset, r.key) for r in found if r] == [
+            (topic, 1, second.offset, b"lane"),
+            (topic, 0, first.offset, b"lane"),
+        ]
+        await other.abort_transaction()
+
+
+async def test_each_offset_of_a_batch_is_found(kafka: str, prefix: str, make_topic: MakeTopic) -> None:
+    """Records in the middle of a batch are read as well as its first."""
+    connection = KafkaConnection(kafka, f"{prefix}test")
+    topic = await make_topic("intents")
+    async with AIOKafkaProducer(**connection.kwargs(), linger_ms=20) as producer, connection.client() as client:
+        sent = [await producer.send(topic, b"%d" % number) for number in range(20)]
+        for one in sent:
+            await one
+        wanted = [19, 0, 7, 7]
+        assert values(await read_exact(client, [(topic, 0, at) for at in wanted])) == [b"19", b"0", b"7", b"7"]
+
+
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [((0, 1), "a transaction's marker"), ((0, 2), "the end"), ((0, 99), "beyond"), ((5, 0), "no such partition")],
+)
+async def test_what_is_not_there_is_none(
+    kafka: str, prefix: str, make_topic: MakeTopic, where: tuple[int, int], why: str
+) -> None:
+    """A marker, the end of the log, a place beyond it and a missing partition or topic hold no record."""
+    connection = KafkaConnection(kafka, f"{prefix}test")
+    topic = await make_topic("intents")
+    async with AIOKafkaProducer(**connection.kwargs(), transactional_id=f"{prefix}x") as producer:
+        async with producer.transaction():
+            await producer.send_and_wait(topic, b"only", partition=0)
+        async with connection.client() as client:
+            missing, only, no_topic = await read_exact(client, [(topic, *where), (topic, 0, 0), (topic + "x", 0, 0)])
+    assert only is not None
+    assert (missing, no_topic) == (None, None), why

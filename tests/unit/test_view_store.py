@@ -1,0 +1,167 @@
+"""What of the view on disk is trusted after a restart."""
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from aiokafka.structs import TopicPartition
+
+from gateway.core.consent import Consent, ConsentStatus, Denied, LegalBasis
+from gateway.core.holds import Hold, HoldScope
+from gateway.core.reasons import Reason
+from gateway.kafka import view_store
+from gateway.kafka.view_store import Origin, Rebuilt, Seen, ViewDamagedError, ViewInUseError, ViewStore
+
+ORIGIN = Origin("cluster", {"consent.records": UUID(int=1), "genie.gateway.controls": UUID(int=2)})
+MAX_IDLE_MS = 1_000
+AT = TopicPartition("consent.records", 3)
+SEEN = {
+    "subject-anna": Seen(
+        3,
+        Consent(
+            record_id="r1",
+            version=7,
+            subject_ref="subject-anna",
+            recipient="genie",
+            status=ConsentStatus.RENEWED,
+            policy_version=20_510,
+            consented_at=1,
+            expires_at=None,
+            history_from=20_000,
+            items=frozenset({"name", "payment_history"}),
+            opted_out=frozenset(),
+            contract_refs=frozenset({"contract-1"}),
+            legal_basis=LegalBasis.CONSENT,
+        ),
+    ),
+    "subject-bert": Seen(0, Denied(Reason.NO_CONSENT, None, None)),
+}
+HOLDS = {"h1": Hold("h1", HoldScope.SUBJECT, "subject-anna", 99)}
+
+
+def opened(directory: Path, origin: Origin = ORIGIN, now: int = 0) -> ViewStore:
+    return ViewStore.open(directory, origin, now=now, max_idle_ms=MAX_IDLE_MS)
+
+
+def filled(directory: Path) -> ViewStore:
+    store = opened(directory)
+    store.write(SEEN, HOLDS, {AT: 12})
+    return store
+
+
+def is_whole(store: ViewStore) -> bool:
+    found = store.get_many([*SEEN, "subject-none"])
+    return (found, store.holds(), store.positions()) == ({**SEEN, "subject-none": None}, dict(HOLDS), {AT: 12})
+
+
+def die(store: ViewStore) -> None:
+    """End the store as kill -9 would: nothing is flushed or marked."""
+    store._environment.close()
+    view_store.os.close(store._owner)
+
+
+def test_a_restart_finds_everything(tmp_path: Path) -> None:
+    """States, holds and positions survive an orderly end and a kill."""
+    for end in (ViewStore.close, die):
+        store = filled(tmp_path / end.__name__)
+        assert store.rebuilt is Rebuilt.NEW
+        end(store)
+        again = opened(tmp_path / end.__name__)
+        assert again.rebuilt is None
+        assert is_whole(again)
+        assert again.count() == len(SEEN)
+        again.close()
+
+
+def test_a_hold_that_is_gone_is_gone(tmp_path: Path) -> None:
+    """Writing None for a hold removes it."""
+    store = filled(tmp_path)
+    store.write({}, {"h1": None, "h2": None}, {})
+    assert store.holds() == {}
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        Origin("other", ORIGIN.topics),
+        Origin("cluster", {**ORIGIN.topics, "consent.records": UUID(int=9)}),
+        Origin("cluster", {"t2.consent.records": UUID(int=1)}),
+    ],
+)
+def test_a_view_of_something_else_is_rebuilt(tmp_path: Path, origin: Origin) -> None:
+    """Another cluster, another topic, or the same name made anew: nothing of the old view is kept."""
+    filled(tmp_path).close()
+    store = opened(tmp_path, origin)
+    assert store.rebuilt is Rebuilt.OTHER_ORIGIN
+    assert (store.count(), store.positions(), store.holds()) == (0, {}, {})
+    store.close()
+
+
+def test_a_view_of_another_format_is_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later release that keeps states otherwise does not read the old ones."""
+    filled(tmp_path).close()
+    monkeypatch.setattr(view_store, "FORMAT", 2)
+    store = opened(tmp_path)
+    assert store.rebuilt is Rebuilt.OTHER_ORIGIN
+    store.close()
+
+
+def test_a_view_that_was_idle_too_long_is_rebuilt(tmp_path: Path) -> None:
+    """Tombstones may be gone from the topic; a view noted as caught up since then is kept."""
+    store = filled(tmp_path)
+    store.note_caught_up(500)
+    store.close()
+    store = opened(tmp_path, now=500 + MAX_IDLE_MS)
+    assert store.rebuilt is None
+    store.close()
+    store = opened(tmp_path, now=501 + MAX_IDLE_MS)
+    assert store.rebuilt is Rebuilt.IDLE_TOO_LONG
+    assert store.count() == 0
+    store.close()
+
+
+def test_after_a_power_cut_only_a_closed_view_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes are not flushed: what was open when the machine stopped is rebuilt, what was closed is kept."""
+    filled(tmp_path).close()
+    monkeypatch.setattr(view_store, "_boot_id", lambda: "after the reboot")
+    store = opened(tmp_path)
+    assert store.rebuilt is None
+    die(store)
+    monkeypatch.setattr(view_store, "_boot_id", lambda: "after another reboot")
+    store = opened(tmp_path)
+    assert store.rebuilt is Rebuilt.POWER_LOST
+    store.close()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "short", "empty"])
+def test_a_damaged_file_is_rebuilt(tmp_path: Path, damage: str) -> None:
+    """A file that is no database, or is cut off, is replaced instead of ending the process."""
+    filled(tmp_path).close()
+    path = tmp_path / "view.mdb"
+    whole = path.read_bytes()
+    path.write_bytes({"garbage": b"x" * len(whole), "short": whole[: len(whole) // 2], "empty": b""}[damage])
+    store = opened(tmp_path)
+    assert store.rebuilt in (Rebuilt.DAMAGED, Rebuilt.OTHER_ORIGIN)
+    assert store.count() == 0
+    store.close()
+
+
+def test_a_value_that_cannot_be_read_deletes_the_view(tmp_path: Path) -> None:
+    """Damage found while running ends the process, and the next start rebuilds."""
+    store = filled(tmp_path)
+    with store._environment.begin(store._consents, write=True) as transaction:
+        transaction.put(b"subject-anna", b"[0,1")
+    with pytest.raises(ViewDamagedError, match="rebuilds"):
+        store.get_many(["subject-anna"])
+    again = opened(tmp_path)
+    assert again.rebuilt is Rebuilt.NEW
+    again.close()
+
+
+def test_a_directory_belongs_to_one_process(tmp_path: Path) -> None:
+    """Two owners would write over each other."""
+    store = filled(tmp_path)
+    with pytest.raises(ViewInUseError, match="directory of its own"):
+        opened(tmp_path)
+    store.close()
