@@ -1,5 +1,6 @@
 """The decision: each reason, the borders of time, and what a scope holds."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from gateway.core.consent import ConsentState, ConsentStatus, Denied, LegalBasis
 from gateway.core.decide import Permit, Scope, decide
 from gateway.core.events import Event
+from gateway.core.policy import Clause, PolicyVersion
 from gateway.core.reasons import Outcome, Reason
 from tests.core_cases import (
     CONTRACT,
@@ -113,6 +115,17 @@ def test_the_first_broken_rule_is_the_reason():
             event |= event_change
             state |= state_change
         assert judged(payment_event(**event), consent(**state)) is reason
+
+
+def test_a_version_ends_where_the_next_one_starts():
+    """A consent given on the first day of the next version can't cite the one before, proven as both may be."""
+    end = day("2026-03-01")
+    ended = PolicyVersion(FIRST_DAY, end, Clause.YES)
+    policy = replace(POLICY, versions={FIRST_DAY: ended, end: PolicyVersion(end, end + 365, Clause.YES)})
+    last, first = (end * DAY_MS - 9 * 3_600_000 - 1, end * DAY_MS - 9 * 3_600_000)
+    assert isinstance(decide(payment_event(), consent(consented_at=last), policy, **TIMES), Permit)
+    late = decide(payment_event(), consent(consented_at=first), policy, **TIMES)
+    assert late is Reason.CONSENTED_OUTSIDE_VERSION
 
 
 @pytest.mark.parametrize(

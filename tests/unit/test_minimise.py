@@ -184,11 +184,13 @@ def test_layouts_do_not_get_mixed_up():
     event = payment_event()
     other = replace(event, layout=Layout(9, {**event.layout.items, "customer.phone": "internal"}))
     narrow = scope_of(event, items=frozenset({"payment_history", "phone"}))
+    named = scope_of(event, items=frozenset({"payment_history", "name"}))
     for _ in range(2):
         assert "phone" in json.loads(minimiser.body(event, scope_of(event)))["items"]
         assert "phone" not in json.loads(minimiser.body(other, scope_of(event)))["items"]
         assert set(json.loads(minimiser.body(event, narrow))["items"]) == {"payment_history", "phone"}
         assert set(json.loads(minimiser.body(other, narrow))["items"]) == {"payment_history"}
+        assert set(json.loads(minimiser.body(event, named))["items"]) == {"payment_history", "name"}
 
 
 def test_more_layouts_than_are_kept_make_the_same_bodies(monkeypatch):
