@@ -270,7 +270,7 @@ class Story:
                 if of is topic:
                     history.add(topic, raw)
         for path in files:
-            for where, what in texts.leaks(path, history.personal):
+            for where, what in texts.leaks(path, history.personal.canaries):
                 findings.add(Defect.LEAKED_FIELDS, where, what)
         judge = Judge(history, policy.load(), findings, complete=complete, skew_ms=skew_ms)
         try:

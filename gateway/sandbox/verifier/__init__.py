@@ -59,7 +59,7 @@ def verify(
     try:
         asyncio.run(_read(history, bootstrap, prefix, progress))
         for path in (*logs, *((metrics,) if metrics else ())):
-            for where, what in texts.leaks(path, history.personal):
+            for where, what in texts.leaks(path, history.personal.canaries):
                 leaked(where, what)
         judge = Judge(history, policy.load(), findings, complete=complete, skew_ms=skew_ms)
         return judge.verdict(receipts.read(receipts_file, received_until))

@@ -228,10 +228,15 @@ def _mapping(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _ms(text: Any) -> int | None:
-    """ms since the epoch of an RFC 3339 time in UTC, or of a date at 00:00 UTC."""
+@lru_cache(maxsize=65_536)
+def _parsed(text: str) -> int | None:
     try:
         moment = dt.datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+    except ValueError:
         return None
     return (moment.replace(tzinfo=moment.tzinfo or dt.UTC) - _EPOCH) // dt.timedelta(milliseconds=1)
+
+
+def _ms(text: Any) -> int | None:
+    """ms since the epoch of an RFC 3339 time in UTC, or of a date at 00:00 UTC."""
+    return _parsed(text) if isinstance(text, str) else None

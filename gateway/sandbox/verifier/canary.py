@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+REFERENCES = ("subject_ref", "contract_ref")  # these may stand in topics, but nowhere else
+
 _ANCHOR = 3  # characters that a search looks up before it compares whole values
 _SHORTEST_ASCII = 6
 _SHORTEST_NUMBER = 8  # shorter ones stand in any log
@@ -62,18 +64,17 @@ class Canaries:
 
 
 class Personal:
-    """The canaries of all inputs: personal values, and references that may stand in topics only."""
+    """The canaries of all inputs: personal values, and references."""
 
     def __init__(self) -> None:
-        self.values = Canaries()
-        self.references = Canaries()
+        self.canaries = Canaries()
         self._seen: set[int] = set()  # hashes of parts already added: most events repeat their customer
 
     def learn(self, record: Mapping[str, Any]) -> None:
         """Take the personal values of an input record."""
-        for name in ("subject_ref", "contract_ref"):
+        for name in REFERENCES:
             if name in record and self._is_new(record[name]):
-                self.references.add(record[name], name)
+                self.canaries.add(record[name], name)
         for part in ("customer", "vehicle"):
             fields = record.get(part)
             if fields is None or not self._is_new(tuple(fields.values())):
@@ -82,7 +83,7 @@ class Personal:
                 if name == "birth_date":
                     self._learn_birth_date(value)
                 elif isinstance(value, str):
-                    self.values.add(value, f"{part}.{name}")
+                    self.canaries.add(value, f"{part}.{name}")
 
     def _learn_birth_date(self, days: int) -> None:
         try:
@@ -91,7 +92,7 @@ class Personal:
             return
         if day < _BORN_BEFORE:
             for form in ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d"):
-                self.values.add(day.strftime(form), "customer.birth_date")
+                self.canaries.add(day.strftime(form), "customer.birth_date")
 
     def _is_new(self, part: object) -> bool:
         before = len(self._seen)

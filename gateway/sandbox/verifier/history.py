@@ -102,7 +102,7 @@ class History:
     def __init__(self, report: Report) -> None:
         self.partitions: list[Partition] = []
         self.personal = Personal()
-        self.own = OwnRecords(self.personal.values, report)
+        self.own = OwnRecords(self.personal.canaries, report)
         self.holds = Holds()
         self.strays: Counter[str] = Counter()  # ledger records of inputs that were not delivered
         self.outcomes: Counter[str] = Counter()

@@ -6,10 +6,10 @@ Knows which texts there need no search. Must not know what the records mean.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.sandbox.verifier.canary import Canaries
+from gateway.sandbox.verifier.canary import REFERENCES, Canaries
 
 _MADE_UP = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[A-Za-z0-9_-]{43}")  # UUIDs and digests
 _DIGEST_BYTES = 32
@@ -24,8 +24,8 @@ Report = Callable[[str, str], None]  # where, what
 class OwnRecords:
     """Searches record after record and reports what it finds."""
 
-    def __init__(self, values: Canaries, report: Report) -> None:
-        self._values = values
+    def __init__(self, canaries: Canaries, report: Report) -> None:
+        self._canaries = canaries
         self._report = report
         self._harmless: set[str] = set()
         self._settings: dict[str, dict[str, str]] = {path: {} for path in _SETTINGS}  # path -> text -> first seen where
@@ -43,7 +43,9 @@ class OwnRecords:
             if part is not None:
                 self._search(where, name, part.decode("utf-8", "replace"))
         if decoded is not None:
-            for path, text in _texts(decoded[1], ""):
+            unknown: list[tuple[str, str]] = []
+            self._gather(decoded[1], "", unknown)
+            for path, text in unknown:
                 kept = self._settings.get(path)
                 if kept is not None and (text in kept or len(kept) < _SETTINGS_KEPT):
                     kept.setdefault(text, where)
@@ -58,26 +60,29 @@ class OwnRecords:
             for text, where in texts.items() if len(texts) > 1 else ():
                 self._search(where, path, text)
 
+    def _gather(self, record: Mapping[str, Any], path: str, unknown: list[tuple[str, str]]) -> None:
+        """Add (path, text) of every text in a record that is not known to be harmless; bytes that are no digest too."""
+        for name, value in record.items():
+            if isinstance(value, str):
+                if value not in self._harmless:
+                    unknown.append((path + name, value))
+            elif isinstance(value, dict):
+                self._gather(value, f"{path}{name}.", unknown)
+            elif isinstance(value, bytes):
+                if len(value) != _DIGEST_BYTES:
+                    unknown.append((path + name, value.decode("utf-8", "replace")))
+            elif isinstance(value, list):
+                for inner in value:
+                    if isinstance(inner, dict):
+                        self._gather(inner, f"{path}{name}.", unknown)
+                    elif inner not in self._harmless:
+                        unknown.append((path + name, str(inner)))
+
     def _search(self, where: str, path: str, text: str) -> None:
         if text in self._harmless or _MADE_UP.fullmatch(text):
             return
-        fields = list(self._values.found(text))
+        fields = [field for field in self._canaries.found(text) if field not in REFERENCES]
         for field in fields:
             self._report(where, f"{path} holds a value of {field}")
         if not fields and len(self._harmless) < _REMEMBERED:
             self._harmless.add(text)
-
-
-def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """(path, text) of every text in a record, and of all bytes that are no digest."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, bytes):
-        if len(value) != _DIGEST_BYTES:
-            yield path, value.decode("utf-8", "replace")
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _texts(inner, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner, path)
