@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from gateway.cli import dev, schemas
+from gateway.cli import dev, schemas, settings
 from gateway.cli.errors import CommandError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(dev.app, name="dev")
 app.add_typer(schemas.app, name="schemas")
+app.command("settings")(settings.settings)
 
 
 def main() -> None:
