@@ -8,12 +8,13 @@ it defines, so that nothing that GeNiE adds by mistake can reach the ledger or a
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode
+from binascii import a2b_base64
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -45,12 +46,15 @@ PROBLEM_TYPES = frozenset(
 MAX_LOOKUP_KEYS = 500
 MAX_RETRY_AFTER_MS = 60_000  # a longer pause is asked for again when it is over
 
+TIMES_KEPT = 256  # moments remembered: entries of one batch were mostly received in the same
+
 _DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 _RECEIPT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _PROBLEM_TYPE = re.compile(r"urn:genie:problem:[a-z0-9-]{1,64}")
 _SECONDS = re.compile(r"[0-9]{1,12}")
 _STATUSES = frozenset({"accepted", "duplicate", "superseded", "rejected", "retry"})
+_TO_STANDARD_BASE64 = bytes.maketrans(b"-_", b"+/")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _MEDIA_TYPES = frozenset({"application/json", "application/problem+json"})
@@ -216,12 +220,17 @@ def _first(value: Any) -> First | None:
     if not isinstance(value, dict):
         return None
     origin = _matched(_DIGEST, value.get("origin"))
-    source = _matched(_DIGEST, value.get("source_digest"))
-    body = _matched(_DIGEST, value.get("body_digest"))
+    source, body = _digest(value.get("source_digest")), _digest(value.get("body_digest"))
     received_at = _time(value.get("received_at"))
     if origin is None or source is None or body is None or received_at is None:
         return None
-    return First(origin, urlsafe_b64decode(source + "="), urlsafe_b64decode(body + "="), received_at)
+    return First(origin, source, body, received_at)
+
+
+def _digest(value: Any) -> bytes | None:
+    text = _matched(_DIGEST, value)
+    # A third of what base64.urlsafe_b64decode takes, 200 times a batch.
+    return a2b_base64(text.encode("ascii").translate(_TO_STANDARD_BASE64) + b"=") if text else None
 
 
 def _problem_type(problem: dict[str, Any]) -> str | None:
@@ -230,8 +239,13 @@ def _problem_type(problem: dict[str, Any]) -> str | None:
 
 def _time(value: Any) -> int | None:
     text = _matched(_TIME, value)
+    return _ms_of(text) if text else None
+
+
+@lru_cache(TIMES_KEPT)
+def _ms_of(text: str) -> int | None:
     try:
-        return (datetime.fromisoformat(text) - _EPOCH) // _MS if text else None
+        return (datetime.fromisoformat(text) - _EPOCH) // _MS
     except ValueError:  # a month 13
         return None
 
