@@ -1,13 +1,14 @@
 """Hypothesis strategies for input records that are events, for consents, and for scopes."""
 
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
 
-from gateway.core.consent import Consent, ConsentStatus, LegalBasis
+from gateway.core.consent import ConsentStatus, LegalBasis
 from gateway.core.decide import Scope
 from gateway.core.events import FIRST_DAY, INT_MAX, LAST_DAY, LAST_MS, SAFE_INTEGER, EventType
-from tests.core_cases import CONTRACT, DAY_MS, NOW, POLICY, SUBJECT, day, ms
+from tests.core_cases import CONTRACT, DAY_MS, NOW, POLICY, consent, day, payment_event, score_event, score_input
 
 SOURCES = ("payment_record", "contract", "application", "usage", "location", "bureau", "other")
 REGISTERED = sorted({name for inputs in POLICY.score_inputs.values() for name in inputs})
@@ -65,7 +66,7 @@ payments = st.fixed_dictionaries(
         "vehicle": st.fixed_dictionaries({"vehicle_id": texts(20), "last_location": st.none() | texts(20)}),
     }
 )
-score_inputs = st.fixed_dictionaries(
+any_inputs = st.fixed_dictionaries(
     {
         "input_id": st.sampled_from(REGISTERED) | texts(20),
         "value": decimals,
@@ -87,7 +88,7 @@ scores = st.fixed_dictionaries(
         "as_of": moments,
         "computed_at": moments,
         "supersedes": st.none() | uuids,
-        "inputs": st.lists(score_inputs, max_size=6),
+        "inputs": st.lists(any_inputs, max_size=6),
     }
 )
 RECORDS: dict[EventType, st.SearchStrategy[dict[str, Any]]] = {
@@ -95,31 +96,54 @@ RECORDS: dict[EventType, st.SearchStrategy[dict[str, Any]]] = {
     EventType.NOREL_SCORE_UPDATE: scores,
 }
 
-# Consents and events that meet: values on both sides of every border are likely.
-near_days = st.sampled_from([day(text) for text in ("2026-02-04", "2026-02-24", "2026-02-25", "2026-03-01")]).flatmap(
-    lambda first: st.integers(first - 1, first + 1)
-)
-near_moments = near_days.flatmap(
-    lambda first: st.sampled_from(
-        [first * DAY_MS + hour * 3_600_000 + 1_000 * second for hour in (0, 14, 15) for second in (0, 1)]
-    )
-) | st.sampled_from([NOW - 1, NOW, NOW + 5_000, NOW + 5_001])
-consents = st.builds(
-    Consent,
-    record_id=uuids,
-    version=st.integers(0, 5),
-    subject_ref=st.sampled_from([SUBJECT] * 5 + ["subject-2b"]),
-    recipient=st.sampled_from(["genie"] * 5 + ["other"]),
-    status=st.sampled_from([ConsentStatus.GIVEN] * 5 + list(ConsentStatus)),
-    policy_version=st.sampled_from([day("2026-02-25")] * 5 + [day("2026-02-05"), day("2026-02-26")]),
-    consented_at=near_moments | st.just(ms("2026-03-01")),
-    expires_at=st.sampled_from([None] * 5 + [NOW, NOW + 30_000, NOW + 30_001]),
-    history_from=st.none() | near_days,
-    items=st.frozensets(st.sampled_from(sorted(POLICY.items))) | st.just(POLICY.items),
-    opted_out=st.sampled_from([(), (), (), ("credit_product_marketing",), ("inquiry_handling",)]).map(frozenset),
-    contract_refs=st.sampled_from([None] * 5 + [frozenset(), frozenset({CONTRACT})]),
-    legal_basis=st.sampled_from([LegalBasis.CONSENT] * 5 + list(LegalBasis)),
-)
+# Events and consents that nearly permit: up to three things changed, to values on both sides of each border.
+near_days = st.sampled_from([day(text) for text in ("2026-02-24", "2026-02-25", "2026-03-01", "2026-03-02")])
+near_moments = st.builds(
+    lambda first, second: first * DAY_MS - 9 * 3_600_000 + second, near_days, st.sampled_from([-1, 0, 1])
+) | st.sampled_from([NOW, NOW + 5_000, NOW + 5_001])
+CONSENT_CHANGES: dict[str, st.SearchStrategy[Any]] = {
+    "subject_ref": st.just("subject-2b"),
+    "recipient": st.just("other"),
+    "status": st.sampled_from(ConsentStatus),
+    "policy_version": st.sampled_from([day("2026-02-05"), day("2026-02-26")]),
+    "consented_at": near_moments,
+    "expires_at": st.sampled_from([NOW, NOW + 30_000, NOW + 30_001]),
+    "history_from": near_days,
+    "items": st.frozensets(st.sampled_from(sorted(POLICY.items))),
+    "opted_out": st.sampled_from([("credit_product_marketing",), ("inquiry_handling",)]).map(frozenset),
+    "contract_refs": st.sampled_from([frozenset(), frozenset({CONTRACT})]),
+    "legal_basis": st.sampled_from(LegalBasis),
+}
+PAYMENT_CHANGES: dict[str, st.SearchStrategy[Any]] = {
+    "occurred_at": near_moments,
+    "due_date": near_days,
+    "creditor": st.just("partner_lessor"),
+    "status": st.just("corrected"),
+}
+SCORE_CHANGES: dict[str, st.SearchStrategy[Any]] = {
+    "computed_at": near_moments,
+    "as_of": near_moments,
+    "inputs": st.lists(
+        st.builds(
+            score_input,
+            input_id=st.sampled_from(["payment_on_time_ratio", "months_in_contract", "home_area"]),
+            source=st.sampled_from(["payment_record", "contract", "location"]),
+            observed_at=near_moments,
+        ),
+        max_size=3,
+    ),
+}
+
+
+@st.composite
+def changed(draw: st.DrawFn, make: Callable[..., Any], changes: dict[str, st.SearchStrategy[Any]]) -> Any:
+    """What `make` makes, with up to three things changed."""
+    names = draw(st.lists(st.sampled_from(sorted(changes)), max_size=3, unique=True))
+    return make(**{name: draw(changes[name]) for name in names})
+
+
+consents = changed(consent, CONSENT_CHANGES)
+events = changed(payment_event, PAYMENT_CHANGES) | changed(score_event, SCORE_CHANGES)
 
 
 def scopes(kind: EventType) -> st.SearchStrategy[Scope]:
