@@ -1,0 +1,124 @@
+"""The reference pages under docs/reference, written from the code: `python -m gateway.docs`, with --check to compare.
+
+Knows where each reference is in the code and how a page looks. Must not know what any of it means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import typer
+from typer.core import TyperGroup
+
+from gateway.cli import app
+from gateway.cli.errors import Exit
+from gateway.core.outcome import Stop
+from gateway.core.reasons import Outcome, Reason
+from gateway.observe.metrics import reference as metrics
+from gateway.settings import CONFIG_VARIABLE
+from gateway.settings import reference as settings
+
+DIRECTORY = Path(__file__).parents[1] / "docs" / "reference"
+_NOTE = "<!-- Written by `python -m gateway.docs`: change the code, not this page. -->"
+
+
+def render() -> dict[Path, str]:
+    """Every page, by the path it belongs to."""
+    return {DIRECTORY / name: f"{_NOTE}\n\n" + "\n".join(page()) + "\n" for name, page in _PAGES.items()}
+
+
+def _settings() -> Iterator[str]:
+    yield "# Settings\n"
+    yield (
+        "Each is a variable of the environment, or a line of the TOML file that "
+        f"`{CONFIG_VARIABLE}` names: `bootstrap_servers` under `[kafka]` is `GATEWAY_KAFKA__BOOTSTRAP_SERVERS`. "
+        "The environment wins. `gateway settings` prints this list with what is set where it runs. "
+        "Secrets are never settings: settings name the files that hold them.\n"
+    )
+    rows = ((f"`{variable}`", f"`{setting}`", default, sentence) for setting, variable, default, sentence in settings())
+    yield from _table(("variable", "in the file", "default", "what it is"), rows)
+
+
+def _metrics() -> Iterator[str]:
+    yield "# Metrics\n"
+    yield (
+        "What `/metrics` shows, beside the `process_*` and `python_gc_*` of the Prometheus client. "
+        "Labels take values of closed sets, and no value of a record. "
+        "A lane's gauges go when the lane is closed.\n"
+    )
+    rows = (
+        (f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), sentence)
+        for name, kind, labels, sentence in metrics()
+    )
+    yield from _table(("metric", "type", "labels", "what it says"), rows)
+
+
+def _reasons() -> Iterator[str]:
+    yield "# Outcomes and reasons\n"
+    yield "Every input record ends in exactly one ledger record, with one of these outcomes and reasons.\n"
+    for outcome in Outcome:
+        yield f"## {outcome.value}\n"
+        reasons = (reason for reason in Reason if reason.outcome is outcome)
+        rows = ((f"`{reason.value}`", reason.sentence, reason.remedy) for reason in reasons)
+        yield from _table(("reason", "what happened", "what to do"), rows)
+        yield ""
+    yield "## Stops\n"
+    yield "Not an outcome: lanes wait, park nothing and try again, until a person has mended what is wrong.\n"
+    yield from _table(("code", "what is wrong"), ((f"`{stop.value}`", stop.sentence) for stop in Stop))
+
+
+def _cli() -> Iterator[str]:
+    yield "# Commands\n"
+    meanings = ", ".join(f"{status.value} {status.name.lower().replace('_', ' ')}" for status in Exit)
+    yield f"All take `--json`, and end with a status: {meanings}.\n"
+    yield from _commands(typer.main.get_command(app), "gateway")
+
+
+def _commands(command: object, name: str) -> Iterator[str]:
+    if isinstance(command, TyperGroup):
+        for inner in sorted(command.commands):
+            yield from _commands(command.commands[inner], f"{name} {inner}")
+        return
+    if not isinstance(command, typer.core.TyperCommand) or command.hidden:
+        return
+    context = typer.Context(command, info_name=name)
+    yield f"## `{' '.join([name, *command.collect_usage_pieces(context)])}`\n"
+    yield f"{(command.help or '').strip()}\n"
+    records = [parameter.get_help_record(context) for parameter in command.params]
+    rows = [(f"`{record[0].strip()}`", record[1]) for record in records if record is not None]
+    yield from _table(("option", "what it does"), rows)
+    yield ""
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    for row in (head, ("---",) * len(head), *rows):
+        yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+
+
+_PAGES: dict[str, Callable[[], Iterator[str]]] = {
+    "settings.md": _settings,
+    "metrics.md": _metrics,
+    "reasons.md": _reasons,
+    "cli.md": _cli,
+}
+
+
+def main() -> int:
+    """Write the pages, or with --check only say which are stale."""
+    parser = argparse.ArgumentParser(prog="python -m gateway.docs", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; status 1 if a page is stale")
+    check = parser.parse_args().check
+    stale = [path for path, text in render().items() if not path.exists() or path.read_text("utf-8") != text]
+    for path in stale:
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(render()[path], "utf-8")
+        sys.stdout.write(f"{path.relative_to(DIRECTORY.parents[1])}: {'stale' if check else 'written'}\n")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
