@@ -21,7 +21,6 @@ from gateway.core.events import EventType
 from gateway.core.identity import Identity
 from gateway.core.lane import Limits, Rules
 from gateway.core.minimise import Minimiser
-from gateway.core.policy import Policy
 from gateway.genie.client import GenieClient
 from gateway.genie.contract import PROBLEM_TYPES, Provider, RequestWriter
 from gateway.genie.keys import load_answer_keys, load_signing_key
@@ -35,11 +34,12 @@ from gateway.kafka.consent_view import ConsentView
 from gateway.kafka.fence import Fence, FenceFailed
 from gateway.kafka.http_registry import HttpRegistry
 from gateway.kafka.intake import Intake
-from gateway.kafka.lane_driver import LaneDriver, OwnTopics, Surroundings
+from gateway.kafka.lane_driver import LaneDriver, OwnTopics, Reader, Surroundings
 from gateway.kafka.lanes import Lanes
 from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import LaneName
 from gateway.kafka.registry import FileRegistry, Registry
+from gateway.kafka.replay_intake import ReplayIntake
 from gateway.kafka.source import Feed, GroupSettings, Source
 from gateway.kafka.topics import check_topics
 from gateway.observe.health import HealthServer, LoopPulse, Status
@@ -208,15 +208,17 @@ class Gateway:
 
     # --- lanes --------------------------------------------------------------------------------------------
 
-    async def _open_lanes(
-        self, stack: AsyncExitStack, around: Surroundings, identity: Identity, codec: Codec
-    ) -> None:
+    async def _open_lanes(self, stack: AsyncExitStack, around: Surroundings, identity: Identity, codec: Codec) -> None:
         kafka, names = self._settings.kafka, self._names
         inputs = {names.payments: EventType.LEASE_PAYMENT, names.scores: EventType.NOREL_SCORE_UPDATE}
-        intakes = {topic: Intake(codec, identity, event_type) for topic, event_type in inputs.items()}
+        events = {topic: Intake(codec, identity, event_type) for topic, event_type in inputs.items()}
+        replays = ReplayIntake(around.connection, around.client, codec, identity, events)
+        await replays.start()
+        stack.push_async_callback(replays.close)
+        readers: Mapping[str, Reader] = {**events, names.replays: replays}
         minimiser = Minimiser(self._policy, identity)
         waits = Backoff(SystemRandom())
-        cluster_id = (await describe(around.client, inputs)).id
+        cluster_id = (await describe(around.client, readers)).id
 
         def make(feed: Feed) -> LaneDriver:
             topic, partition = feed.partition
@@ -226,15 +228,15 @@ class Gateway:
                 origin=self._origin(cluster_id, topic, partition),
                 limits=self._limits(),
                 waits=waits,
-                event_type=inputs[topic],
+                event_type=inputs.get(topic),
             )
-            return LaneDriver(around, LaneName(kafka.group_id, topic, partition), rules, feed, intakes[topic])
+            return LaneDriver(around, LaneName(kafka.group_id, topic, partition), rules, feed, readers[topic])
 
         lanes = self._lanes = Lanes(make, self._settings.lane.drain_ms, self._fail)
         group = GroupSettings(
             kafka.group_id, kafka.group_instance_id, kafka.session_timeout_ms, kafka.rebalance_timeout_ms
         )
-        source = Source(around.connection, group, list(inputs), lanes.open, lanes.close, self._fail)
+        source = Source(around.connection, group, list(readers), lanes.open, lanes.close, self._fail)
         await source.start()
         stack.push_async_callback(source.stop)
         polling = asyncio.create_task(source.run(), name="source")
@@ -250,9 +252,7 @@ class Gateway:
             topic=topic,
             partition=partition,
             input_retention_ms=INPUT_RETENTION_MS,
-            recipient=records.Recipient(
-                recipient.id, recipient.name, recipient.address, recipient.representative
-            ),
+            recipient=records.Recipient(recipient.id, recipient.name, recipient.address, recipient.representative),
             mapping_version=self._policy.mapping_version,
             gateway_version=__version__,
             instance=self._settings.instance,

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from gateway.cli import dev, schemas, settings
+from gateway.cli import dev, schemas, serve, settings
 from gateway.cli.errors import CommandError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(dev.app, name="dev")
 app.add_typer(schemas.app, name="schemas")
+app.command("serve")(serve.serve)
 app.command("settings")(settings.settings)
 
 

@@ -33,7 +33,7 @@ from gateway.kafka.registry import RegistryAway
 from gateway.kafka.view_reader import ViewCounts, ViewReader
 from gateway.kafka.view_store import Origin, Rebuilt, ViewStore
 
-POLL_MS = 20  # markers move the position without delivering anything, so it is looked at as often
+POLL_MS = 50  # markers move the position without delivering anything, so it is looked at as often
 POLL_RECORDS = 1_000  # applied in one write
 FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_FETCH_BYTES = 1024 * 1024

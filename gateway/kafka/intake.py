@@ -52,11 +52,11 @@ class Intake:
     def _read(self, raw: RawRecord) -> InputRecord:
         decoded = self._codec.decode(raw.topic, raw.value)
         if isinstance(decoded, Undecodable):
-            return self._failed(raw, decoded.reason)
+            return failed(self._identity, raw, decoded.reason)
         event_type = self._event_type
         event = events.parse(event_type, self._layout(decoded.schema_id), decoded.record, raw.key)
         if isinstance(event, Reason):
-            return self._failed(raw, event)
+            return failed(self._identity, raw, event)
         identity = self._identity
         value = raw.value or b""
         return InputRecord(
@@ -72,27 +72,28 @@ class Intake:
             identity.origin(raw.topic, raw.partition, raw.offset),
         )
 
-    def _failed(self, raw: RawRecord, reason: Reason) -> InputRecord:
-        """A record without event; its key is kept only where it may be believed."""
-        subject_ref = None
-        if reason.outcome is Outcome.PARKED and reason is not Reason.SUBJECT_MISMATCH and raw.key is not None:
-            subject_ref = events.check_ref(raw.key)
-        return InputRecord(
-            raw.offset,
-            raw.timestamp,
-            MEMORY_OVERHEAD,
-            self._identity.source_digest(raw.value or b""),
-            reason=reason,
-            subject_ref=subject_ref,
-            producer=producer_of(raw),
-            origin=self._identity.origin(raw.topic, raw.partition, raw.offset),
-        )
-
     def _layout(self, schema_id: int) -> Layout:
         layout = self._layouts.get(schema_id)
         if layout is None:
             layout = self._layouts[schema_id] = Layout(schema_id, self._codec.fields(schema_id))
         return layout
+
+
+def failed(identity: Identity, raw: RawRecord, reason: Reason) -> InputRecord:
+    """A record without event; its key is kept only where it may be believed."""
+    subject_ref = None
+    if reason.outcome is Outcome.PARKED and reason is not Reason.SUBJECT_MISMATCH and raw.key is not None:
+        subject_ref = events.check_ref(raw.key)
+    return InputRecord(
+        raw.offset,
+        raw.timestamp,
+        MEMORY_OVERHEAD,
+        identity.source_digest(raw.value or b""),
+        reason=reason,
+        subject_ref=subject_ref,
+        producer=producer_of(raw),
+        origin=identity.origin(raw.topic, raw.partition, raw.offset),
+    )
 
 
 def producer_of(raw: RawRecord) -> str | None:

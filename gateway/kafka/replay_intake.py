@@ -1,0 +1,107 @@
+"""From a replay request to the InputRecord of the record that it points to: fetched at exactly that offset.
+
+Knows that a replay reads what committed readers see, and never points to another replay. Must not know what
+becomes of the record: a replay enters its lane like any other record, and passes the same consent check.
+"""
+
+# aiokafka's consumer is untyped:
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.structs import TopicPartition
+
+from gateway.core.entry import InputRecord, ReplayOf
+from gateway.core.identity import Identity
+from gateway.core.reasons import Reason
+from gateway.kafka.cluster import describe
+from gateway.kafka.codec import Codec, Decoded
+from gateway.kafka.connection import (
+    KAFKA_CALL_TIMEOUT_S,
+    KAFKA_START_TIMEOUT_S,
+    KafkaConnection,
+    close_quietly,
+    within,
+)
+from gateway.kafka.intake import Intake, RawRecord, failed
+
+POLL_MS = 200
+
+
+class ReplayIntake:
+    """Reads replay requests; `targets` gives each input topic that may be replayed its intake."""
+
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        client: AIOKafkaClient,
+        codec: Codec,
+        identity: Identity,
+        targets: Mapping[str, Intake],
+    ) -> None:
+        self._client = client
+        self._codec = codec
+        self._identity = identity
+        self._targets = targets
+        self._one_at_a_time = asyncio.Lock()  # lanes share one consumer
+        self._consumer = AIOKafkaConsumer(
+            **connection.kwargs(), enable_auto_commit=False, auto_offset_reset="none", isolation_level="read_committed"
+        )
+
+    async def start(self) -> None:
+        """Connect."""
+        await within(KAFKA_START_TIMEOUT_S, "starting the replays' consumer", self._consumer.start())
+
+    async def close(self) -> None:
+        """Let go."""
+        await close_quietly(self._consumer.stop())
+
+    async def read(self, raws: Sequence[RawRecord]) -> list[InputRecord]:
+        """The record that each request points to, or why there is none; raises RegistryAway, KafkaUnavailableError."""
+        await self._codec.prepare([raw.value for raw in raws])
+        return [await self._read(raw) for raw in raws]
+
+    async def _read(self, raw: RawRecord) -> InputRecord:
+        request = self._codec.decode(raw.topic, raw.value)
+        if not isinstance(request, Decoded):
+            return failed(self._identity, raw, request.reason)
+        wanted = request.record["input"]
+        replay = ReplayOf(wanted["topic"], wanted["partition"], wanted["offset"], request.record["request_id"])
+        intake = self._targets.get(replay.topic)
+        target = await self._fetch(replay) if intake is not None else None
+        if intake is None or target is None:
+            missing = failed(self._identity, raw, Reason.REPLAY_TARGET_MISSING)
+            return replace(missing, replay_of=replay)
+        record = (await intake.read([target]))[0]
+        return replace(record, offset=raw.offset, timestamp=raw.timestamp, replay_of=replay)
+
+    async def _fetch(self, replay: ReplayOf) -> RawRecord | None:
+        """The record at exactly this place, if committed readers see one there."""
+        partition = TopicPartition(replay.topic, replay.partition)
+        topic = (await describe(self._client, [replay.topic])).topics.get(replay.topic)
+        if topic is None or replay.partition not in topic.leaders or replay.offset < 0:
+            return None
+        async with self._one_at_a_time:
+            self._consumer.assign([partition])
+            self._consumer.seek(partition, replay.offset)
+            what = f"reading {replay.topic}:{replay.partition} at {replay.offset}"
+            return await within(KAFKA_CALL_TIMEOUT_S, what, self._first(partition, replay.offset))
+
+    async def _first(self, partition: TopicPartition, offset: int) -> RawRecord | None:
+        while True:
+            try:
+                polled = await self._consumer.getmany(partition, timeout_ms=POLL_MS, max_records=1)
+            except OffsetOutOfRangeError:
+                return None
+            for record in polled.get(partition, ()):
+                found: RawRecord | None = record if record.offset == offset else None
+                return found
+            if await self._consumer.position(partition) > offset:
+                return None  # a marker, or of an aborted transaction
