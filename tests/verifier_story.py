@@ -18,6 +18,7 @@ from gateway.sandbox.verifier.verdict import Defect, Findings, Verdict
 NOW = 1_795_305_600_000  # 2026-11-22, ms
 DAY = 20_779  # the same day since the epoch, in Japan
 POLICY_DAY = 20_509  # 2026-02-25
+SKEW_MS = 1_000
 CONSENTED_AT = NOW - 30 * 86_400_000
 ANN, BOB = "cust-ann-000001", "cust-bob-000002"
 PURPOSES = sorted(policy.load().purposes)
@@ -261,7 +262,7 @@ class Story:
 
     # ---- the verdict ----------------------------------------------------------------------------------------------
 
-    def verdict(self, *files: Path, complete: bool = False, skew_ms: int = 1_000) -> Verdict:
+    def verdict(self, *files: Path, complete: bool = False, rules: policy.Policy | None = None) -> Verdict:
         """Judged in memory, as if read from Kafka."""
         findings = Findings(keep=5)
         history = History(lambda where, what: findings.add(Defect.LEAKED_FIELDS, where, what))
@@ -272,7 +273,7 @@ class Story:
         for path in files:
             for where, what in texts.leaks(path, history.personal.canaries):
                 findings.add(Defect.LEAKED_FIELDS, where, what)
-        judge = Judge(history, policy.load(), findings, complete=complete, skew_ms=skew_ms)
+        judge = Judge(history, rules or policy.load(), findings, complete=complete, skew_ms=SKEW_MS)
         try:
             return judge.verdict(
                 receipts.parse(f"receipts.jsonl:{number}", line) for number, line in enumerate(self.lines(), 1)

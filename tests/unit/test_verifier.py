@@ -1,11 +1,13 @@
 """The verifier finds nothing in a right history, and each defect that is planted in one."""
 
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.sandbox.verifier.history import Topic
+from gateway.sandbox.verifier import policy
+from gateway.sandbox.verifier.history import Raw, Topic
 from gateway.sandbox.verifier.receipts import ReceiptsError, parse, read
 from gateway.sandbox.verifier.verdict import Verdict
 from tests.verifier_story import ANN, BOB, CONSENTED_AT, CUSTOMER, DAY, NOW, PURPOSES, Change, Story, position
@@ -58,31 +60,69 @@ def test_producer_duplicate_is_no_defect(story: Story) -> None:
     only(story.verdict(complete=True))
 
 
-def test_lost_answer_and_withdrawal_before_the_lookup_is_no_defect(story: Story) -> None:
+@pytest.mark.parametrize("withdrawn", ["on the way", "after the receipt"])
+def test_lost_answer_and_withdrawal_before_the_lookup_is_no_defect(story: Story, withdrawn: str) -> None:
     """What was sent under consent and found by lookup after a withdrawal was consented to."""
     payment = story.payment()
     story.announce(payment)
+    if withdrawn == "on the way":
+        story.consent(status="withdrawn")
     story.receive(payment)
-    story.consent(status="withdrawn")
+    if withdrawn == "after the receipt":
+        story.consent(status="withdrawn")
     story.settle(payment, reason="resolved_by_lookup", decided_at=story.at + 10)
     only(story.verdict(complete=True))
 
 
-def test_replay_is_no_defect(story: Story) -> None:
-    """A replay settles its own request and may come after later events of its subject."""
-    parked, later = story.payment(), story.payment()
-    story.settle(parked, outcome="PARKED", reason="held", transmitted="no")
-    story.provide(later)
-    request = {"request_id": str(uuid.uuid4()), "plan_id": str(uuid.uuid4()), "plan_digest": bytes(32)}
-    words = {"subject_ref": ANN, "requested_at": NOW, "operator": "desk", "reason": "released", "ticket": "T-1"}
-    target = {name: position(parked)[name] for name in ("topic", "partition", "offset")}
-    replay = story.write(Topic.REPLAYS, "ReplayRequest", {**request, **words, "input": target}, ANN)
-    story.announce(parked, lane=replay)
-    story.receive(parked)
-    story.settle(parked, lane=replay)
+def test_replays_are_no_defect(story: Story) -> None:
+    """A replay settles its own request, and comes after later events of its subject in any order."""
+    parked = [story.payment(), story.payment()]
+    for payment in parked:
+        story.settle(payment, outcome="PARKED", reason="held", transmitted="no")
+    story.provide(story.payment())
+    for replay, payment in reversed([(replay_of(story, payment), payment) for payment in parked]):
+        story.announce(payment, lane=replay)
+        story.receive(payment)
+        story.settle(payment, lane=replay)
     verdict = story.verdict(complete=True)
     only(verdict)
-    assert verdict.produced == 4
+    assert verdict.produced == 5
+
+
+def replay_of(story: Story, payment: Raw) -> Raw:
+    """A replay request for an input."""
+    request = {"request_id": str(uuid.uuid4()), "plan_id": str(uuid.uuid4()), "plan_digest": bytes(32)}
+    words = {"subject_ref": ANN, "requested_at": NOW, "operator": "desk", "reason": "released", "ticket": "T-1"}
+    target = {name: position(payment)[name] for name in ("topic", "partition", "offset")}
+    return story.write(Topic.REPLAYS, "ReplayRequest", {**request, **words, "input": target}, ANN)
+
+
+def test_event_id_with_other_content_is_no_defect(story: Story) -> None:
+    """Each body is compared with the input that it was made of, though another has the same event id."""
+    event_id = str(uuid.uuid4())
+    story.provide(story.payment(event_id=event_id, occurred_at=NOW))
+    other = story.payment(event_id=event_id, occurred_at=NOW, amount_paid_jpy=1)
+    story.announce(other)
+    story.receive(other, status="rejected")
+    story.settle(other, outcome="PARKED", reason="event_id_reused", transmitted="no")
+    only(story.verdict(complete=True))
+
+
+def test_scope_narrowed_on_the_way_is_no_defect(story: Story) -> None:
+    """A decision about another body says nothing about the one that was sent before."""
+    payment = story.payment()
+    story.announce(payment)
+    story.consent(items=["payment_history"])
+    story.receive(payment)
+
+    def narrow(body: dict) -> None:
+        body["items"] = {"payment_history": body["items"]["payment_history"]}
+
+    story.announce(payment, narrow)
+    decided_at = story.at
+    story.receive(payment, narrow, status="rejected")
+    story.settle(payment, outcome="DUPLICATE", reason="same_event_other_scope", decided_at=decided_at)
+    only(story.verdict(complete=True))
 
 
 # ---- lost, duplicated, unrecorded, out of order ---------------------------------------------------------------------
@@ -96,6 +136,16 @@ def test_lost_before_the_last_settled(story: Story) -> None:
     verdict = story.verdict()
     only(verdict, lost=1)
     assert verdict.examples["lost"][0].where == "lease.payments:0:1"
+
+
+def test_lost_among_inputs_settled_out_of_order(story: Story) -> None:
+    """The last settled input is the one with the highest offset, whenever it was settled."""
+    first, lost, last = story.payment(BOB), story.payment(BOB), story.payment(BOB)
+    story.withhold(last)
+    story.withhold(first)
+    verdict = story.verdict()
+    only(verdict, lost=1)
+    assert verdict.examples["lost"][0].where == lost.where
 
 
 def test_lost_at_the_end(story: Story) -> None:
@@ -221,6 +271,17 @@ def test_second_attempt_after_a_withdrawal(story: Story) -> None:
     decided_at = story.at
     story.receive(payment, status="duplicate")
     story.settle(payment, decided_at=decided_at)
+    only(story.verdict(), unconsented=1)
+
+
+def test_expired_announcement_excuses_nothing(story: Story) -> None:
+    """What arrives after every announcement of it expired is judged by the moment of its receipt."""
+    payment = story.payment()
+    story.announce(payment)
+    story.at += 60_000
+    story.consent(status="withdrawn")
+    story.receive(payment)
+    story.settle(payment, reason="resolved_by_lookup")
     only(story.verdict(), unconsented=1)
 
 
@@ -416,6 +477,15 @@ def test_score_input_that_may_not_leave(story: Story, entry: dict) -> None:
     """An input that is not registered, has another value, or shows its source is a leak."""
     story.provide(story.score(), put("items", norel_score_inputs=[entry]))
     only(story.verdict(), leaked_fields=1)
+
+
+def test_registered_input_from_another_source(story: Story) -> None:
+    """An input may come only from the source that the policy registers, and never from location."""
+    inputs = [{"input_id": "max_days_past_due", "value": "0", "unit": "days", "observed_at": NOW, "source": "location"}]
+    story.provide(story.score(inputs=inputs))
+    only(story.verdict(), leaked_fields=1)
+    wrong = {("norel_score", "1"): {"max_days_past_due": "location"}}
+    assert story.verdict(rules=replace(policy.load(), score_inputs=wrong)).leaked_fields == 2
 
 
 def test_pseudonym_of_another_subject(story: Story) -> None:

@@ -216,7 +216,7 @@ def _differences(found: Any, allowed: Json, path: str) -> Iterator[str]:
             yield f"{path}{_shown(name)}: not allowed"
         elif isinstance(value, dict) and isinstance(allowed[name], dict):
             yield from _differences(value, allowed[name], f"{path}{name}.")
-        elif type(value) is not type(allowed[name]) or value != allowed[name]:
+        elif value != allowed[name]:
             yield f"{path}{name}: not the input's value"
 
 

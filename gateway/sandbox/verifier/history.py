@@ -72,6 +72,7 @@ class Attempt:
     input: int | None  # reference of the input; None if no such record was delivered
     announced_at: int
     expires_at: int
+    same_body: bool  # it announced the very body in question
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +152,14 @@ class History:
     def key(self, number: int) -> str:
         return self._names[number]
 
-    def attempts(self, number: int) -> list[Attempt]:
-        """The announcements of a key, oldest first."""
+    def attempts(self, number: int, digest: bytes) -> list[Attempt]:
+        """The announcements of a key, oldest first; `digest` is of the body that they are compared with."""
         inputs, announced, expires = self._attempt_columns
-        return [Attempt(row, _known(inputs[row]), announced[row], expires[row]) for row in self._attempts.rows(number)]
-
-    def announced(self, attempt: Attempt, digest: bytes) -> bool:
-        """Whether the attempt announced the body with this digest."""
-        return self._digests[attempt.row] == _short(digest)
+        wanted = _short(digest)
+        return [
+            Attempt(row, _known(inputs[row]), announced[row], expires[row], self._digests[row] == wanted)
+            for row in self._attempts.rows(number)
+        ]
 
     def entries(self, number: int) -> list[Entry]:
         """The ledger records of a key, in order of writing."""

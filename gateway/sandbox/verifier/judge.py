@@ -110,7 +110,7 @@ class Judge:
         """While the gateway runs, what it has not settled yet is no defect."""
         if self._complete or entries:
             return False
-        inputs = {attempt.input for attempt in self._history.attempts(number)}
+        inputs = {attempt.input for attempt in self._history.attempts(number, b"")}
         return any(reference is not None and self._unsettled(reference) for reference in inputs)
 
     def _unsettled(self, reference: int) -> bool:
@@ -122,7 +122,7 @@ class Judge:
 
     def _receipt(self, receipt: Receipt) -> None:
         number = self._history.number(receipt.key)
-        attempts = [a for a in self._history.attempts(number) if self._history.announced(a, receipt.digest)]
+        attempts = self._history.attempts(number, receipt.digest)
         entries = self._history.entries(number)
         event = self._event(receipt, attempts, entries)
         if event is None:
@@ -138,7 +138,7 @@ class Judge:
     def _event(self, receipt: Receipt, attempts: list[Attempt], entries: list[Entry]) -> Event | None:
         """The input that the body was made of: by its intent, else by the ledger, else by the event's own id."""
         history = self._history
-        for reference in (*(a.input for a in attempts), *(e.input for e in entries)):
+        for reference in (*(a.input for a in attempts if a.same_body), *(e.input for e in entries)):
             if reference is not None and (event := history.event(reference)) is not None:
                 return event
         if self._by_event is None:
@@ -162,7 +162,7 @@ class Judge:
             self._leak(receipt, what)
         for field, name in (("subject_ref", "subject_key"), ("contract_ref", "contract_key")):
             reference, pseudonym = event.record.get(field), receipt.body.get(name)
-            if reference is None:
+            if reference is None or pseudonym is None:
                 continue
             if reference.encode() in receipt.line:
                 self._leak(receipt, f"{field} is in it")
@@ -220,7 +220,8 @@ class Judge:
         open_ones = [
             attempt
             for attempt in attempts
-            if attempt.row not in self._arrived
+            if attempt.same_body
+            and attempt.row not in self._arrived
             and attempt.announced_at <= receipt.received_at + self._skew
             and attempt.expires_at >= receipt.received_at - self._skew
         ]
