@@ -11,11 +11,11 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.admin import DescribeConfigsRequest
 
 from gateway.core.metadata import MAX_METADATA_BYTES
-from gateway.kafka.cluster import Cluster, describe
+from gateway.kafka.cluster import Cluster, describe, describe_once
 from gateway.kafka.connection import (
     KAFKA_CALL_TIMEOUT_S,
     KAFKA_START_TIMEOUT_S,
@@ -177,7 +177,19 @@ async def create_topics(
             raise CreateError(f"topic {topic}: {for_code(code).__name__}: {message or 'no reason given'}")
         else:
             created.append(topic)
+    async with connection.client() as client:
+        await _appear(client, {*created, *existing})
     return created, existing
+
+
+async def _appear(client: AIOKafkaClient, topics: set[str]) -> None:
+    """Wait until the brokers tell clients of topics that the controller has just created."""
+
+    async def attempt() -> None:
+        if topics - set((await describe_once(client, sorted(topics))).topics):
+            raise UnknownTopicOrPartitionError
+
+    await retried(CREATE_TIMEOUT_S, "waiting for the topics created", attempt)
 
 
 async def _check_brokers(client: AIOKafkaClient, cluster: Cluster, *, relaxed: bool) -> list[Finding]:
