@@ -163,6 +163,17 @@ def test_two_terminal_records(story: Story) -> None:
     only(story.verdict(complete=True), duplicated=1)
 
 
+def test_two_terminal_records_of_what_was_never_delivered(story: Story) -> None:
+    """Records of an aborted input are counted as well."""
+    aborted = Story()
+    aborted.skip(Topic.PAYMENTS, 7)
+    payment = aborted.payment(BOB)
+    story.withhold(payment)
+    only(story.verdict(complete=True))
+    story.withhold(payment)
+    only(story.verdict(complete=True), duplicated=1)
+
+
 def test_key_provided_twice(story: Story) -> None:
     """Two inputs with one idempotency key cannot both be PROVIDED."""
     event_id = str(uuid.uuid4())
@@ -271,6 +282,16 @@ def test_second_attempt_after_a_withdrawal(story: Story) -> None:
     decided_at = story.at
     story.receive(payment, status="duplicate")
     story.settle(payment, decided_at=decided_at)
+    only(story.verdict(), unconsented=1)
+
+
+def test_announcement_of_another_body_excuses_nothing(story: Story) -> None:
+    """Only what announced this very body may be the decision that it rests on."""
+    payment = story.payment()
+    story.announce(payment, lambda body: body["permitted_purposes"].pop())
+    story.consent(status="withdrawn")
+    story.receive(payment)
+    story.settle(payment, reason="resolved_by_lookup")
     only(story.verdict(), unconsented=1)
 
 
