@@ -73,7 +73,7 @@ def _reasons() -> Iterator[str]:
 def _cli() -> Iterator[str]:
     yield "# Commands\n"
     meanings = ", ".join(f"{status.value} {status.name.lower().replace('_', ' ')}" for status in Exit)
-    yield f"All take `--json`, and end with a status: {meanings}.\n"
+    yield f"With `--json` a command prints JSON. Each ends with a status: {meanings}.\n"
     yield from _commands(typer.main.get_command(app), "gateway")
 
 
@@ -89,8 +89,9 @@ def _commands(command: object, name: str) -> Iterator[str]:
     yield f"{(command.help or '').strip()}\n"
     records = [parameter.get_help_record(context) for parameter in command.params]
     rows = [(f"`{record[0].strip()}`", record[1]) for record in records if record is not None]
-    yield from _table(("option", "what it does"), rows)
-    yield ""
+    if rows:
+        yield from _table(("option", "what it does"), rows)
+        yield ""
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -31,6 +31,7 @@ PULSE_S = 0.5
 MAX_CLIENTS = 16
 CLIENT_TIMEOUT_S = 5.0  # for each read and write
 DISPLACE_WAIT_S = 1.0  # for the oldest client's thread to end
+STOP_POLL_S = 0.1  # how soon the listening thread sees that it must stop
 
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
@@ -92,7 +93,7 @@ class HealthServer:
         family = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         self._server = _Server(family, (self._host, self._port))
         self._server.set_app(self._answer)
-        threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(STOP_POLL_S,), name="health", daemon=True).start()
         return self._server.server_port
 
     def stop(self) -> None:

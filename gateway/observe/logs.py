@@ -29,7 +29,8 @@ FOREIGN = "message of a library"
 
 _SENTENCE = re.compile(r"[A-Za-z][A-Za-z ,.:;'()/_-]{0,119}")  # no digits: no phone, date or amount fits
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,248}")
-_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
+_IDENTIFIER = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # with a letter: no phone or postal code
+_VERSION = re.compile(r"\d{1,5}(\.\d{1,5}){1,3}([+.-]?[a-z0-9]{1,40}){0,3}")
 _CLASS = re.compile(r"[A-Za-z_]{1,64}")
 _LANE = re.compile(r"[A-Za-z0-9._-]{1,249}:\d{1,10}")
 _BATCH = re.compile(_LANE.pattern + r"(/\d{1,19}){1,3}")
@@ -57,7 +58,7 @@ _NAMES = (
     *("topic", "outcome", "reason", "code", "step", "kind", "state", "signal", "setting", "logger"),
     *("group", "record_kind"),
 )
-_IDENTIFIERS = ("instance", "version", "key_id")
+_IDENTIFIERS = ("instance", "key_id")
 KEYS: Mapping[str, Callable[[object], bool]] = {
     **dict.fromkeys(_NUMBERS, _number),
     **dict.fromkeys(_NAMES, _matches(_NAME)),
@@ -66,7 +67,8 @@ KEYS: Mapping[str, Callable[[object], bool]] = {
     "batch_id": _matches(_BATCH),
     "address": _matches(_ADDRESS),
     "error": _matches(_CLASS),
-    "remedy": _REMEDIES.__contains__,
+    "remedy": lambda value: isinstance(value, str) and value in _REMEDIES,
+    "version": _matches(_VERSION),
 }
 """What may be logged beside the event, and what its value must look like.
 

@@ -1,0 +1,236 @@
+"""Settings: what is wrong is named, with what was found and what to do; nothing wrong gets through or crashes."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import app
+from gateway.settings import REQUIRED, Settings, SettingsError, found, load, reference
+
+
+@pytest.fixture
+def right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """An environment in which everything that is required is set; the test changes variables (None: unset)."""
+    for name in list(os.environ):
+        if name.upper().startswith("GATEWAY_"):
+            monkeypatch.delenv(name)
+    file = tmp_path / "a.pem"
+    file.write_text("-")
+    values = {
+        "KAFKA__BOOTSTRAP_SERVERS": "kafka-0:9092,kafka-1:9092",
+        "GENIE__BASE_URL": "https://genie.example:8443",
+        "GENIE__CA_FILE": str(file),
+        "GENIE__CLIENT_CERT_FILE": str(file),
+        "GENIE__CLIENT_KEY_FILE": str(file),
+        "GENIE__SIGNING_KEY_FILE": str(file),
+        "GENIE__SIGNING_KEY_ID": "norel-2026-1",
+        "GENIE__ANSWER_KEY_FILES": orjson.dumps({"genie-2026-1": str(file)}).decode(),
+        "RECIPIENT__NAME": "GeNiE株式会社",
+        "RECIPIENT__ADDRESS": "東京都",
+        "RECIPIENT__REPRESENTATIVE": "代表",
+        "PROVIDER__NAME": "株式会社 IDOM CaaS Technology",
+        "PROVIDER__ADDRESS": "東京都",
+        "PROVIDER__REPRESENTATIVE": "代表",
+        "KEYS__IDEMPOTENCY_KEY_FILE": str(file),
+        "KEYS__PSEUDONYM_KEY_FILE": str(file),
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"GATEWAY_{name}", value)
+
+    def change(**variables: str | None) -> None:
+        for name, value in variables.items():
+            if value is None:
+                monkeypatch.delenv(f"GATEWAY_{name}", raising=False)
+            else:
+                monkeypatch.setenv(f"GATEWAY_{name}", value)
+
+    return change
+
+
+def problems() -> dict[str, str]:
+    """What load() finds wrong: setting -> the rest of the message."""
+    with pytest.raises(SettingsError) as refused:
+        load()
+    assert all(str(problem) in str(refused.value) for problem in refused.value.problems)
+    return {problem.setting: f"{problem.found}; {problem.needed}" for problem in refused.value.problems}
+
+
+def test_what_is_required_is_enough(right) -> None:
+    """With all required settings the rest has defaults."""
+    settings = load()
+    assert settings.kafka.bootstrap_servers == "kafka-0:9092,kafka-1:9092"
+    assert settings.genie.answer_key_files.keys() == {"genie-2026-1"}
+    assert settings.observe.port == 9464
+
+
+def test_every_required_setting_is_named_when_nothing_is_set(right, monkeypatch) -> None:
+    """One message lists all that is missing, with the variable to set and what it is."""
+    for name in list(os.environ):
+        if name.startswith("GATEWAY_"):
+            monkeypatch.delenv(name)
+    told = problems()
+    required = {setting: (variable, words) for setting, variable, default, words in reference() if default == REQUIRED}
+    assert told.keys() == required.keys()
+    for setting, (variable, words) in required.items():
+        assert told[setting] == f"missing; set {variable} ({words.rstrip('.')})"
+
+
+@pytest.mark.parametrize("variable", [row[1].removeprefix("GATEWAY_") for row in reference() if row[2] == REQUIRED])
+def test_one_missing_setting_is_named_alone(right, variable: str) -> None:
+    """Exactly the setting that is missing is named."""
+    right(**{variable: None})
+    assert list(problems()) == [variable.lower().replace("__", ".", 1)]
+
+
+WRONG = [
+    ("KAFKA__BOOTSTRAP_SERVERS", "kafka-0", "host:port"),
+    ("KAFKA__GROUP_ID", "", "at least 1 character"),
+    ("KAFKA__GROUP_INSTANCE_ID", "", "at least 1 character"),
+    ("KAFKA__SESSION_TIMEOUT_MS", "soon", "valid integer"),
+    ("KAFKA__SESSION_TIMEOUT_MS", "1", "greater than or equal to 6000"),
+    ("KAFKA__ALLOW_DEV_TOPICS", "perhaps", "valid boolean"),
+    ("SCHEMAS__REGISTRY_URL", "registry:8081", "URL"),
+    ("GENIE__BASE_URL", "http://genie.example", "https://host[:port]"),
+    ("GENIE__BASE_URL", "https://genie.example/v1", "https://host[:port]"),
+    ("GENIE__CA_FILE", "/no/such/file", "does not point to a file"),
+    ("GENIE__ANSWER_KEY_FILES", "/no/such/file", "Key id -> public key file"),
+    ("GENIE__ANSWER_KEY_FILES", "{}", "at least 1 item"),
+    ("GENIE__SKEW_MS", "20000", "at most 15000, because expires_ms is 30000"),
+    ("GENIE__BATCH", "501", "less than or equal to 500"),
+    ("RECIPIENT__ADDRESS", "   ", "at least 1 character"),
+    ("LANE__WINDOW", "20000", "less than or equal to 16384"),
+    ("LANE__CYCLE_MIN_MS", "200", "at most 100, because cycle_max_ms is 100"),
+    ("LANE__DRAIN_MS", "60000", "GATEWAY_KAFKA__REBALANCE_TIMEOUT_MS (60000)"),
+    ("OBSERVE__PORT", "99999", "less than or equal to 65535"),
+    ("OBSERVE__LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+    ("POLICY_FILE", "/no/such/file", "does not point to a file"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "words"), WRONG, ids=lambda word: str(word)[:30])
+def test_a_wrong_setting_is_named_with_what_was_found_and_the_remedy(right, variable, value, words) -> None:
+    """The message has the setting, its variable, and what it must be."""
+    right(**{variable: value})
+    told = problems()
+    assert list(told) == [variable.lower().replace("__", ".", 1)]
+    (message,) = told.values()
+    assert f"GATEWAY_{variable}" in message
+    assert words in message
+    assert "found" in message or value == "{}"
+
+
+def test_a_bound_that_follows_from_another_setting_counts_for_defaults_too(right) -> None:
+    """Shortening expires_ms alone leaves the default skew too large, and that is said."""
+    right(GENIE__EXPIRES_MS="2000")
+    assert "at most 1000, because expires_ms is 2000" in problems()["genie.skew_ms"]
+
+
+def test_all_problems_come_in_one_message(right) -> None:
+    """Missing, wrong and misspelt settings are named together."""
+    right(RECIPIENT__ADDRESS=None, GENIE__BATCH="0", KAFKA__BOOTSTRAP="x", KAFAK__GROUP_ID="x")
+    assert problems().keys() == {"recipient.address", "genie.batch", "kafka.bootstrap", "GATEWAY_KAFAK__GROUP_ID"}
+
+
+@pytest.mark.parametrize("variable", ["KAFAK__GROUP_ID", "RECIPENT", "INSTANCE__NAME", "kafak__group_id"])
+def test_a_variable_that_names_no_setting_is_refused(right, variable: str) -> None:
+    """A misspelt variable is an error, not a setting that silently keeps its default."""
+    right(**{variable: "x"})
+    assert problems() == {f"GATEWAY_{variable}": "no such setting; see `gateway settings`"}
+
+
+@pytest.mark.parametrize("value", ["garbage", "[1]", "null"])
+def test_a_section_that_is_no_object_is_named(right, value: str) -> None:
+    """A variable for a whole section that is not JSON of an object is one problem, not a crash."""
+    right(KAFKA__BOOTSTRAP_SERVERS=None, KAFKA=value)
+    told = problems()
+    assert list(told) in (["kafka"], ["kafka.bootstrap_servers"])
+
+
+def test_a_key_file_that_is_missing_is_named_by_its_key_id(right) -> None:
+    """Of several answer keys the message says which one."""
+    right(GENIE__ANSWER_KEY_FILES='{"genie-2027-1": "/no/such/file"}')
+    assert "GATEWAY_GENIE__ANSWER_KEY_FILES" in problems()["genie.answer_key_files.genie-2027-1"]
+
+
+@pytest.mark.parametrize("variable", ["GENIE__BASE_URL", "SCHEMAS__REGISTRY_URL"])
+def test_a_password_in_a_url_is_refused_and_not_shown(right, variable: str) -> None:
+    """Secrets are never settings, and one that got there by mistake is not printed."""
+    right(**{variable: "https://user:canary@host:1"})
+    assert "***@host" in next(iter(problems().values()))
+    with pytest.raises(SettingsError) as refused:
+        load()
+    assert "canary" not in str(refused.value)
+    assert "canary" not in CliRunner().invoke(app, ["settings"]).output
+
+
+def test_the_environment_wins_over_the_file(right, tmp_path: Path) -> None:
+    """A setting in both is taken from the environment; the others from the file."""
+    file = tmp_path / "gateway.toml"
+    file.write_text('[kafka]\nbootstrap_servers = "other:9092"\ngroup_id = "from-file"\n[lane]\nwindow = 200\n')
+    right(CONFIG=str(file))
+    settings = load()
+    assert settings.kafka.bootstrap_servers == "kafka-0:9092,kafka-1:9092"
+    assert (settings.kafka.group_id, settings.lane.window) == ("from-file", 200)
+    assert found()["kafka.bootstrap_servers"] == ("kafka-0:9092,kafka-1:9092", "environment")
+    assert found()["kafka.group_id"] == ("from-file", "file")
+    assert "kafka.client_id" not in found()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"a = = 1", "is not TOML"), (b"a = '\xff'", "is not UTF-8"), (None, "no file")],
+    ids=["toml", "utf-8", "missing"],
+)
+def test_a_file_that_can_not_be_read_is_named(right, tmp_path: Path, content: bytes | None, words: str) -> None:
+    """The variable that names the file, the file, and what is wrong with it."""
+    file = tmp_path / "gateway.toml"
+    if content is not None:
+        file.write_bytes(content)
+    right(CONFIG=str(file))
+    message = problems()["GATEWAY_CONFIG"]
+    assert str(file) in message
+    assert words in message
+
+
+def test_the_reference_names_every_setting_once_with_a_sentence() -> None:
+    """No setting is without a sentence, and the variables are those that are read."""
+    rows = list(reference())
+    assert len({row[0] for row in rows}) == len(rows)
+    assert {row[0].partition(".")[0] for row in rows} == set(Settings.model_fields)
+    for setting, variable, default, sentence in rows:
+        assert variable == f"GATEWAY_{setting.replace('.', '__')}".upper()
+        assert default
+        assert sentence.endswith("."), setting
+
+
+def test_gateway_settings_prints_the_reference(right) -> None:
+    """Each variable with its default, and what is set here and by what."""
+    output = CliRunner().invoke(app, ["settings"]).output
+    for _, variable, _, sentence in reference():
+        assert variable in output
+        assert sentence in output
+    assert "GATEWAY_OBSERVE__PORT  (default: 9464; not set)" in output
+    assert "(default: required; set by the environment: kafka-0:9092,kafka-1:9092)" in output
+
+
+def test_gateway_settings_prints_json(right) -> None:
+    """The same for programs."""
+    ended = CliRunner().invoke(app, ["settings", "--json"])
+    rows = {row["setting"]: row for row in orjson.loads(ended.output)["settings"]}
+    assert ended.exit_code == 0
+    assert rows.keys() == {row[0] for row in reference()}
+    assert rows["genie.signing_key_id"]["value"] == "norel-2026-1"
+    assert rows["genie.signing_key_id"]["set_by"] == "environment"
+    assert rows["observe.port"]["value"] is None
+
+
+def test_gateway_settings_works_where_settings_are_wrong(right) -> None:
+    """The reference is what one needs when something is wrong."""
+    right(GENIE__BATCH="many", RECIPIENT__ADDRESS=None)
+    ended = CliRunner().invoke(app, ["settings"])
+    assert ended.exit_code == 0
+    assert "set by the environment: many" in ended.output
