@@ -139,17 +139,16 @@ class Entry:
     state: State = State.QUEUED
     consent: ConsentState = None  # as last seen
     made: Made | None = None
-    held: list[Held] = field(default_factory=list)  # oldest first; at most one for each body
+    held: list[Held] = field(default_factory=list)  # oldest first
     maybe_received: bool = False  # some attempt's outcome is unknown
     last_expires: int = 0  # until when GeNiE might accept such an attempt, ms
-    decided_at: int = 0  # read time of the fence of the last decision, ms
-    due_at: int = 0  # when RETRYING or LOOKUP_WAIT is over, ms
+    decided_at: int = 0  # read time of the fence behind the last decision to send, ms
     batch_limit: int = 0  # the largest batch it may ride in; 0 is no limit of its own
     sends: int = 0
-    unknowns: int = 0
-    refusals: int = 0
-    first_announced_at: int = 0
-    first_unknown_at: int = 0
+    unknowns: int = 0  # attempts whose outcome is unknown
+    refusals: int = 0  # attempts that surely were not received
+    asks: int = 0  # lookups without a usable answer
+    first_failed_at: int = 0  # since when it is tried in vain, ms
     ending: Ending | None = None
 
     def __lt__(self, other: Entry) -> bool:
@@ -167,14 +166,15 @@ class Entry:
         return not self.maybe_received or any(held.digest == digest for held in self.held)
 
     def announce(self, held: Held) -> None:
-        """Hold a new announcement; it stands for the older one of the same body."""
+        """Hold a new announcement; it stands for the older one of the same body, unless that one expires later."""
+        kept = []
         for older in self.held:
-            if older.digest == held.digest:
+            if older.digest == held.digest and older.announcement.expires_at <= held.announcement.expires_at:
                 older.announcement.holders -= 1
-        self.held = [older for older in self.held if older.digest != held.digest]
-        self.held.append(held)
+            else:
+                kept.append(older)
+        self.held = [*kept, held]
         held.announcement.holders += 1
-        self.first_announced_at = self.first_announced_at or held.announcement.announced_at
 
     def release(self) -> None:
         """Let go of every announcement: surely nothing was received, or all is settled."""

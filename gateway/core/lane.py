@@ -19,6 +19,7 @@ clocks or tasks: facts come in with `now`, commands go out, and the driver adds 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,7 +33,9 @@ from gateway.core.metadata import MAX_LIVE_INTENTS, MAX_WINDOW, CommitMetadata, 
 from gateway.core.minimise import Minimiser, body_digest
 from gateway.core.order import SubjectOrder
 from gateway.core.outcome import (
+    BatchOutcome,
     EntryOutcome,
+    First,
     LookupReply,
     LookupResult,
     LookupStatus,
@@ -44,10 +47,10 @@ from gateway.core.policy import Policy
 from gateway.core.reasons import Outcome, Reason, Transmitted
 from gateway.core.window import Window
 
-MAX_UNKNOWN_ATTEMPTS = 8
+MAX_FAILED_ATTEMPTS = 8
 MAX_LOOKUP_KEYS = 100
+MAX_LOOKUPS = 4  # on their way at the same time
 MAX_BATCHES_A_CYCLE = 16
-SOFT_LIVE_INTENTS = MAX_LIVE_INTENTS - 2 * MAX_BATCHES_A_CYCLE  # beyond it only what was announced before
 _FINAL_AT_ONCE = frozenset({Reason.ACCEPTED, Reason.SAME_EVENT, Reason.NEWER_AT_GENIE})
 
 
@@ -87,6 +90,10 @@ class Rules:
     limits: Limits
     waits: Callable[[int, int | None], int]  # (attempt, Retry-After in ms) -> ms to wait
     event_type: EventType | None  # None: the lane mixes types (replays), and a hold parks instead of pausing it
+
+
+class ContradictionError(Exception):
+    """What is committed contradicts the input partition; the text says where. The lane must not go on."""
 
 
 @dataclass(slots=True)
@@ -136,6 +143,7 @@ class Lane:
         self._next_round = _Round()
         self._round: _Round | None = None
         self._in_flight: dict[str, _Batch] = {}
+        self._to_ask: deque[Entry] = deque()  # LOOKUP_WAIT, and the wait is over
         self._lookups: dict[int, list[Entry]] = {}
         self._commands: list[Command] = []
         self._bytes = 0
@@ -168,18 +176,20 @@ class Lane:
 
     def wake_at(self, now: int) -> int | None:
         """When a Tick is due although nothing happens, ms; None if nothing waits for time."""
+        if self._over:
+            return None
         times = [self._waiting[0][0]] if self._waiting else []
         if self._transaction is None:
-            if self._finished or (self._order.ready and self._slots):
+            if self._settleable() or self._slots:
                 times.append(self._next_cycle_at)
+            elif self._closing is not None:
+                times.append(self._closing)
             if self._gap_to_commit():
-                times.append(self._next_gap_commit_at)
+                times.append(max(self._next_gap_commit_at, self._next_cycle_at))
         if self._stopped_until:
             times.append(self._stopped_until)
         if self._round is None and (self._next_round or self._polls_holds(now)):
             times.append(self._next_fence_at)
-        if self._closing is not None:
-            times.append(self._closing)
         return min(times, default=None)
 
     def view(self) -> Mapping[str, Any]:
@@ -193,7 +203,7 @@ class Lane:
             "ready": self._order.ready,
             "in_flight": sum(len(batch.entries) for batch in self._in_flight.values()),
             "waiting": len(self._waiting),
-            "looking_up": sum(map(len, self._lookups.values())),
+            "looking_up": len(self._to_ask) + sum(map(len, self._lookups.values())),
             "finished": len(self._finished),
             "live_intents": sum(1 for announcement in self._live if announcement.holders),
             "stopped": bool(self._stopped_until),
@@ -205,7 +215,8 @@ class Lane:
             self._take_due(now)
             self._begin_transaction(now)
             self._begin_fence(now)
-            self._ask_for_slots(now)
+            self._balance_slots(now)
+            self._look_up()
             self._ask_for_records()
             self._finish_closing(now)
         commands, self._commands = self._commands, []
@@ -234,29 +245,43 @@ class Lane:
             entry = Entry(record)
             self._bytes += record.size
             if record.offset in self._recovered:
-                self._remember(entry, self._recovered.pop(record.offset))
+                self._remember(entry, self._recovered.pop(record.offset), now)
             if record.event is None:
                 self._end(entry, record.reason or Reason.BAD_VALUE, now, now)
                 continue
             entry.consent = fact.consents.get(record.event.subject_ref)
             self._order.join(entry)
         self._window.advance(fact.position)
+        if any(offset < fact.position for offset in self._recovered):
+            raise ContradictionError(
+                f"lane {self._origin.lane}: live intents name offsets below {fact.position} that are gone. "
+                "Find out what removed them; ask GeNiE what it holds before `gateway lanes init`."
+            )
 
-    def _remember(self, entry: Entry, named: list[tuple[str, Held]]) -> None:
+    def _remember(self, entry: Entry, named: list[tuple[str, Held]], now: int) -> None:
         """A live intent names it: an earlier owner may have sent it."""
         for key, held in named:
             if entry.record.event is None:  # it could be decoded once, so the key is known from then
                 entry.record = replace(entry.record, idempotency_key=key)
+            elif entry.record.idempotency_key != key:
+                raise ContradictionError(
+                    f"lane {self._origin.lane}: a live intent names another idempotency key for offset "
+                    f"{entry.record.offset}. Restore the key it was made with, or find out what replaced the record."
+                )
             entry.announce(held)
             held.announcement.holders -= 1
-            entry.last_expires = max(entry.last_expires, held.announcement.expires_at)
+            announcement = held.announcement
+            entry.last_expires = max(entry.last_expires, announcement.expires_at)
+            entry.decided_at = max(entry.decided_at, announcement.announced_at)
+            entry.first_failed_at = min(entry.first_failed_at or announcement.announced_at, announcement.announced_at)
         entry.maybe_received = True
         entry.sends = 1
-        entry.first_unknown_at = entry.first_announced_at
+        if entry.record.event is not None and self._crowded():
+            self._look_up_later(entry, None, now)
 
     def _ask_for_records(self) -> None:
         limits = self._limits
-        room = min(limits.window - self._window.span, limits.window - self._window.unsettled, limits.fetch)
+        room = min(limits.window - self._window.span, limits.fetch)
         if self._fetching or self._closing is not None or room <= 0 or self._bytes >= limits.window_bytes:
             return
         self._fetching = True
@@ -264,8 +289,12 @@ class Lane:
 
     # --- (c) settle, commit, announce ---------------------------------------------------------------------
 
-    def _ask_for_slots(self, now: int) -> None:
-        if self._slots_asked or not self._may_announce(now):
+    def _balance_slots(self, now: int) -> None:
+        """Ask for slots for what is ready; those that nothing is ready for go back at once."""
+        if not (self._order.ready and self._may_announce(now)):
+            self._free_slots()
+            return
+        if self._slots_asked:
             return
         wanted = min(MAX_BATCHES_A_CYCLE, -(-self._order.ready // self._limits.batch)) - self._slots
         if wanted > 0:
@@ -282,7 +311,13 @@ class Lane:
             self._slots = 0
 
     def _may_announce(self, now: int) -> bool:
-        return self._closing is None and not self._stopped_until and not self._paused(now)
+        return self._closing is None and not self._stopped_until and not self._paused(now) and not self._crowded()
+
+    def _crowded(self) -> bool:
+        """Whether the metadata can name no more live intents."""
+        if len(self._live) >= MAX_LIVE_INTENTS:
+            self._forget_dead_intents()
+        return len(self._live) >= MAX_LIVE_INTENTS
 
     def _paused(self, now: int) -> bool:
         kind = self._rules.event_type
@@ -292,8 +327,6 @@ class Lane:
         if self._transaction is not None or now < self._next_cycle_at:
             return
         batches = self._form_batches(now) if self._slots and self._may_announce(now) else []
-        if not (self._order.ready and self._may_announce(now)):
-            self._free_slots()
         settling = self._take_settleable()
         gap = self._gap_to_commit() and now >= self._next_gap_commit_at
         if not (batches or settling or self._committed is None or gap):
@@ -308,16 +341,17 @@ class Lane:
     def _take_settleable(self) -> list[Entry]:
         """What is finished and near enough to the watermark for the settled set."""
         settling = []
-        while self._finished:
-            offset = self._finished[0].record.offset
-            if offset >= self._window.watermark + self._limits.window:
-                break
+        while self._settleable():
             entry = heapq.heappop(self._finished)
-            self._window.settle(offset)
+            self._window.settle(entry.record.offset)
             self._bytes -= entry.record.size
             entry.release()
             settling.append(entry)
         return settling
+
+    def _settleable(self) -> bool:
+        finished = self._finished
+        return bool(finished) and finished[0].record.offset < self._window.watermark + self._limits.window
 
     def _produce(self, settling: Iterable[Entry], intents: tuple[records.Record, ...], now: int) -> facts.Produce:
         ledger, parked = [], []
@@ -336,7 +370,6 @@ class Lane:
         transaction = self._in_transaction()
         for batch, ref in zip(transaction.batches, fact.intents, strict=True):
             batch.announcement.ref = ref
-            self._live.append(batch.announcement)
         self._forget_dead_intents()
         if transaction.settled:
             self._opens = 0
@@ -369,39 +402,38 @@ class Lane:
     def _form_batches(self, now: int) -> list[_Batch]:
         self._forget_dead_intents()
         batches: list[_Batch] = []
-        while self._slots and len(self._live) + len(batches) < MAX_LIVE_INTENTS:
+        while self._slots and len(self._live) < MAX_LIVE_INTENTS:
             self._serial += 1
             batch_id = f"{self._origin.lane}/{self._opened_at}/{self._serial}"
             announcement = Announcement(batch_id, now, now + self._limits.expires_ms)
-            crowded = len(self._live) + len(batches) >= SOFT_LIVE_INTENTS
-            entries = self._form_batch(announcement, crowded)
+            entries = self._form_batch(announcement)
             if not entries:
                 break
             self._slots -= 1
+            self._live.append(announcement)
             batches.append(_Batch(announcement, entries))
+        if self._crowded():
+            # An intent dies when the last of its entries is known not to be received. None may be announced again
+            # now, so that they are asked about: else all intents might stay alive for entries that wait for one.
+            for entry in self._order.take_held():
+                self._look_up_later(entry, None, now)
         return batches
 
     def _forget_dead_intents(self) -> None:
         self._live = [announcement for announcement in self._live if announcement.holders]
 
-    def _form_batch(self, announcement: Announcement, crowded: bool) -> list[Entry]:
+    def _form_batch(self, announcement: Announcement) -> list[Entry]:
         """Take heads of lines, and what rides behind them; what looks as if it were not to be provided is
         checked instead."""
         chosen: list[Entry] = []
         keys: set[str] = set()
         limit = self._limits.batch
-        put_back: list[Entry] = []
         while len(chosen) < limit and (head := self._order.next_head()) is not None:
-            if crowded and not head.held:
-                put_back.append(head)
-                continue
-            own = self._limits.batch if crowded else head.batch_limit or self._limits.batch
-            if len(chosen) >= own or not self._line_up(head, chosen, keys, min(limit, own), announcement):
-                put_back.append(head)
+            own = min(limit, head.batch_limit or limit)
+            if len(chosen) >= own or not self._line_up(head, chosen, keys, own, announcement):
+                self._order.requeue(head)
                 break
-            limit = min(limit, own)
-        for head in put_back:
-            self._order.requeue(head)
+            limit = own
         return chosen
 
     def _line_up(
@@ -409,7 +441,7 @@ class Lane:
     ) -> bool:
         """Let a head and what may ride behind it join the batch; False if the head itself must wait."""
         checking = False
-        for entry in (head, *self._order.behind(head)):
+        for entry in self._order.line(head):
             key = entry.record.idempotency_key
             limit = min(limit, entry.batch_limit or limit)
             if entry.state is not State.QUEUED or len(chosen) >= limit or key in keys:
@@ -503,41 +535,45 @@ class Lane:
         for entry in batch.entries:
             subject = entry.event.subject_ref
             entry.consent = fact.consents.get(subject)
-            entry.decided_at = fact.read_at
             if wait or subject in barred:
-                self._requeue(entry)
+                self._requeue(entry, now)
                 continue
             permit = self._judge(entry, now, announcement.expires_at)
-            if isinstance(permit, Permit) and self._make(entry, permit).digest == entry.held[-1].digest:
+            if isinstance(permit, Permit) and self._is_as_announced(entry, permit):
+                entry.decided_at = fact.read_at
                 sending.append(entry)
-            elif not self._set_aside(entry, permit, now):
+            elif not self._set_aside(entry, permit, fact.read_at, now):
                 barred.add(subject)
         if sending:
             self._send(_Batch(announcement, sending))
         else:
             self._commands.append(facts.FreeSlots(1))
 
+    def _is_as_announced(self, entry: Entry, permit: Permit) -> bool:
+        held, consent = entry.held[-1], permit.consent
+        if (held.consent_record_id, held.consent_version) != (consent.record_id, consent.version):
+            return False
+        return self._make(entry, permit).digest == held.digest
+
     def _decide_check(self, entry: Entry, fact: facts.FenceReached, now: int) -> None:
         entry.consent = fact.consents.get(entry.event.subject_ref)
-        entry.decided_at = fact.read_at
-        permit = self._judge(entry, now, now + self._limits.expires_ms)
-        if isinstance(permit, Permit) and entry.may_send(self._make(entry, permit).digest):
-            self._requeue(entry)
-        else:
-            self._set_aside(entry, permit, now)
+        self._set_aside(entry, self._judge(entry, now, now + self._limits.expires_ms), fact.read_at, now)
 
-    def _set_aside(self, entry: Entry, permit: Permit | Reason, now: int) -> bool:
+    def _set_aside(self, entry: Entry, permit: Permit | Reason, read_at: int, now: int) -> bool:
         """It is not sent as announced: end it, look it up first, or announce it anew. True if it is at its end."""
         if isinstance(permit, Reason):
-            self._end(entry, permit, entry.decided_at, now)
+            self._end(entry, permit, read_at, now)
             return entry.state is State.DONE
-        if entry.maybe_received:
-            self._look_up_later(entry, None, now)
+        if entry.may_send(self._make(entry, permit).digest):
+            self._requeue(entry, now)
         else:
-            self._requeue(entry)
+            self._look_up_later(entry, None, now)
         return False
 
-    def _requeue(self, entry: Entry) -> None:
+    def _requeue(self, entry: Entry, now: int) -> None:
+        if entry.maybe_received and self._crowded():
+            self._look_up_later(entry, None, now)
+            return
         if not entry.maybe_received:
             entry.release()
         self._order.requeue(entry)
@@ -560,22 +596,58 @@ class Lane:
         if outcome.stop is not None:
             self._stopped_until = now + self._limits.stop_retry_ms
             self._commands.append(facts.Alert(outcome.stop))
+        failed = [
+            entry
+            for entry, said in zip(batch.entries, outcome.entries, strict=True)
+            if not self._taken_or_over(entry, said, batch, outcome, now)
+        ]
+        if failed:  # they wait together, so that they ride together again
+            attempt = max(entry.unknowns + entry.refusals for entry in failed)
+            wait = self._rules.waits(1, 0) if outcome.bisect else self._rules.waits(attempt, outcome.retry_after_ms)
+            for entry in failed:
+                self._wait(entry, State.RETRYING, now + wait)
+
+    def _taken_or_over(self, entry: Entry, said: EntryOutcome, batch: _Batch, outcome: BatchOutcome, now: int) -> bool:
+        """Take in what was said of one entry. False: it is to be tried again."""
+        if said.meaning is Meaning.FINAL:
+            self._final(entry, said, now)
+            return True
+        entry.first_failed_at = entry.first_failed_at or now
         half = max(1, len(batch.entries) // 2)
-        for entry, said in zip(batch.entries, outcome.entries, strict=True):
-            match said.meaning:
-                case Meaning.FINAL:
-                    self._final(entry, said, now)
-                case Meaning.NOT_RECEIVED:
-                    entry.batch_limit = half if outcome.bisect else entry.batch_limit
-                    self._not_received(entry, 0 if outcome.bisect else outcome.retry_after_ms, now)
-                case Meaning.UNKNOWN:
-                    self._unknown(entry, batch.announcement.expires_at, half, now)
+        if said.meaning is Meaning.UNKNOWN:
+            entry.maybe_received = True
+            entry.last_expires = max(entry.last_expires, batch.announcement.expires_at)
+            entry.unknowns += 1
+            if self._gives_up(entry, now):
+                return True
+            if entry.unknowns > 1:
+                entry.batch_limit = half
+        else:
+            entry.refusals += outcome.stop is None
+            if outcome.bisect or (entry.refusals and entry.refusals % MAX_FAILED_ATTEMPTS == 0):
+                entry.batch_limit = half
+            if not entry.maybe_received:
+                entry.release()
+        if len(batch.entries) == 1 and self._genie_fails_on(entry, now):
+            fails = Ending(Reason.GENIE_FAILS_ON_ENTRY, Transmitted.NO, entry.decided_at)
+            self._end_as(entry, fails, now)
+            return True
+        return False
+
+    def _genie_fails_on(self, entry: Entry, now: int) -> bool:
+        """Whether it fails again and again, alone in its batch, while GeNiE takes others."""
+        if self._taken_at <= entry.first_failed_at:
+            return False
+        if entry.unknowns >= MAX_FAILED_ATTEMPTS:
+            return True
+        too_long = now - entry.first_failed_at > self._limits.unknown_limit_ms
+        return too_long and entry.refusals >= MAX_FAILED_ATTEMPTS
 
     def _final(self, entry: Entry, said: EntryOutcome, now: int) -> None:
         if said.reason is None:
             raise AssertionError("a final outcome has a reason")
         reason, held = said.reason, entry.held[-1]
-        if reason is Reason.ACCEPTED and self._was_provided_before(entry, said):
+        if reason is Reason.ACCEPTED and said.repeated and self._was_provided_before(entry, said.first):
             reason = Reason.SAME_EVENT
         if reason in _FINAL_AT_ONCE:
             self._taken_at = now
@@ -588,41 +660,22 @@ class Lane:
             said.receipt,
             said.problem_type,
         )
-        if entry.maybe_received and reason not in _FINAL_AT_ONCE:
-            self._look_up_later(entry, ending, now)
-        else:
+        if reason in _FINAL_AT_ONCE:
             self._done(entry, ending)
-
-    def _was_provided_before(self, entry: Entry, said: EntryOutcome) -> bool:
-        """A replay that GeNiE had before this lane first announced it repeats what another record tells of."""
-        if entry.record.replay_of is None or said.first is None:
-            return False
-        return said.first.received_at + self._limits.skew_ms < entry.first_announced_at
-
-    def _not_received(self, entry: Entry, retry_after_ms: int | None, now: int) -> None:
-        entry.refusals += 1
-        if not entry.maybe_received:
-            entry.release()
-        self._retry_at(entry, now + self._rules.waits(entry.refusals, retry_after_ms))
-
-    def _unknown(self, entry: Entry, expires_at: int, half: int, now: int) -> None:
-        entry.maybe_received = True
-        entry.unknowns += 1
-        entry.first_unknown_at = entry.first_unknown_at or now
-        entry.last_expires = max(entry.last_expires, expires_at)
-        if entry.unknowns > 1:
-            entry.batch_limit = half
-        if self._gives_up(entry, now):
-            return
-        if entry.unknowns >= MAX_UNKNOWN_ATTEMPTS and self._taken_at > entry.first_unknown_at:
-            fails = Ending(Reason.GENIE_FAILS_ON_ENTRY, Transmitted.NO, entry.decided_at, entry.held[-1])
-            self._look_up_later(entry, fails, now)
         else:
-            self._retry_at(entry, now + self._rules.waits(entry.unknowns, None))
+            self._end_as(entry, ending, now)
+
+    def _was_provided_before(self, entry: Entry, first: First | None) -> bool:
+        """Whether GeNiE had a replayed event before this lane sent it: another record tells of that provision."""
+        if entry.record.replay_of is None or first is None:
+            return False
+        return not entry.maybe_received or first.received_at + self._limits.skew_ms < entry.record.timestamp
 
     def _gives_up(self, entry: Entry, now: int) -> bool:
         """Unknown for too long: park it; a later record resolves it."""
-        if now - entry.first_unknown_at <= self._limits.unknown_limit_ms:
+        if entry.unknowns + entry.asks < MAX_FAILED_ATTEMPTS:  # an outage of an hour is no hour of trying
+            return False
+        if now - entry.first_failed_at <= self._limits.unknown_limit_ms:
             return False
         held = entry.held[-1]
         self._done(
@@ -634,66 +687,64 @@ class Lane:
     def _look_up_later(self, entry: Entry, ending: Ending | None, now: int) -> None:
         """Ask once GeNiE can no longer accept it; `ending` is what holds if it was not received."""
         entry.ending = ending
-        entry.state = State.LOOKUP_WAIT
-        entry.due_at = max(now, entry.last_expires + self._limits.skew_ms + 1)
-        heapq.heappush(self._waiting, (entry.due_at, entry.record.offset, entry))
+        self._wait(entry, State.LOOKUP_WAIT, max(now, entry.last_expires + self._limits.skew_ms + 1))
 
-    def _retry_at(self, entry: Entry, due_at: int) -> None:
-        entry.state = State.RETRYING
-        entry.due_at = due_at
+    def _wait(self, entry: Entry, state: State, due_at: int) -> None:
+        entry.state = state
         heapq.heappush(self._waiting, (due_at, entry.record.offset, entry))
 
     def _take_due(self, now: int) -> None:
-        asking: list[Entry] = []
         while self._waiting and self._waiting[0][0] <= now:
             entry = heapq.heappop(self._waiting)[2]
             if entry.state is State.RETRYING:
-                self._order.requeue(entry)
+                self._requeue(entry, now)
             else:
-                asking.append(entry)
-        for start in range(0, len(asking), MAX_LOOKUP_KEYS):
-            self._look_up(asking[start : start + MAX_LOOKUP_KEYS])
+                self._to_ask.append(entry)
         if self._stopped_until and now >= self._stopped_until:
             self._stopped_until = 0
 
-    def _look_up(self, entries: list[Entry]) -> None:
-        self._serial += 1
-        self._lookups[self._serial] = entries
-        for entry in entries:
-            entry.state = State.LOOKING_UP
-        self._commands.append(facts.LookUp(self._serial, tuple(e.record.idempotency_key for e in entries)))
+    def _look_up(self) -> None:
+        while self._to_ask and len(self._lookups) < MAX_LOOKUPS:
+            entries = [self._to_ask.popleft() for _ in range(min(MAX_LOOKUP_KEYS, len(self._to_ask)))]
+            for entry in entries:
+                entry.state = State.LOOKING_UP
+            self._serial += 1
+            self._lookups[self._serial] = entries
+            # A producer's duplicate may ask beside the record it repeats: each key is asked once.
+            keys = tuple(dict.fromkeys(entry.record.idempotency_key for entry in entries))
+            self._commands.append(facts.LookUp(self._serial, keys))
 
     def _on_looked_up(self, fact: facts.LookedUp, now: int) -> None:
         entries = self._lookups.pop(fact.lookup_id)
         told = {result.idempotency_key: result for result in fact.reply.results} if fact.reply else {}
+        open_still = []
         for entry in entries:
             result = told.get(entry.record.idempotency_key)
-            if result is not None and fact.reply is not None:
-                self._resolve(entry, result, fact.reply, now)
-            elif not self._gives_up(entry, now):
-                self._ask_again(entry, now)
+            if result is None or fact.reply is None or not self._resolve(entry, result, fact.reply, now):
+                entry.asks += 1
+                if not self._gives_up(entry, now):
+                    open_still.append(entry)
+        if open_still:
+            wait = self._rules.waits(max(entry.asks for entry in open_still), None)
+            for entry in open_still:
+                self._wait(entry, State.LOOKUP_WAIT, now + wait)
 
-    def _ask_again(self, entry: Entry, now: int) -> None:
-        entry.unknowns += 1
-        entry.state = State.LOOKUP_WAIT
-        entry.due_at = now + self._rules.waits(entry.unknowns, None)
-        heapq.heappush(self._waiting, (entry.due_at, entry.record.offset, entry))
-
-    def _resolve(self, entry: Entry, result: LookupResult, reply: LookupReply, now: int) -> None:
+    def _resolve(self, entry: Entry, result: LookupResult, reply: LookupReply, now: int) -> bool:
+        """Take in what a lookup says of one entry. False: it must be asked again."""
         match result.status:
             case LookupStatus.RECEIVED:
                 self._done(entry, self._received(entry, result))
             case LookupStatus.NOT_RECEIVED if reply.as_of > entry.last_expires + self._limits.skew_ms:
                 entry.maybe_received = False
+                entry.first_failed_at = entry.asks = 0
                 ending, entry.ending = entry.ending, None
                 if ending is not None:
                     self._done(entry, ending)
                 else:
-                    entry.release()
-                    self._order.requeue(entry)
+                    self._requeue(entry, now)
             case _:
-                if not self._gives_up(entry, now):
-                    self._ask_again(entry, now)
+                return False
+        return True
 
     def _received(self, entry: Entry, result: LookupResult) -> Ending:
         """GeNiE has the key: from this record, with the scope whose digest it names, or from another record."""
@@ -707,6 +758,8 @@ class Lane:
                 reason = Reason.EVENT_ID_REUSED
         else:
             reason = Reason.RESOLVED_BY_LOOKUP if held is not None else Reason.OUTCOME_UNKNOWN
+            if self._was_provided_before(entry, first):
+                reason = Reason.SAME_EVENT if held is not None else Reason.SAME_EVENT_OTHER_SCOPE
         if reason is Reason.RESOLVED_BY_LOOKUP:
             self._taken_at = max(self._taken_at, first.received_at)
         consent = ConsentRef.held(held) if held is not None else None
@@ -715,8 +768,11 @@ class Lane:
     # --- endings ------------------------------------------------------------------------------------------
 
     def _end(self, entry: Entry, reason: Reason, decided_at: int, now: int) -> None:
-        """It is not provided; if an attempt may have been received, look it up first."""
-        ending = Ending(reason, Transmitted.NO, decided_at, None, ConsentRef.of(entry.consent))
+        """It is not provided."""
+        self._end_as(entry, Ending(reason, Transmitted.NO, decided_at, None, ConsentRef.of(entry.consent)), now)
+
+    def _end_as(self, entry: Entry, ending: Ending, now: int) -> None:
+        """End it so, unless an attempt may have been received: then look it up first."""
         if entry.maybe_received:
             self._look_up_later(entry, ending, now)
         else:
@@ -736,10 +792,9 @@ class Lane:
 
     def _on_closing(self, fact: facts.Closing, now: int) -> None:
         self._closing = fact.deadline
-        self._free_slots()
 
     def _finish_closing(self, now: int) -> None:
-        if self._closing is None or self._transaction is not None or self._finished:
+        if self._closing is None or self._transaction is not None or self._settleable():
             return
         drained = not (self._in_flight or self._round or self._next_round)
         if drained or now >= self._closing:

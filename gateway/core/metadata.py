@@ -19,7 +19,7 @@ from dataclasses import dataclass
 FORMAT = 1
 MAX_METADATA_BYTES = 4_096  # the broker's offset.metadata.max.bytes by default
 MAX_WINDOW = 16_384  # a bitmap of 2,048 bytes
-MAX_LIVE_INTENTS = 160  # at most 5 bytes each, so that the worst case fits
+MAX_LIVE_INTENTS = 160  # 6 bytes each fit beside a full bitmap: they lie in one partition, near each other
 _BITMAP, _RUNS = 0, 1
 _MAX_VARINT_BYTES = 10
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
 
 from gateway.core.entry import Entry, State
 
@@ -31,7 +30,7 @@ class SubjectOrder:
         """A newly delivered entry goes to the end of its subject's line."""
         line = self._lines.setdefault(entry.event.subject_ref, deque())
         line.append(entry)
-        if len(line) == 1:
+        if len(line) == 1 and entry.state is State.QUEUED:
             heapq.heappush(self._heads, entry)
 
     def leave(self, entry: Entry) -> None:
@@ -57,6 +56,13 @@ class SubjectOrder:
         """Take the ready head with the lowest offset; give it back with `requeue` or take it further."""
         return heapq.heappop(self._heads) if self._heads else None
 
-    def behind(self, head: Entry) -> Iterator[Entry]:
-        """The entries behind a head, in order."""
-        return islice(self._lines[head.event.subject_ref], 1, None)
+    def line(self, head: Entry) -> Iterator[Entry]:
+        """A head and the entries behind it, in order."""
+        return iter(self._lines[head.event.subject_ref])
+
+    def take_held(self) -> list[Entry]:
+        """Take every QUEUED entry that was announced before; give it back with `requeue` or take it further."""
+        self._heads = [entry for entry in self._heads if not entry.held]
+        heapq.heapify(self._heads)
+        lines = self._lines.values()
+        return [entry for line in lines for entry in line if entry.state is State.QUEUED and entry.held]

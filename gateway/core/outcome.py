@@ -180,13 +180,17 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EntryOutcome:
-    """What the answer means for one entry; `reason` is there when it is FINAL."""
+    """What the answer means for one entry; `reason` is there when it is FINAL.
+
+    `repeated`: GeNiE had it before this attempt.
+    """
 
     meaning: Meaning
     reason: Reason | None = None
     first: First | None = None
     receipt: Receipt | None = None
     problem_type: str | None = None
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +320,8 @@ def _entry(reply: Reply, told: Sequence[Result], entry: SentEntry) -> EntryOutco
     cell = row.get(_match(result.first, entry), Meaning.UNKNOWN)
     if isinstance(cell, Meaning):
         return _UNKNOWN if cell is Meaning.UNKNOWN else _NOT_RECEIVED
-    return EntryOutcome(Meaning.FINAL, cell, result.first, _receipt(reply, result), result.problem_type)
+    receipt, repeated = _receipt(reply, result), result.status == "duplicate"
+    return EntryOutcome(Meaning.FINAL, cell, result.first, receipt, result.problem_type, repeated)
 
 
 def _match(first: First | None, entry: SentEntry) -> _Match:
