@@ -50,6 +50,7 @@ from gateway.settings import Settings
 
 INPUT_RETENTION_MS = 90 * 86_400_000  # the least that kafka/topics.py accepts for inputs
 OBSERVE_EVERY_S = 1.0
+FETCH_RECORDS = 500  # decoded in one go: more would keep the other lanes waiting for tens of ms
 
 log = get_logger()
 
@@ -269,6 +270,7 @@ class Gateway:
             window_bytes=lane.window_bytes,
             cycle_min_ms=lane.cycle_min_ms,
             cycle_max_ms=lane.cycle_max_ms,
+            fetch=FETCH_RECORDS,
         )
 
     # --- what it shows, and how it ends -------------------------------------------------------------------
