@@ -86,7 +86,6 @@ def configure(level: str) -> None:
     """Log from now on at `level` and above; standard logging and uncaught exceptions end in the same lines."""
     least = logging.getLevelNamesMapping()[level.upper()]
     _install(least, lasting=True)
-    logging.raiseExceptions = False  # a logging mistake would print arguments to standard error
     logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers[:] = [_Bridge()]

@@ -32,7 +32,6 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
     yield
     logging.captureWarnings(False)
     root.handlers[:] = handlers
