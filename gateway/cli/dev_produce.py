@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
+import orjson
 import typer
 
 from gateway.cli.answers import AsJson, answer
@@ -60,7 +61,7 @@ def produce(
                 seed=seed,
                 withdrawals_per_second=withdrawals,
                 poison=poison,
-                progress=_line(events) if sys.stderr.isatty() else None,
+                progress=_json_line if as_json else _line(events) if sys.stderr.isatty() else None,
             )
         )
     except KeyboardInterrupt:
@@ -83,6 +84,10 @@ def _line(events: int) -> Callable[["Progress"], None]:
         )
 
     return show
+
+
+def _json_line(now: "Progress") -> None:
+    print(orjson.dumps({"progress": dataclasses.asdict(now)}).decode(), file=sys.stderr, flush=True)
 
 
 def _text(done: "Produced") -> str:

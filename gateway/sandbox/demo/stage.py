@@ -1,0 +1,182 @@
+"""The parts of the demo, started in order as processes of their own: Kafka, topics, GeNiE, gateway, producers.
+
+Knows the commands that start them and where each says that it is ready. Must not know what they are for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from gateway.sandbox.broker import ArtifactError, Node, NodeError, UnreachableError
+from gateway.sandbox.broker.node import free_port
+from gateway.sandbox.demo import wiring
+from gateway.sandbox.demo.children import Child, ChildError, Crew
+from gateway.sandbox.demo.plan import PARTITIONS, Plan
+from gateway.sandbox.demo.tasks import POLL_SECONDS
+from gateway.sandbox.pki import Pki
+
+START_SECONDS = 60.0  # for any one part, on a busy machine
+HTTP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Genie:
+    """Where the strict GeNiE is."""
+
+    url: str
+    admin: str
+    keys: Path
+    receipts: Path
+
+
+class Stage:
+    """`async with Stage(..) as stage` has Kafka, its topics and GeNiE up; leaving ends every part."""
+
+    def __init__(self, plan: Plan, directory: Path) -> None:
+        self.plan = plan
+        self.crew = Crew(directory)
+        self.settings = directory / "gateway.toml"
+        self.metrics_url = ""
+        self.genie = Genie("", "", Path(), Path())
+        self._directory = directory
+        self._node = Node(directory / "kafka")
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HTTP_SECONDS))
+        self._gateway: Child | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        return self._node.bootstrap
+
+    @property
+    def gateway(self) -> Child:
+        if self._gateway is None:
+            raise ChildError("the gateway was not started")
+        return self._gateway
+
+    @property
+    def gateway_log(self) -> Path:
+        return self._directory / "gateway.log"
+
+    async def __aenter__(self) -> Stage:
+        try:
+            await self._start()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all parts; Kafka last, and at once: its records are complete."""
+        try:
+            await self.crew.end()
+        finally:
+            self._node.kill()
+            await self._http.close()
+
+    async def _start(self) -> None:
+        genie = self._start_genie()  # it takes its time beside Kafka
+        try:
+            await self._node.start_async()
+        except UnreachableError as error:
+            raise ChildError(str(error), unreachable=True) from error
+        except (ArtifactError, NodeError) as error:
+            raise ChildError(str(error)) from error
+        await self._once("topics", "topics", "create", "--partitions", str(PARTITIONS), "--allow-dev-topics")
+        await self._once("lanes", "lanes", "init", "--from", "earliest")
+        told = await genie.says("receipts", START_SECONDS)
+        self.genie = Genie(told["url"], told["admin"], Path(told["pki"]), Path(told["receipts"]))
+        port = free_port()
+        self.metrics_url = f"http://127.0.0.1:{port}/metrics"
+        wiring.write(
+            self.settings,
+            bootstrap=self.bootstrap,
+            genie_url=self.genie.url,
+            keys=Pki(self.genie.keys),
+            view=self._directory / "view",
+            port=port,
+        )
+
+    def _start_genie(self) -> Child:
+        faults = [f"--fault={name}={share}" for name, share in self.plan.fault_shares.items()]
+        return self.crew.start(
+            "genie",
+            *("dev", "genie", "--json", "--data", str(self._directory / "genie")),
+            *("--latency-ms", str(self.plan.latency_ms), "--seed", str(self.plan.seed), *faults),
+            watched=True,
+        )
+
+    async def _once(self, name: str, *arguments: str) -> None:
+        """Run a command to its end."""
+        await self.crew.start(name, *arguments, "--bootstrap", self.bootstrap).succeeds(START_SECONDS)
+
+    # --- the gateway --------------------------------------------------------------------------------------
+
+    def start_gateway(self) -> None:
+        """Start it, or start it again; its log goes on."""
+        self._gateway = self.crew.start(
+            "gateway", "serve", watched=True, environment={"GATEWAY_CONFIG": str(self.settings)}
+        )
+
+    def kill_gateway(self) -> None:
+        """End it as a crash would."""
+        self.crew.dismiss(self.gateway)
+        self.gateway.kill()
+
+    async def gateway_ready(self) -> None:
+        """Wait until it says that it is."""
+        give_up_at = time.monotonic() + START_SECONDS
+        while await self._get(self.metrics_url.replace("/metrics", "/ready")) is None:
+            if time.monotonic() > give_up_at:
+                raise self.gateway.failure(f"is not ready after {START_SECONDS:.0f} s")
+            await asyncio.sleep(POLL_SECONDS)
+
+    # --- the producers ------------------------------------------------------------------------------------
+
+    def produce(self) -> Child:
+        """Start the producers; they end by themselves."""
+        plan = self.plan
+        return self.crew.start(
+            "producers",
+            *("dev", "produce", "--json", "--bootstrap", self.bootstrap, "--events", str(plan.events)),
+            *("--subjects", str(plan.subjects), "--rate", str(plan.rate)),
+            *("--withdrawals", str(plan.withdrawals), "--seed", str(plan.seed)),
+        )
+
+    def verify(self, metrics: Path) -> Child:
+        """Start the verifier over all that the run left behind."""
+        return self.crew.start(
+            "verifier",
+            *("dev", "verify", "--json", "--complete", "--bootstrap", self.bootstrap),
+            *("--receipts", str(self.genie.receipts), "--logs", str(self.gateway_log)),
+            *("--metrics", str(metrics), "--skew-ms", str(wiring.SKEW_MS)),
+        )
+
+    # --- what the parts say of themselves -----------------------------------------------------------------
+
+    async def metrics(self) -> str | None:
+        """The gateway's metrics; None while it does not answer."""
+        return await self._get(self.metrics_url)
+
+    async def genie_stats(self) -> dict[str, Any] | None:
+        """GeNiE's counts; None while it does not answer."""
+        with suppress(aiohttp.ClientError, TimeoutError):
+            async with self._http.get(f"{self.genie.admin}/stats") as answer:
+                stats: dict[str, Any] = await answer.json()
+                return stats
+        return None
+
+    async def _get(self, url: str) -> str | None:
+        with suppress(aiohttp.ClientError, TimeoutError):
+            async with self._http.get(url) as answer:
+                return await answer.text() if answer.ok else None
+        return None
