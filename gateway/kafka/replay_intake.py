@@ -105,3 +105,5 @@ class ReplayIntake:
                 return found
             if await self._consumer.position(partition) > offset:
                 return None  # a marker, or of an aborted transaction
+            if offset >= (await self._consumer.end_offsets([partition]))[partition]:
+                return None  # committed readers see nothing there yet; the lane must not wait until they do

@@ -57,8 +57,9 @@ class Canaries:
         for start in _STARTS.finditer(text):
             at = start.start()
             for length in self._lengths.get(text[at : at + _ANCHOR], ()):
-                field = self._fields.get(text[at : at + length])
-                if field is not None and _ends_a_word(text, at + length):
+                form = text[at : at + length]  # shorter at the end of the text
+                field = self._fields.get(form)
+                if field is not None and _ends_a_word(text, at + len(form)):
                     yield field
                     break
 
