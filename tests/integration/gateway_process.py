@@ -65,10 +65,9 @@ class GatewayProcess:
     async def status(self) -> Mapping[str, Any]:
         return json.loads(await self._get("/status"))
 
-    async def metrics(self, path: Path) -> Path:
-        """Save what it shows to Prometheus."""
-        path.write_bytes(await self._get("/metrics"))
-        return path
+    async def metrics(self) -> bytes:
+        """What it shows to Prometheus."""
+        return await self._get("/metrics")
 
     def resident_bytes(self) -> int:
         """What it keeps in memory now."""

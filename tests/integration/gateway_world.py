@@ -209,7 +209,9 @@ class World:
 
     async def save_metrics(self, gateway: GatewayProcess) -> None:
         """Keep what a gateway shows to Prometheus for the verdict."""
-        self._metrics = await gateway.metrics(self.directory / "metrics.txt")
+        shown = await gateway.metrics()
+        self._metrics = self.directory / "metrics.txt"
+        self._metrics.write_bytes(shown)
 
     # --- inside -------------------------------------------------------------------------------------------
 

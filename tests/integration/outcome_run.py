@@ -1,0 +1,296 @@
+"""One run of a real gateway process in which input records end in every way that is cheap to reach.
+
+Each record is a case with a name; tests/integration/test_outcomes.py looks at what is left of the run.
+"""
+
+import asyncio
+import base64
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway import schemas
+from gateway.sandbox.genie.faults import Point
+from gateway.sandbox.verifier import Verdict
+from tests.core_cases import day, ms
+from tests.integration.chosen_records import POLICY_DAY, a_payment, a_score, now_ms, today
+from tests.integration.gateway_world import World
+from tests.integration.schema_registry import SchemaRegistry
+
+UNLABELLED_ID, DEEP_ID, UNKNOWN_ID = 101, 102, 999
+HOUR_MS = 3_600_000
+
+# name of the case (its first word is the reason) -> outcome and whether the body reached GeNiE
+EXPECTED = {
+    "accepted payment": "PROVIDED yes",
+    "accepted score": "PROVIDED yes",
+    "accepted after poison": "PROVIDED yes",
+    "accepted by replay": "PROVIDED yes",
+    "resolved_by_lookup": "PROVIDED yes",
+    "same_event": "DUPLICATE yes",
+    "same_event_other_scope": "DUPLICATE yes",
+    "newer_at_genie": "SUPERSEDED yes",
+    "no_consent": "WITHHELD no",
+    "consent_withdrawn": "WITHHELD no",
+    "consent_expired": "WITHHELD no",
+    "consent_expired by its date": "WITHHELD no",
+    "consent_unknown": "WITHHELD no",
+    "consent_not_yet_valid": "WITHHELD no",
+    "consent_superseded_version": "WITHHELD no",
+    "wrong_recipient": "WITHHELD no",
+    "policy_version_unknown": "WITHHELD no",
+    "policy_version_without_clause": "WITHHELD no",
+    "consented_outside_version": "WITHHELD no",
+    "before_consent": "WITHHELD no",
+    "contract_not_covered": "WITHHELD no",
+    "matter_not_consented": "WITHHELD no",
+    "purposes_unclear": "WITHHELD no",
+    "not_consent_based": "WITHHELD no",
+    "creditor_not_us": "WITHHELD no",
+    "correction_after_withdrawal": "WITHHELD no",
+    "unknown_schema_id": "PARKED no",
+    "schema_without_item": "PARKED no",
+    "event_id_reused": "PARKED yes",
+    "subject_mismatch": "PARKED no",
+    "future_event": "PARKED no",
+    "rejected_by_genie": "PARKED yes",
+    "held": "PARKED no",
+    "replay_target_missing": "PARKED no",
+    "replay_target_missing beyond the end": "PARKED no",
+    "not_avro unframed": "INVALID no",
+    "not_avro garbage": "INVALID no",
+    "not_avro of another topic": "INVALID no",
+    "too_large": "INVALID no",
+    "too_deep": "INVALID no",
+    "trailing_bytes": "INVALID no",
+    "null_value": "INVALID no",
+    "bad_key missing": "INVALID no",
+    "bad_key a phone number": "INVALID no",
+    "bad_value": "INVALID no",
+}
+
+# What is wrong with the consent (None: there is none), and what is special about the payment.
+WITHHELD: Mapping[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
+    "no_consent": (None, {}),
+    "consent_withdrawn": ({"status": "withdrawn"}, {}),
+    "consent_expired": ({"status": "expired"}, {}),
+    "consent_expired by its date": ({"expires_at": now_ms()}, {}),
+    "consent_unknown": ({"status": "unknown"}, {}),
+    "consent_not_yet_valid": ({"consented_at": now_ms() + HOUR_MS}, {}),
+    "consent_superseded_version": ({"consent_version": 2}, {}),  # version 1 comes after it
+    "wrong_recipient": ({"recipient": "another"}, {}),
+    "policy_version_unknown": ({"policy_version": POLICY_DAY + 1}, {}),
+    "policy_version_without_clause": ({"policy_version": day("2026-02-05")}, {}),
+    "consented_outside_version": ({"consented_at": ms("2026-02-20")}, {}),
+    "before_consent": ({}, {"due_date": today() - 10}),
+    "contract_not_covered": ({"contract_refs": ["another-lease"]}, {}),
+    "matter_not_consented": ({"items": ["name", "phone"]}, {}),
+    "purposes_unclear": ({"purposes_opted_out": ["inquiry_handling"]}, {}),
+    "not_consent_based": ({"legal_basis": "legal_obligation"}, {}),
+    "creditor_not_us": ({}, {"creditor": "partner_lessor"}),
+    "correction_after_withdrawal": ({"status": "withdrawn"}, {"status": "corrected"}),
+}
+
+
+def subject_of(case: str) -> str:
+    return f"subject-{case.replace(' ', '-').replace('_', '-')}"
+
+
+@dataclass
+class Run:
+    """What is left of the run for the tests to look at."""
+
+    at: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # case -> topic, partition, offset
+    given: dict[str, dict[str, Any]] = field(default_factory=dict)  # case -> record written
+    ledger: dict[tuple[str, int, int], list[Mapping[str, Any]]] = field(default_factory=dict)
+    parked: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    secrets: dict[str, bytes] = field(default_factory=dict)
+    cluster_id: str = ""
+    verdict: Verdict | None = None
+    end_status: int | None = None
+
+    def record(self, case: str) -> Mapping[str, Any]:
+        """The one ledger record of a case."""
+        (record,) = self.ledger[self.at[case]]
+        return record
+
+    def body(self, event_id: str) -> dict[str, Any]:
+        """The one body of an event that GeNiE was given."""
+        (body,) = [body for body in self.bodies if event_id in body["envelope"].values()]
+        return body
+
+
+class Writer:
+    """Writes the cases and notes where each lies."""
+
+    def __init__(self, world: World, run: Run) -> None:
+        self._world = world
+        self._run = run
+        self._partition = 0
+
+    async def value(self, case: str, key: str | None, value: bytes | None, *, scores: bool = False) -> None:
+        """A value as it is; cases go to the partitions in turn."""
+        topic = self._world.names.scores if scores else self._world.names.payments
+        self._partition = 1 - self._partition
+        await self._write(case, topic, key, value, self._partition)
+
+    async def payment(self, case: str, *, partition: int = 0, **changes: Any) -> bytes:
+        record = self._run.given[case] = a_payment(subject_of(case)) | changes
+        value = schemas.encode("LeasePaymentEvent", record)
+        await self._write(case, self._world.names.payments, record["subject_ref"], value, partition)
+        return value
+
+    async def score(self, case: str, **changes: Any) -> None:
+        record = self._run.given[case] = a_score(subject_of(case)) | changes
+        value = schemas.encode("NorelScoreUpdate", record)
+        await self._write(case, self._world.names.scores, record["subject_ref"], value, 0)
+
+    async def again(self, case: str, value: bytes) -> None:
+        """The same bytes once more, behind the others of partition 0."""
+        await self._write(case, self._world.names.payments, subject_of(case), value, 0)
+
+    async def replay(self, case: str, of: str, *, beyond: int = 0) -> None:
+        """A request to process the record of another case again, or one so many offsets beyond it."""
+        topic, partition, offset = self._run.at[of]
+        request = {
+            "request_id": str(uuid.uuid4()),
+            "plan_id": str(uuid.uuid4()),
+            "plan_digest": bytes(32),
+            "input": {"topic": topic, "partition": partition, "offset": offset + beyond},
+            "subject_ref": subject_of(of),
+            "requested_at": now_ms(),
+            "operator": "on-call",
+            "reason": "test",
+            "ticket": "T-1",
+        }
+        value = schemas.encode("ReplayRequest", request)
+        await self._write(case, self._world.names.replays, subject_of(of), value, 0)
+
+    async def _write(self, case: str, topic: str, key: str | None, value: bytes | None, partition: int) -> None:
+        self._run.at[case] = (topic, partition, await self._world.write(topic, key, value, partition))
+
+
+async def _write_withheld(world: World, writer: Writer) -> None:
+    for case, (consent, event) in WITHHELD.items():
+        if consent is not None:
+            await world.consent(subject_of(case), **consent)
+        if case == "consent_superseded_version":
+            await world.consent(subject_of(case))
+        await writer.payment(case, **event)
+
+
+async def _write_poison(world: World, writer: Writer) -> None:
+    """One of each kind, over both partitions."""
+    good = schemas.encode("LeasePaymentEvent", a_payment("subject-poison"))
+    payload = schemas.unframe(good)[1]
+    score = schemas.encode("NorelScoreUpdate", a_score("subject-poison"))
+    impossible = schemas.encode("LeasePaymentEvent", a_payment("subject-poison", billing_month="2026-13"))
+    huge = a_payment("subject-poison")
+    huge["customer"]["memo"] = "長" * 100_000
+    key = "subject-poison"
+    await writer.value("not_avro unframed", key, b'{"event_id": "1"}')
+    await writer.value("not_avro garbage", key, schemas.frame(1, b"\xff" * 300))
+    await writer.value("not_avro of another topic", key, score)
+    await writer.value("too_large", key, schemas.encode("LeasePaymentEvent", huge))
+    await writer.value("too_deep", key, schemas.frame(DEEP_ID, payload))
+    await writer.value("trailing_bytes", key, good + b"\x00")
+    await writer.value("null_value", key, None)
+    await writer.value("bad_key missing", None, good)
+    await writer.value("bad_key a phone number", a_payment("subject-poison")["customer"]["phone"], good)
+    await writer.value("bad_value", key, impossible)
+    await writer.value("unknown_schema_id", key, schemas.frame(UNKNOWN_ID, payload))
+    await writer.value("schema_without_item", key, schemas.frame(UNLABELLED_ID, payload))
+    await writer.value("subject_mismatch", "subject-somebody-else", good)
+
+
+async def _write_first(world: World, writer: Writer, values: dict[str, bytes]) -> None:
+    """All that needs nothing but its consent."""
+    hold = {
+        "hold_id": "hold-1",
+        "scope": "subject",
+        "value": subject_of("held"),
+        "state": "held",
+        "operator": "on-call",
+        "reason": "test",
+        "ticket": "T-1",
+        "at": now_ms(),
+        "expires_at": None,
+    }
+    await world.write(world.names.controls, "hold-1", schemas.encode("Control", hold))
+    for case in EXPECTED:
+        if case not in WITHHELD and case != "accepted score":
+            await world.consent(subject_of(case))
+    no_marketing = {"items": ["norel_score", "norel_score_inputs"], "purposes_opted_out": ["credit_product_marketing"]}
+    await world.consent(subject_of("accepted score"), **no_marketing)
+    await _write_withheld(world, writer)
+    await _write_poison(world, writer)
+    await writer.payment("accepted payment")
+    await writer.score("accepted score")
+    await writer.payment("held")
+    await writer.payment("future_event", occurred_at=now_ms() + HOUR_MS)
+    await writer.again("same_event", await writer.payment("same_event first", subject_ref=subject_of("same_event")))
+    reused = {"subject_ref": subject_of("event_id_reused"), "event_id": str(uuid.uuid4())}
+    await writer.payment("event_id_reused first", **reused)
+    await writer.payment("event_id_reused", **reused, amount_paid_jpy=1)
+    newer = {"subject_ref": subject_of("newer_at_genie")}
+    await writer.score("newer_at_genie first", **newer, sequence=7)
+    await writer.score("newer_at_genie", **newer, sequence=3)
+    other = subject_of("same_event_other_scope")
+    values["other"] = await writer.payment("same_event_other_scope first", subject_ref=other)
+    for partition in (0, 1):
+        name = "accepted after poison" if partition else "accepted after poison too"
+        await writer.payment(name, partition=partition, subject_ref=subject_of("accepted after poison"))
+
+
+async def _write_later(world: World, writer: Writer, values: dict[str, bytes], before: int) -> None:
+    """What needs something to have happened before."""
+    gate = world.gate(Point.AFTER_ACCEPTING, first=1)
+    await writer.payment("resolved_by_lookup", partition=1)
+    await world.sees(lambda: gate.came, "a request at GeNiE")
+    await world.withdraw(subject_of("resolved_by_lookup"))
+    await world.consent(subject_of("same_event_other_scope"), consent_version=2, items=["payment_history"])
+    await writer.again("same_event_other_scope", values["other"])
+    await world.consent(subject_of("no_consent"))
+    await writer.replay("accepted by replay", "no_consent")
+    await writer.replay("replay_target_missing", "accepted payment", beyond=1_000_000)
+    await writer.replay("replay_target_missing beyond the end", "same_event_other_scope", beyond=1)
+    await world.settled(before + 4)
+    world.faults(entry_rejected={"share": 1})
+    await writer.payment("rejected_by_genie")
+
+
+async def everything(kafka: str, directory: Path) -> Run:
+    run, values = Run(), {}
+    unlabelled = json.loads(json.dumps(schemas.schema("LeasePaymentEvent").source))
+    unlabelled["fields"].append({"name": "nickname", "type": "string", "default": ""})
+    deep: Any = "string"
+    for number in range(30):
+        deep = {"type": "record", "name": f"Level{number}", "fields": [{"name": "inner", "type": deep}]}
+    world = World(kafka, f"t{uuid.uuid4().hex[:8]}.", directory)
+    async with SchemaRegistry({UNLABELLED_ID: unlabelled, DEEP_ID: deep}) as registry, world:
+        async with world.gateway(schemas__registry_url=registry.url) as gateway:
+            writer = Writer(world, run)
+            await _write_first(world, writer, values)
+            first = len(run.at)
+            await world.settled(first)
+            await _write_later(world, writer, values, first)
+            await world.settled(len(run.at))
+            await world.save_metrics(gateway)
+            gateway.terminate()
+            run.end_status = await gateway.end_status()
+        run.verdict = await world.verdict()
+        for written in world.ledger:
+            at = written["input"]
+            run.ledger.setdefault((at["topic"], at["partition"], at["offset"]), []).append(written.record or {})
+        run.parked = {(written.key or b"").decode(): written.record for written in world.parked}
+        run.bodies = [entry["body"] for entry in world.received() if entry["status"] == "accepted"]
+        keys = world.genie.pki
+        run.secrets = {
+            name: base64.b64decode(path.read_bytes())
+            for name, path in (("idempotency", keys.idempotency_key), ("pseudonym", keys.pseudonym_key))
+        }
+    return run
