@@ -72,7 +72,8 @@ class Gateway:
         self._error: BaseException | None = None
         self._not_ready: str | None = "starting"
         self._lanes: Lanes | None = None
-        self._stops: dict[str, str] = {}
+        self._lane_views: Mapping[str, Mapping[str, object]] = {}
+        self._opening: tuple[str, ...] = ("no lanes yet",)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, or until something ends that must not; raises what ended it."""
@@ -280,22 +281,24 @@ class Gateway:
             while True:
                 self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
                 self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
-                if self._lanes is not None:
-                    for driver in self._lanes.drivers():
-                        self._metrics.lane_view(driver.name.topic, driver.name.partition, driver.view())
+                self._look_at_lanes()
                 await asyncio.sleep(OBSERVE_EVERY_S)
 
         task = asyncio.create_task(watch(), name="watch")
         task.add_done_callback(self._ended)
         stack.callback(task.cancel)
 
+    def _look_at_lanes(self) -> None:
+        drivers = list(self._lanes.drivers()) if self._lanes else []
+        self._lane_views = {str(driver.name): driver.view() for driver in drivers}
+        self._opening = tuple(f"lane {driver.name} opening" for driver in drivers if not driver.is_open)
+        for driver in drivers:
+            self._metrics.lane_view(driver.name.topic, driver.name.partition, driver.view())
+
     def _status(self) -> Status:
-        lanes = self._lanes
-        views: Mapping[str, Mapping[str, object]] = lanes.views() if lanes else {}
-        reasons = [self._not_ready] if self._not_ready else []
-        if lanes is not None:
-            reasons += [f"lane {driver.name} opening" for driver in lanes.drivers() if not driver.is_open]
-        return Status(not reasons, tuple(reasons), views, self._pulse.seen_at)
+        """As last looked at: the health server asks from threads of its own."""
+        reasons = (self._not_ready,) if self._not_ready else self._opening
+        return Status(not reasons, reasons, self._lane_views, self._pulse.seen_at)
 
     def _alert(self, lane: str, alert: facts.Alert) -> None:
         log.error("lane stopped", lane=lane, code=alert.stop.value, remedy=alert.stop.sentence)

@@ -3,9 +3,12 @@
 Knows what came of earlier requests. Must not know lanes or entries. A slot is taken before a batch is announced,
 so that nothing expires in a queue; while the breaker is open nobody gets one, so an outage burns no attempts.
 
-Slots adapt by AIMD: about one more for each round of good answers, half as many when GeNiE pushes back or is
-lost, at most once a round. The breaker opens after OPEN_AFTER failures in a row. Open, it lets one request
-through per pause (half-open), each pause longer than the last; an answer of a GeNiE that copes closes it.
+Slots adapt by AIMD: about one more for each round of good answers (twice as many, until the first push-back), half
+as many when GeNiE pushes back or is lost, at most once a round. A slow answer lowers nothing: a GeNiE that takes
+longer needs more requests at once, not fewer, and a busy event loop here looks just like it.
+
+The breaker opens after OPEN_AFTER failures in a row. Open, it lets one request through per pause (half-open), each
+pause longer than the last; an answer of a GeNiE that copes closes it.
 """
 
 from __future__ import annotations
@@ -21,10 +24,6 @@ from gateway.core.outcome import Answer, Lost, NotSent, Unsent
 
 INITIAL_SLOTS = 8
 OPEN_AFTER = 5  # failures in a row
-SLOW_FACTOR = 8  # GeNiE is slow when its usual answer takes this many times as long as its fastest of late ...
-SLOW_AT_LEAST_MS = 500  # ... and at least this long
-_USUAL_WEIGHT = 0.2  # of the newest answer in the usual time
-_FASTEST_DRIFT = 1.01  # how fast the fastest time is forgotten, so that a GeNiE that got slower becomes normal
 
 
 class Seen(Enum):
@@ -77,9 +76,8 @@ class Limiter:
         self._pauses = 0
         self._paused_until: float | None = None  # None: the breaker is closed
         self._timer: asyncio.TimerHandle | None = None
+        self._lowered = False  # until then the limit grows fast, to find where GeNiE's is
         self._old_news = 0  # answers still to come to requests that left before the limit was last lowered
-        self._usual_ms: float | None = None
-        self._fastest_ms = float("inf")
 
     @property
     def limit(self) -> int:
@@ -121,13 +119,13 @@ class Limiter:
         assert self._in_use >= 0, "more slots given back than taken"  # noqa: S101 - a caller's mistake
         self.grant()
 
-    def observe(self, answer: Answer, latency_ms: float) -> None:
-        """Learn from an answer that came `latency_ms` after its request left."""
+    def observe(self, answer: Answer) -> None:
+        """Learn from an answer."""
         what = seen(answer)
         if what is None:
             return
         self._break_or_mend(what)
-        self._adapt(what, latency_ms)
+        self._adapt(what)
         self.grant()
 
     def grant(self) -> None:
@@ -171,17 +169,13 @@ class Limiter:
         if self._failures >= OPEN_AFTER and self._paused_until is None:
             self._pause()
 
-    def _adapt(self, what: Seen, latency_ms: float) -> None:
+    def _adapt(self, what: Seen) -> None:
         self._old_news = max(0, self._old_news - 1)
-        if what is Seen.TAKEN and not self._slow(latency_ms):
+        if what is Seen.TAKEN:
             if self._in_use * 2 >= self._limit:  # a limit that nobody reaches is not proven good
-                self._limit = min(float(self._maximum), self._limit + 1 / self._limit)
+                step = 1 / self._limit if self._lowered else 1.0
+                self._limit = min(float(self._maximum), self._limit + step)
         elif self._old_news == 0:
+            self._lowered = True
             self._limit = max(1.0, self._limit / 2)
             self._old_news = self._in_use
-
-    def _slow(self, latency_ms: float) -> bool:
-        self._fastest_ms = min(latency_ms, self._fastest_ms * _FASTEST_DRIFT)
-        usual = latency_ms if self._usual_ms is None else self._usual_ms
-        self._usual_ms = usual + _USUAL_WEIGHT * (latency_ms - usual)
-        return self._usual_ms > max(SLOW_AT_LEAST_MS, SLOW_FACTOR * self._fastest_ms)

@@ -7,7 +7,6 @@ what a record makes of a state (view_reader.py), events, or what a decision does
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from gateway.kafka.connection import (
 from gateway.kafka.registry import RegistryAway
 from gateway.kafka.view_reader import ViewCounts, ViewReader
 from gateway.kafka.view_store import Origin, Rebuilt, ViewStore
+from gateway.observe.logs import get_logger
 
 POLL_MS = 50  # markers move the position without delivering anything, so it is looked at as often
 POLL_RECORDS = 1_000  # applied in one write
@@ -42,7 +42,7 @@ TOPICS_APPEAR_S = 5.0  # a topic just created is not known to every broker yet
 RETRY_S = 0.5  # after a read that failed, or while the registry is away
 STATES_REMEMBERED = 65_536  # decoded
 
-log = logging.getLogger(__name__)
+log = get_logger()
 
 
 class ViewFailedError(Exception):
@@ -233,7 +233,7 @@ class ConsentView:
             self.expect(await describe(client, self.topics))
             ends = await list_offsets(client, dict.fromkeys(self._wanted, LATEST))
         except KafkaUnavailableError as error:
-            log.warning("consent view: %s", error)
+            log.warning("consent view cannot look whether it is whole", error=error)
         else:
             if not self.behind(ends):
                 self.note_whole(read_at)
@@ -252,7 +252,7 @@ class ConsentView:
         except OffsetOutOfRangeError:
             raise
         except KafkaError as error:
-            log.warning("consent view: reading failed (%s), trying again", type(error).__name__)
+            log.warning("consent view cannot read, trying again", error=error)
             await asyncio.sleep(RETRY_S)
             return
         records = [record for batch in batches.values() for record in batch]
@@ -271,7 +271,7 @@ class ConsentView:
             try:
                 await self._codec.prepare(record.value for record in records)
             except RegistryAway:
-                log.warning("consent view: the schema registry gives no answer, waiting for it")
+                log.warning("consent view waits for the schema registry")
                 await asyncio.sleep(RETRY_S)
             else:
                 return

@@ -61,7 +61,7 @@ class Slots(Protocol):
     def release(self, count: int = 1) -> None:
         """Give slots back."""
 
-    def observe(self, answer: Answer, latency_ms: float) -> None:
+    def observe(self, answer: Answer) -> None:
         """Learn from an answer."""
 
 
@@ -354,7 +354,7 @@ class LaneDriver:
         around.metrics.sent(len(command.entries))
         answer = await around.partner.send(command.entries, command.expires_at)
         seconds = time.perf_counter() - began
-        around.slots.observe(answer, seconds * 1000)
+        around.slots.observe(answer)
         around.metrics.answered(answer_kind(answer), seconds)
         self._free(1)
         self._tell(facts.Answered(command.batch_id, answer))

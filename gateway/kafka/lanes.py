@@ -7,8 +7,7 @@ next start, takes over from what is committed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from aiokafka.structs import TopicPartition
 
@@ -54,10 +53,6 @@ class Lanes:
     def drivers(self) -> Iterator[LaneDriver]:
         """The drivers that run now."""
         return (driver for driver, _ in list(self._running.values()))
-
-    def views(self) -> Mapping[str, Mapping[str, Any]]:
-        """What each lane is doing."""
-        return {str(driver.name): driver.view() for driver in self.drivers()}
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -7,7 +7,6 @@ is applied.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,11 +25,12 @@ from gateway.core.holds import Hold, HoldScope, InvalidHoldError, parse_control
 from gateway.core.reasons import Reason
 from gateway.kafka.codec import Codec, Decoded
 from gateway.kafka.view_store import Seen
+from gateway.observe.logs import get_logger
 
 LOGGED_OF_EACH = 20  # later findings of the same kind are only counted
 HOLD_ID_CHARS = 200
 
-log = logging.getLogger(__name__)
+log = get_logger()
 
 LookUp = Callable[[Iterable[str]], Mapping[str, Seen | None]]
 
@@ -90,7 +90,13 @@ class ViewReader:
         if consent is not None and consent.subject_ref == owner:
             return {owner: lambda state: self._successor(record, state, consent)}
         self._counts.unreadable_consents += 1
-        self._report(self._counts.unreadable_consents, record, "it can't be read, or its key is not its subject")
+        if self._counts.unreadable_consents <= LOGGED_OF_EACH:
+            log.warning(
+                "consent record cannot be read or its key is not its subject",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+            )
         named = consent.subject_ref if consent is not None else None
         return {ref: lambda state: deny(state, Reason.CONSENT_UNKNOWN) for ref in (owner, named) if ref is not None}
 
@@ -98,7 +104,10 @@ class ViewReader:
         after = successor(state, consent)
         if isinstance(after, Denied):
             self._counts.went_back += 1
-            self._report(self._counts.went_back, record, "its consent_version is not higher than the last")
+            if self._counts.went_back <= LOGGED_OF_EACH:
+                log.warning(
+                    "consent version went back", topic=record.topic, partition=record.partition, offset=record.offset
+                )
         return consent if after is None else after
 
     def _home(self, record: Any, before: Seen | None, state_of: Callable[[ConsentState], Consent | Denied]) -> Seen:
@@ -109,7 +118,13 @@ class ViewReader:
         if before.partition == record.partition:
             return Seen(before.partition, after)
         self._counts.in_two_partitions += 1
-        self._report(self._counts.in_two_partitions, record, "its subject has records in another partition")
+        if self._counts.in_two_partitions <= LOGGED_OF_EACH:
+            log.warning(
+                "subject has consent records in two partitions",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+            )
         newer = after.version != before.state.version
         home = record.partition if newer else before.partition
         return Seen(home, deny(after, Reason.CONSENT_SUPERSEDED_VERSION))
@@ -134,9 +149,11 @@ class ViewReader:
             except InvalidHoldError:
                 pass
         self._counts.unreadable_controls += 1
-        self._report(self._counts.unreadable_controls, record, "it can't be read, so all provision is held")
+        if self._counts.unreadable_controls <= LOGGED_OF_EACH:
+            log.warning(
+                "control record cannot be read so everything is held",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+            )
         return key, Hold(key, HoldScope.ALL, None, None)
-
-    def _report(self, count: int, record: Any, what: str) -> None:
-        if count <= LOGGED_OF_EACH:
-            log.warning("record %s:%d offset %d: %s", record.topic, record.partition, record.offset, what)

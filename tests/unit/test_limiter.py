@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.core.outcome import Answer, Loss, Lost, NotSent, Reply, Unsent
-from gateway.genie.limiter import INITIAL_SLOTS, OPEN_AFTER, SLOW_AT_LEAST_MS, Limiter, Seen, seen
+from gateway.genie.limiter import INITIAL_SLOTS, OPEN_AFTER, Limiter, Seen, seen
 
 
 def reply(status: int, verified: bool = True) -> Reply:
@@ -43,7 +43,7 @@ async def settled() -> None:
 
 def break_it(subject: Limiter, answer: Answer = LOST) -> None:
     for _ in range(OPEN_AFTER):
-        subject.observe(answer, 10)
+        subject.observe(answer)
 
 
 @pytest.mark.parametrize(
@@ -117,19 +117,30 @@ async def test_a_cancelled_caller_loses_no_slot(clock: Clock) -> None:
     assert await subject.acquire(1) == 1
 
 
-async def test_the_limit_grows_by_one_a_round_while_it_is_used(clock: Clock) -> None:
-    """Good answers raise the limit by about one for each round, up to the maximum, and not while slots lie idle."""
-    subject = limiter(clock, maximum=INITIAL_SLOTS + 2)
+async def test_the_limit_doubles_each_round_until_the_first_pushback(clock: Clock) -> None:
+    """At the start good answers raise the limit by one each, up to the maximum, and not while slots lie idle."""
+    subject = limiter(clock, maximum=INITIAL_SLOTS * 2 + 1)
     for _ in range(1_000):
-        subject.observe(GOOD, 20)
+        subject.observe(GOOD)
     assert subject.limit == INITIAL_SLOTS
     await subject.acquire(INITIAL_SLOTS)
-    for _ in range(INITIAL_SLOTS + 1):
-        subject.observe(GOOD, 20)
-    assert subject.limit == INITIAL_SLOTS + 1
+    for _ in range(INITIAL_SLOTS):
+        subject.observe(GOOD)
+    assert subject.limit == INITIAL_SLOTS * 2
     for _ in range(1_000):
-        subject.observe(GOOD, 20)
-    assert subject.limit == INITIAL_SLOTS + 2
+        subject.observe(GOOD)
+    assert subject.limit == INITIAL_SLOTS * 2 + 1
+
+
+async def test_the_limit_grows_by_one_a_round_after_a_pushback(clock: Clock) -> None:
+    """Once GeNiE has pushed back, good answers raise the limit by about one for each round."""
+    subject = limiter(clock)
+    await subject.acquire(INITIAL_SLOTS)
+    subject.observe(BUSY)
+    lowered = subject.limit
+    for _ in range(lowered + 1):
+        subject.observe(GOOD)
+    assert subject.limit == lowered + 1
 
 
 @pytest.mark.parametrize("answer", [BUSY, UNAVAILABLE, LOST, UNSENT])
@@ -137,25 +148,13 @@ async def test_pushback_halves_the_limit_once_a_round(clock: Clock, answer: Answ
     """Requests that left before the limit fell do not lower it again; it never falls below one."""
     subject = limiter(clock)
     await subject.acquire(INITIAL_SLOTS)
-    subject.observe(answer, 20)
+    subject.observe(answer)
     assert subject.limit == INITIAL_SLOTS // 2
-    subject.observe(answer, 20)
+    subject.observe(answer)
     assert subject.limit == INITIAL_SLOTS // 2
     for _ in range(200):
-        subject.observe(BUSY, 20)
+        subject.observe(BUSY)
     assert subject.limit == 1
-
-
-async def test_a_genie_that_gets_slow_is_spared(clock: Clock) -> None:
-    """When the usual answer takes many times as long as the fastest of late, the limit falls."""
-    subject = limiter(clock)
-    await subject.acquire(INITIAL_SLOTS)
-    subject.observe(GOOD, 20)
-    subject.observe(GOOD, SLOW_AT_LEAST_MS * 2)
-    assert subject.limit == INITIAL_SLOTS
-    for _ in range(20):
-        subject.observe(GOOD, SLOW_AT_LEAST_MS * 2)
-    assert subject.limit < INITIAL_SLOTS
 
 
 @pytest.mark.parametrize("answer", [UNAVAILABLE, LOST, UNSENT])
@@ -176,8 +175,8 @@ async def test_failures_that_are_not_in_a_row_open_nothing(clock: Clock) -> None
     subject = limiter(clock)
     for good in (GOOD, BUSY):
         for _ in range(OPEN_AFTER - 1):
-            subject.observe(LOST, 20)
-        subject.observe(good, 20)
+            subject.observe(LOST)
+        subject.observe(good)
     assert not subject.open
 
 
@@ -194,7 +193,7 @@ async def test_half_open_lets_one_probe_through(clock: Clock) -> None:
     assert [caller.done() for caller in callers] == [True, False, False]
     assert callers[0].result() == 1
 
-    subject.observe(LOST, 20)
+    subject.observe(LOST)
     subject.release()
     clock.seconds += PAUSE_MS / 1000
     subject.grant()
@@ -205,7 +204,7 @@ async def test_half_open_lets_one_probe_through(clock: Clock) -> None:
     await settled()
     assert [caller.done() for caller in callers] == [True, True, False]
 
-    subject.observe(GOOD, 20)
+    subject.observe(GOOD)
     await settled()
     assert callers[2].done()
     assert not subject.open
