@@ -26,6 +26,8 @@ POLL_MS = 100
 POLL_RECORDS = 2_000
 FEED_HIGH = 4_000  # records waiting in a feed: above, its partition is paused
 FEED_LOW = 1_000  # below, it is resumed
+FEED_HIGH_BYTES = 4 << 20  # the same for their bytes: 4,000 records of the largest size would be gigabytes
+FEED_LOW_BYTES = 1 << 20
 POSITION_EVERY_S = 0.5  # how often an idle feed looks whether the position has passed a gap
 ERROR_PAUSE_S = 0.5
 FETCH_MAX_BYTES = 4 << 20
@@ -54,13 +56,14 @@ class Feed:
         self._source = source
         self.partition = partition
         self._records: deque[Any] = deque()
+        self._bytes = 0  # of the records that wait
         self._position: int | None = None  # what was taken, or passed as a gap
         self._more = asyncio.Event()
         self._looked_at = 0.0
 
     def seek(self, offset: int) -> None:
         """Start (again) at an offset; what waited is forgotten."""
-        self._records.clear()
+        self._forget()
         self._position = offset
         self._more.clear()
         self._source.seek(self.partition, offset)
@@ -68,7 +71,7 @@ class Feed:
     def stop(self) -> None:
         """Take no more until the next seek."""
         self._position = None
-        self._records.clear()
+        self._forget()
         self._source.pause(self.partition)
 
     async def take(self, limit: int) -> tuple[Sequence[Any], int]:
@@ -77,9 +80,10 @@ class Feed:
         taken = [self._records.popleft() for _ in range(min(limit, len(self._records)))]
         if taken:
             self._position = taken[-1].offset + 1
+            self._bytes -= sum(map(_size, taken))
         if not self._records:
             self._more.clear()
-        if len(self._records) < FEED_LOW:
+        if len(self._records) < FEED_LOW and self._bytes < FEED_LOW_BYTES:
             self._source.resume(self.partition)
         if self._position is None:
             raise AssertionError("a feed is taken from after its seek")
@@ -94,8 +98,10 @@ class Feed:
         if self._position is None:
             return
         expected = self._records[-1].offset + 1 if self._records else self._position
-        self._records.extend(record for record in records if record.offset >= expected)
-        if len(self._records) >= FEED_HIGH:
+        fresh = [record for record in records if record.offset >= expected]
+        self._records.extend(fresh)
+        self._bytes += sum(map(_size, fresh))
+        if len(self._records) >= FEED_HIGH or self._bytes >= FEED_HIGH_BYTES:
             self._source.pause(self.partition)
         if self._records:
             self._more.set()
@@ -112,6 +118,16 @@ class Feed:
             return False
         self._looked_at = now
         return True
+
+    def _forget(self) -> None:
+        self._records.clear()
+        self._bytes = 0
+
+
+def _size(record: Any) -> int:
+    """Bytes that a raw record keeps in memory."""
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.value or b"") + len(record.key or b"") + headers
 
 
 class Source(ConsumerRebalanceListener):
