@@ -3,7 +3,6 @@
 Each record is a case with a name; tests/integration/test_outcomes.py looks at what is left of the run.
 """
 
-import asyncio
 import base64
 import json
 import uuid
