@@ -34,7 +34,7 @@ from gateway.kafka.consent_view import ConsentView
 from gateway.kafka.fence import Fence, FenceFailed
 from gateway.kafka.http_registry import HttpRegistry
 from gateway.kafka.intake import Intake
-from gateway.kafka.lane_driver import LaneDriver, OwnTopics, Reader, Surroundings
+from gateway.kafka.lane_driver import Heard, LaneDriver, OwnTopics, Reader, Surroundings
 from gateway.kafka.lanes import Lanes
 from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import LaneName
@@ -130,7 +130,7 @@ class Gateway:
             partner=partner,
             slots=slots,
             metrics=self._metrics,
-            genie_ok_at=lambda: 0,
+            heard=Heard(),
             alert=self._alert,
         )
         await self._open_lanes(stack, around, identity, codec)

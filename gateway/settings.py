@@ -169,7 +169,7 @@ class LaneSettings(_Section):
     """Between two transactions of a busy lane."""
     cycle_min_ms: Annotated[int, Ge(0), Le(1_000)] = 10
     """Between two transactions of an idle lane."""
-    drain_ms: Annotated[int, Ge(1_000), Le(300_000)] = 40_000
+    drain_ms: Annotated[int, Ge(1_000), Le(300_000)] = 30_000
     """How long a closing lane waits for answers; less than kafka.rebalance_timeout_ms."""
 
     @field_validator("cycle_min_ms")

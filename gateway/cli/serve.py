@@ -18,9 +18,14 @@ def serve() -> None:
     from gateway.core.policy import PolicyError
     from gateway.genie.keys import KeyFileError
     from gateway.genie.transport import TlsFileError
+    from gateway.kafka.cluster import TopicMissingError
     from gateway.kafka.connection import ClientLibraryError, KafkaUnavailableError
+    from gateway.kafka.consent_view import ViewFailedError
+    from gateway.kafka.lane_driver import LaneFailedError
     from gateway.kafka.opening import LaneRefusedError
-    from gateway.kafka.registry import NotRegisteredError
+    from gateway.kafka.registry import NotRegisteredError, RegistryAway
+    from gateway.kafka.source import MembershipLostError
+    from gateway.kafka.transactions import Doubtful
     from gateway.observe import logs
     from gateway.secret_keys import SecretKeyError
 
@@ -34,7 +39,9 @@ def serve() -> None:
         ClientLibraryError,
         LaneRefusedError,
         NotRegisteredError,
+        TopicMissingError,
     )
+    away = (KafkaUnavailableError, RegistryAway, Doubtful, LaneFailedError, MembershipLostError, ViewFailedError)
 
     async def run() -> None:
         loaded = settings.load()
@@ -46,5 +53,5 @@ def serve() -> None:
             runner.run(run())
     except wrong as error:
         raise CommandError(Exit.WRONG_USE, str(error)) from error
-    except KafkaUnavailableError as error:
+    except away as error:
         raise CommandError(Exit.UNREACHABLE, str(error)) from error

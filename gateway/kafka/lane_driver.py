@@ -20,7 +20,7 @@ from gateway.core import facts
 from gateway.core.entry import InputRecord
 from gateway.core.lane import Lane, Rules
 from gateway.core.metadata import IntentRef
-from gateway.core.outcome import Answer, LookupReply
+from gateway.core.outcome import Answer, LookupReply, Reply
 from gateway.kafka.codec import Codec
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.consent_view import ConsentView
@@ -34,6 +34,7 @@ from gateway.observe.metrics import Metrics, answer_kind
 REGISTRY_RETRY_S = 1.0
 MIN_WAKE_S = 0.001
 OPEN_BOUND_S = 60.0
+HTTP_OK = 200
 CLOSE_BOUND_S = 25.0  # after the drain: the last transaction and the producer's end
 REOPEN_WINDOW_S = 60.0  # one reopening in it is a doubt, a second one a fault
 
@@ -84,6 +85,13 @@ class OwnTopics:
     intent_id: int
 
 
+@dataclass(slots=True)
+class Heard:
+    """When GeNiE last gave a verified 200 to any lane of this process, ms."""
+
+    ok_at: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all lanes of a process share. Times in ms."""
@@ -97,7 +105,7 @@ class Surroundings:
     partner: Partner
     slots: Slots
     metrics: Metrics
-    genie_ok_at: Callable[[], int]
+    heard: Heard
     alert: Callable[[str, facts.Alert], None]
 
     @staticmethod
@@ -155,10 +163,7 @@ class LaneDriver:
 
     async def _run_once(self) -> facts.Command:
         around = self._around
-        async with asyncio.timeout(OPEN_BOUND_S):
-            self._producer, opened = await open_lane(
-                around.connection, around.client, around.codec, self.name, around.topics.intents, around.view.holds
-            )
+        self._producer, opened = await self._open()
         self._ended = asyncio.get_running_loop().create_future()
         self._facts.clear()
         self._feed.seek(opened.offset)
@@ -170,6 +175,16 @@ class LaneDriver:
             self._tell(facts.Closing(self._drain_until))
         self._set_alarm()
         return await self._ended
+
+    async def _open(self) -> tuple[LaneProducer, facts.Opened]:
+        around = self._around
+        try:
+            async with asyncio.timeout(OPEN_BOUND_S):
+                return await open_lane(
+                    around.connection, around.client, around.codec, self.name, around.topics.intents, around.view.holds
+                )
+        except TimeoutError:
+            raise LaneFailedError(f"lane {self.name}: not open within {OPEN_BOUND_S:g} s; is Kafka well?") from None
 
     async def _consider_reopening(self) -> None:
         """After a doubt: only as a member that the group still knows, and not again and again."""
@@ -224,7 +239,7 @@ class LaneDriver:
 
     def _tick(self) -> None:
         self._alarm = None
-        self._tell(facts.Tick(self._around.genie_ok_at()))
+        self._tell(facts.Tick(self._around.heard.ok_at))
 
     def _obey(self, commands: Sequence[facts.Command]) -> None:
         for command in commands:
@@ -355,6 +370,8 @@ class LaneDriver:
         answer = await around.partner.send(command.entries, command.expires_at)
         seconds = time.perf_counter() - began
         around.slots.observe(answer)
+        if isinstance(answer, Reply) and answer.verified and answer.status == HTTP_OK:
+            around.heard.ok_at = around.now()
         around.metrics.answered(answer_kind(answer), seconds)
         self._free(1)
         self._tell(facts.Answered(command.batch_id, answer))
