@@ -140,6 +140,7 @@ class Entry:
     consent: ConsentState = None  # as last seen
     made: Made | None = None
     held: list[Held] = field(default_factory=list)  # oldest first
+    must_ask: bool = False  # a replay: what GeNiE has already is not sent again
     maybe_received: bool = False  # some attempt's outcome is unknown
     last_expires: int = 0  # until when GeNiE might accept such an attempt, ms
     decided_at: int = 0  # read time of the fence behind the last decision to send, ms
@@ -149,6 +150,7 @@ class Entry:
     refusals: int = 0  # attempts that surely were not received
     asks: int = 0  # lookups without a usable answer
     first_failed_at: int = 0  # since when it is tried in vain, ms
+    unknown_since: int = 0  # since when it is not known whether GeNiE has it, ms
     ending: Ending | None = None
 
     def __lt__(self, other: Entry) -> bool:

@@ -35,7 +35,6 @@ from gateway.core.order import SubjectOrder
 from gateway.core.outcome import (
     BatchOutcome,
     EntryOutcome,
-    First,
     LookupReply,
     LookupResult,
     LookupStatus,
@@ -63,6 +62,7 @@ class Limits:
     batch: int = 100
     window: int = MAX_WINDOW
     window_bytes: int = 32 << 20
+    live_intents: int = MAX_LIVE_INTENTS
     fetch: int = 2_000  # records in one Fetched
     decision_age_ms: int = 5_000  # an older decision is fenced again
     cycle_min_ms: int = 10  # between two transactions when little is going on
@@ -242,7 +242,7 @@ class Lane:
         for record in fact.records:
             if not self._window.deliver(record.offset):
                 continue
-            entry = Entry(record)
+            entry = Entry(record, must_ask=record.replay_of is not None)
             self._bytes += record.size
             if record.offset in self._recovered:
                 self._remember(entry, self._recovered.pop(record.offset), now)
@@ -273,8 +273,9 @@ class Lane:
             announcement = held.announcement
             entry.last_expires = max(entry.last_expires, announcement.expires_at)
             entry.decided_at = max(entry.decided_at, announcement.announced_at)
-            entry.first_failed_at = min(entry.first_failed_at or announcement.announced_at, announcement.announced_at)
-        entry.maybe_received = True
+            since = min(entry.unknown_since or announcement.announced_at, announcement.announced_at)
+            entry.unknown_since = entry.first_failed_at = since
+        entry.maybe_received, entry.must_ask = True, False
         entry.sends = 1
         if entry.record.event is not None and self._crowded():
             self._look_up_later(entry, None, now)
@@ -291,7 +292,7 @@ class Lane:
 
     def _balance_slots(self, now: int) -> None:
         """Ask for slots for what is ready; those that nothing is ready for go back at once."""
-        if not (self._order.ready and self._may_announce(now)):
+        if not (self._order.ready_below(self._beyond()) and self._may_announce(now)):
             self._free_slots()
             return
         if self._slots_asked:
@@ -315,9 +316,9 @@ class Lane:
 
     def _crowded(self) -> bool:
         """Whether the metadata can name no more live intents."""
-        if len(self._live) >= MAX_LIVE_INTENTS:
+        if len(self._live) >= self._limits.live_intents:
             self._forget_dead_intents()
-        return len(self._live) >= MAX_LIVE_INTENTS
+        return len(self._live) >= self._limits.live_intents
 
     def _paused(self, now: int) -> bool:
         kind = self._rules.event_type
@@ -350,8 +351,11 @@ class Lane:
         return settling
 
     def _settleable(self) -> bool:
-        finished = self._finished
-        return bool(finished) and finished[0].record.offset < self._window.watermark + self._limits.window
+        return bool(self._finished) and self._finished[0].record.offset < self._beyond()
+
+    def _beyond(self) -> int:
+        """The first offset too far from the watermark to be settled; what can't be settled is not announced."""
+        return self._window.watermark + self._limits.window
 
     def _produce(self, settling: Iterable[Entry], intents: tuple[records.Record, ...], now: int) -> facts.Produce:
         ledger, parked = [], []
@@ -402,9 +406,9 @@ class Lane:
     def _form_batches(self, now: int) -> list[_Batch]:
         self._forget_dead_intents()
         batches: list[_Batch] = []
-        while self._slots and len(self._live) < MAX_LIVE_INTENTS:
+        while self._slots and len(self._live) < self._limits.live_intents:
             self._serial += 1
-            batch_id = f"{self._origin.lane}/{self._opened_at}/{self._serial}"
+            batch_id = f"{self._origin.lane}/{self._epoch}/{self._opened_at}/{self._serial}"
             announcement = Announcement(batch_id, now, now + self._limits.expires_ms)
             entries = self._form_batch(announcement)
             if not entries:
@@ -440,13 +444,18 @@ class Lane:
         self, head: Entry, chosen: list[Entry], keys: set[str], limit: int, announcement: Announcement
     ) -> bool:
         """Let a head and what may ride behind it join the batch; False if the head itself must wait."""
+        now, beyond = announcement.announced_at, self._beyond()
         checking = False
         for entry in self._order.line(head):
             key = entry.record.idempotency_key
             limit = min(limit, entry.batch_limit or limit)
-            if entry.state is not State.QUEUED or len(chosen) >= limit or key in keys:
+            if entry.state is not State.QUEUED or len(chosen) >= limit or key in keys or entry.record.offset >= beyond:
                 return entry is not head
-            permit = self._judge(entry, announcement.announced_at, announcement.expires_at)
+            if entry.must_ask:  # once all before it are done: one of them may be of the same event
+                if entry is head:
+                    self._look_up_later(entry, None, now)
+                return True
+            permit = self._judge(entry, now, announcement.expires_at)
             if isinstance(permit, Reason) or not entry.may_send(self._make(entry, permit).digest):
                 entry.state = State.CHECKING
                 self._next_round.checks.append(entry)
@@ -616,6 +625,7 @@ class Lane:
         half = max(1, len(batch.entries) // 2)
         if said.meaning is Meaning.UNKNOWN:
             entry.maybe_received = True
+            entry.unknown_since = entry.unknown_since or now
             entry.last_expires = max(entry.last_expires, batch.announcement.expires_at)
             entry.unknowns += 1
             if self._gives_up(entry, now):
@@ -647,7 +657,7 @@ class Lane:
         if said.reason is None:
             raise AssertionError("a final outcome has a reason")
         reason, held = said.reason, entry.held[-1]
-        if reason is Reason.ACCEPTED and said.repeated and self._was_provided_before(entry, said.first):
+        if reason is Reason.ACCEPTED and said.repeated and not self._is_ours(entry):
             reason = Reason.SAME_EVENT
         if reason in _FINAL_AT_ONCE:
             self._taken_at = now
@@ -665,28 +675,29 @@ class Lane:
         else:
             self._end_as(entry, ending, now)
 
-    def _was_provided_before(self, entry: Entry, first: First | None) -> bool:
-        """Whether GeNiE had a replayed event before this lane sent it: another record tells of that provision."""
-        if entry.record.replay_of is None or first is None:
-            return False
-        return not entry.maybe_received or first.received_at + self._limits.skew_ms < entry.record.timestamp
+    @staticmethod
+    def _is_ours(entry: Entry) -> bool:
+        """Whether what GeNiE has under this record's own origin came from this record's attempts. A replay has the
+        origin of the record it repeats; it asks before it is first sent, and so knows what was there before."""
+        return entry.maybe_received or entry.record.replay_of is None
 
     def _gives_up(self, entry: Entry, now: int) -> bool:
         """Unknown for too long: park it; a later record resolves it."""
         if entry.unknowns + entry.asks < MAX_FAILED_ATTEMPTS:  # an outage of an hour is no hour of trying
             return False
-        if now - entry.first_failed_at <= self._limits.unknown_limit_ms:
+        if now - entry.unknown_since <= self._limits.unknown_limit_ms:
             return False
-        held = entry.held[-1]
-        self._done(
-            entry,
-            Ending(Reason.OUTCOME_UNKNOWN, Transmitted.UNKNOWN, entry.decided_at, held, ConsentRef.held(held)),
-        )
+        held = entry.held[-1] if entry.held else None
+        consent = ConsentRef.held(held) if held is not None else None
+        transmitted = Transmitted.UNKNOWN if entry.maybe_received else Transmitted.NO
+        ending = Ending(Reason.OUTCOME_UNKNOWN, transmitted, entry.decided_at or now, held, consent)
+        self._done(entry, ending)
         return True
 
     def _look_up_later(self, entry: Entry, ending: Ending | None, now: int) -> None:
         """Ask once GeNiE can no longer accept it; `ending` is what holds if it was not received."""
         entry.ending = ending
+        entry.unknown_since = entry.unknown_since or now
         self._wait(entry, State.LOOKUP_WAIT, max(now, entry.last_expires + self._limits.skew_ms + 1))
 
     def _wait(self, entry: Entry, state: State, due_at: int) -> None:
@@ -735,8 +746,8 @@ class Lane:
             case LookupStatus.RECEIVED:
                 self._done(entry, self._received(entry, result))
             case LookupStatus.NOT_RECEIVED if reply.as_of > entry.last_expires + self._limits.skew_ms:
-                entry.maybe_received = False
-                entry.first_failed_at = entry.asks = 0
+                entry.maybe_received, entry.must_ask = False, False
+                entry.unknown_since = entry.asks = 0
                 ending, entry.ending = entry.ending, None
                 if ending is not None:
                     self._done(entry, ending)
@@ -752,14 +763,13 @@ class Lane:
         if first is None:
             raise AssertionError("a key that was received has its first")
         held = next((h for h in entry.held if h.digest == first.body_digest), None)
-        if first.origin != entry.record.origin:
-            reason = Reason.SAME_EVENT if held is not None else Reason.SAME_EVENT_OTHER_SCOPE
-            if first.source_digest != entry.record.source_digest and held is None:
-                reason = Reason.EVENT_ID_REUSED
-        else:
+        if first.origin == entry.record.origin and self._is_ours(entry):
             reason = Reason.RESOLVED_BY_LOOKUP if held is not None else Reason.OUTCOME_UNKNOWN
-            if self._was_provided_before(entry, first):
-                reason = Reason.SAME_EVENT if held is not None else Reason.SAME_EVENT_OTHER_SCOPE
+        elif held is None and first.source_digest != entry.record.source_digest:
+            reason = Reason.EVENT_ID_REUSED
+        else:
+            same = held is not None or not entry.held
+            reason = Reason.SAME_EVENT if same else Reason.SAME_EVENT_OTHER_SCOPE
         if reason is Reason.RESOLVED_BY_LOOKUP:
             self._taken_at = max(self._taken_at, first.received_at)
         consent = ConsentRef.held(held) if held is not None else None

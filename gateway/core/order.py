@@ -26,6 +26,10 @@ class SubjectOrder:
         """How many subjects may start."""
         return len(self._heads)
 
+    def ready_below(self, offset: int) -> bool:
+        """Whether a subject may start with a record below `offset`."""
+        return bool(self._heads) and self._heads[0].record.offset < offset
+
     def join(self, entry: Entry) -> None:
         """A newly delivered entry goes to the end of its subject's line."""
         line = self._lines.setdefault(entry.event.subject_ref, deque())

@@ -1,0 +1,11 @@
+"""A small world around one lane, in plain Python and virtual time: an honest Kafka, consents that change at any
+moment, a GeNiE that keeps its contract but loses, delays and garbles, owners that crash, freeze and come back.
+
+`run(seed)` plays one story and raises BrokenPromiseError, with the story, when a promise is broken.
+"""
+
+from tests.lane_world.promises import BrokenPromiseError
+from tests.lane_world.shape import Shape
+from tests.lane_world.world import World, run
+
+__all__ = ["BrokenPromiseError", "Shape", "World", "run"]
