@@ -8,6 +8,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from gateway.sandbox.broker import Node
+from tests.integration.gateway_world import World
 
 HERE = Path(__file__).parent
 
@@ -49,3 +50,10 @@ def make_topic(admin: AIOKafkaAdminClient, prefix: str) -> MakeTopic:
         return prefix + name
 
     return make
+
+
+@pytest.fixture
+async def world(kafka: str, prefix: str, tmp_path: Path) -> AsyncIterator[World]:
+    """Topics, a strict GeNiE, and gateways to be started as processes."""
+    async with World(kafka, prefix, tmp_path) as made:
+        yield made

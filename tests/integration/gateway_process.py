@@ -69,10 +69,11 @@ class GatewayProcess:
         """What it shows to Prometheus."""
         return await self._get("/metrics")
 
-    def resident_bytes(self) -> int:
-        """What it keeps in memory now."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+    def most_resident_bytes(self) -> int:
+        """The most that it has kept in memory at once."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
+        (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1024
 
     @property
     def ended(self) -> bool:

@@ -133,6 +133,13 @@ class World:
         value = schemas.encode("LeasePaymentEvent", a_payment(subject, **changes))
         return await self.write(self.names.payments, subject, value, partition)
 
+    async def payments(self, subject: str, count: int, **changes: Any) -> None:
+        """Many payment events of one subject, all in partition 0, acknowledged."""
+        values = (schemas.encode("LeasePaymentEvent", a_payment(subject, **changes)) for _ in range(count))
+        key, topic = subject.encode(), self.names.payments
+        sent = [await self.producer.send(topic, key=key, value=value, partition=0) for value in values]
+        await asyncio.gather(*sent)
+
     async def score(self, subject: str, partition: int = 0, **changes: Any) -> int:
         """A score update; its offset."""
         value = schemas.encode("NorelScoreUpdate", a_score(subject, **changes))
@@ -178,7 +185,7 @@ class World:
         await self.sees(lambda: len(self.ledger) >= count, f"{count} ledger records")
         return self.ledger
 
-    async def sees(self, condition: Callable[[], object], what: str) -> None:
+    async def sees(self, condition: Callable[[], Any], what: str) -> None:
         """Wait for something that the gateway does; its log is shown if it does not."""
         try:
             await until(condition, BOUND_S, what)
@@ -186,15 +193,19 @@ class World:
             logs = "\n".join(f"--- {gateway.log.name}\n{gateway.end()}" for gateway in self.gateways)
             raise AssertionError(f"{error}; ledger records: {len(self.ledger)}\n{logs}") from None
 
-    def outcomes(self, topic: str) -> dict[tuple[int, int], tuple[str, str, str]]:
-        """(partition, offset) of each settled input of a topic -> outcome, reason, transmitted."""
-        return {
-            (at["partition"], at["offset"]): (record["outcome"], record["reason"], record["transmitted"])
-            for record in self.ledger
-            if (at := record["input"])["topic"] == topic
-        }
+    def has_settled(self, offset: int, partition: int = 0) -> bool:
+        """Whether this payment has a ledger record."""
+        return any(self._is_payment(written, partition, offset) for written in self.ledger)
 
-    async def verdict(self, *, complete: bool = True) -> Verdict:
+    def reasons(self) -> list[str]:
+        """Of the payments that are settled, in the order of their offsets."""
+        settled = [written for written in self.ledger if written["input"]["topic"] == self.names.payments]
+        return [
+            written["reason"]
+            for written in sorted(settled, key=lambda each: (each["input"]["partition"], each["input"]["offset"]))
+        ]
+
+    async def verdict(self, *, complete: bool = True, examples: int = 5) -> Verdict:
         """What the independent verifier says of everything so far, logs and metrics included."""
         return await asyncio.to_thread(
             verify,
@@ -204,6 +215,7 @@ class World:
             logs=[gateway.log for gateway in self.gateways],
             metrics=self._metrics,
             complete=complete,
+            examples=examples,
             skew_ms=SKEW_MS,
         )
 
@@ -212,6 +224,10 @@ class World:
         shown = await gateway.metrics()
         self._metrics = self.directory / "metrics.txt"
         self._metrics.write_bytes(shown)
+
+    def _is_payment(self, written: Written, partition: int, offset: int) -> bool:
+        at = written["input"]
+        return (at["topic"], at["partition"], at["offset"]) == (self.names.payments, partition, offset)
 
     # --- inside -------------------------------------------------------------------------------------------
 
