@@ -164,8 +164,9 @@ class Entry:
         return self.record.event
 
     def may_send(self, digest: bytes) -> bool:
-        """Whether a body with this digest may go: an entry that may have been received goes only as it was."""
-        return not self.maybe_received or any(held.digest == digest for held in self.held)
+        """Whether a body with this digest may go: an entry that may have been received goes only as it was. (After
+        a take-over two bodies may be held: an intent stays live for its other entries.)"""
+        return not self.maybe_received or all(held.digest == digest for held in self.held)
 
     def announce(self, held: Held) -> None:
         """Hold a new announcement; it stands for the older one of the same body, unless that one expires later."""

@@ -416,11 +416,6 @@ class Lane:
             self._slots -= 1
             self._live.append(announcement)
             batches.append(_Batch(announcement, entries))
-        if self._crowded():
-            # An intent dies when the last of its entries is known not to be received. None may be announced again
-            # now, so that they are asked about: else all intents might stay alive for entries that wait for one.
-            for entry in self._order.take_held():
-                self._look_up_later(entry, None, now)
         return batches
 
     def _forget_dead_intents(self) -> None:
@@ -580,6 +575,8 @@ class Lane:
         return False
 
     def _requeue(self, entry: Entry, now: int) -> None:
+        """It waits for its turn to be announced anew; if there is no room for intents, a lookup makes some. (Else
+        all intents might stay live for entries that wait for one.)"""
         if entry.maybe_received and self._crowded():
             self._look_up_later(entry, None, now)
             return

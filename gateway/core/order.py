@@ -63,10 +63,3 @@ class SubjectOrder:
     def line(self, head: Entry) -> Iterator[Entry]:
         """A head and the entries behind it, in order."""
         return iter(self._lines[head.event.subject_ref])
-
-    def take_held(self) -> list[Entry]:
-        """Take every QUEUED entry that was announced before; give it back with `requeue` or take it further."""
-        self._heads = [entry for entry in self._heads if not entry.held]
-        heapq.heapify(self._heads)
-        lines = self._lines.values()
-        return [entry for line in lines for entry in line if entry.state is State.QUEUED and entry.held]

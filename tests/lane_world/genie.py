@@ -41,11 +41,12 @@ class Stored:
 class Genie:
     """Its books, and how it answers; `now` is its own clock."""
 
-    def __init__(self, by_key: dict[str, Input], lane_by_key: Callable[[str], str]) -> None:
+    def __init__(self, by_key: dict[str, Input], subject: Callable[[str], str], whim: Callable[[], bool]) -> None:
         self.stored: dict[str, Stored] = {}
         self.confused: list[str] = []  # keys that came again from the same record with another body
         self._by_key = by_key
-        self._subject = lane_by_key
+        self._subject = subject
+        self._whim = whim
 
     def take(
         self, entries: Sequence[facts.OutgoingEntry], offsets: Mapping[str, int], expires_at: int, now: int
@@ -79,7 +80,7 @@ class Genie:
 
     def _judge_new(self, entry: facts.OutgoingEntry, offsets: Mapping[str, int], blocked: set[str], now: int) -> Result:
         key, special = entry.idempotency_key, self._by_key[entry.idempotency_key]
-        if special.poison == "rejected":
+        if special.poison == "rejected" or self._whim():
             blocked.add(self._subject(key))
             return Result(key, "rejected", problem_type="urn:genie:problem:entry-refused")
         first = First(entry.origin, entry.source_digest, body_digest(entry.body), now)

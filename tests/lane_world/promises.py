@@ -36,6 +36,7 @@ def at_send(world: World, owner: Owner, send: Send, fence: FenceReached | None, 
     assert intent is not None
     check(owner.fence_began > world.announced_in[send.batch_id], "the fence begins after the announcement", world)
     check(owner.now() - fence.read_at <= world.shape.limits.decision_age_ms, "a decision is fresh", world)
+    check(owner.now() < send.expires_at, "past its expires a batch is announced again", world)
     check(send.expires_at == intent["expires_at"], "the announced expires is signed", world)
     named = {each["idempotency_key"]: each for each in intent["entries"]}
     held = world.holds.at(as_of)

@@ -11,6 +11,7 @@ def small_limits(**changes: int) -> Limits:
     limits: dict[str, int] = {
         "expires_ms": 3_000,
         "skew_ms": 1_000,
+        "decision_age_ms": 1_000,
         "batch": 8,
         "window": 48,
         "window_bytes": 40_000,
@@ -47,6 +48,8 @@ class Shape:
     fence_slow: float = 0.05
     send_trouble: float = 0.4
     lookup_trouble: float = 0.4
+    whims: float = 0.03  # GeNiE rejects an entry that it would take another time
+    clocks_wrong: float = 0.1  # by more than the skew; sends are then refused or late, promises are kept
 
 
 def draw(rng: Random) -> Shape:

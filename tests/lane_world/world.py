@@ -58,7 +58,7 @@ class World:
         self.consents = Consents(self.rng, self.shape)
         self.holds = HoldsOverTime(self.rng, self.shape)
         self.kafka = Kafka()
-        self.genie = Genie(self.by_key, self.subject)
+        self.genie = Genie(self.by_key, self.subject, self._whim)
         self.provided_before = self._provide_some_before() if self.shape.replays else frozenset[str]()
         self.announced_in: dict[str, int] = {}  # batch -> step of its commit
         self.first_reader: dict[int, int] = {}  # offset -> epoch
@@ -93,6 +93,7 @@ class World:
         for times, act in ((shape.kills, self._kill), (shape.freezes, self._freeze), (shape.closings, self._close)):
             for _ in range(times):
                 self.later(rng.randrange(shape.troubles_ms), act)
+        self.later(shape.troubles_ms, self._set_clocks)
         until = NOW + shape.troubles_ms + HEALED_MS
         while self._agenda and not self._is_over():
             at, _, act = heapq.heappop(self._agenda)
@@ -112,8 +113,15 @@ class World:
             return False
         return self.owner.is_idle()
 
+    def _whim(self) -> bool:
+        return self.is_troubled and self.rng.random() < self.shape.whims
+
     def _waits(self, attempt: int, retry_after_ms: int | None) -> int:
         return (retry_after_ms or 0) + self.rng.randrange(20, min(10_000, 200 << min(attempt, 6)))
+
+    def _set_clocks(self) -> None:
+        most = self.shape.limits.skew_ms
+        self.owner.offset_of_clock = max(-most, min(most, self.owner.offset_of_clock))
 
     # --- what happens to owners ---------------------------------------------------------------------------
 
@@ -191,7 +199,8 @@ class Owner:
     def __init__(self, world: World) -> None:
         self.world, self.shape, self.rng = world, world.shape, world.rng
         self.epoch = world.kafka.take_over()
-        self.offset_of_clock = self.rng.randint(-self.shape.limits.skew_ms, self.shape.limits.skew_ms)
+        most = self.shape.limits.skew_ms * (5 if self._may(self.shape.clocks_wrong) else 1)
+        self.offset_of_clock = self.rng.randint(-most, most)
         self.slots = Slots(self.shape.slots)
         self.gone = False
         self.frozen_until = 0
