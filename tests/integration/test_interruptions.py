@@ -1,0 +1,158 @@
+"""Whole gateway processes, interrupted where it hurts; every verdict is the independent verifier's.
+
+A kill -9 between GeNiE's 2xx and the settling is tests/integration/promises/test_promise_3.py.
+"""
+
+import os
+import signal
+import struct
+
+import pytest
+
+from gateway.kafka.requests import StableOffsetsRequestV7
+from gateway.sandbox.genie.faults import Point
+from tests.integration.gateway_process import GatewayProcess
+from tests.integration.gateway_world import LANES, PARTITIONS, World
+from tests.integration.kafka_proxy import END_TXN, OFFSET_FETCH, KafkaProxy
+
+ANN, BOB, CAROL = "subject-ann", "subject-bob", "subject-carol"
+COORDINATOR_LOADS, COORDINATOR_AWAY, COORDINATOR_MOVED = 14, 15, 16
+
+
+async def test_withdrawal_between_announcement_and_sending(world: World) -> None:
+    """What was announced with consent is not sent once the withdrawal is acknowledged."""
+    await world.consent(ANN)
+    async with world.gateway() as gateway:
+        await gateway.ready(lanes=1)
+        async with world.open_consent_transaction():  # the fence waits for its end
+            await world.payment(ANN)
+            await world.sees(lambda: world.intents, "the announcement")
+            await world.withdraw(ANN)
+        await world.settled(1)
+        await end_in_order(gateway)
+    assert world.reasons() == ["consent_withdrawn"]
+    assert world.received() == []
+    assert (await world.verdict()).clean
+
+
+async def test_coordinator_away_while_a_lane_opens(world: World, kafka: str) -> None:
+    """A coordinator that loads, is away or has moved does not mean that no offset is committed."""
+    await world.consent(ANN)
+    await world.payment(ANN)
+    async with KafkaProxy(kafka) as proxy:
+        version = StableOffsetsRequestV7.API_VERSION
+        codes = (COORDINATOR_LOADS, COORDINATOR_AWAY, COORDINATOR_MOVED) * LANES
+        proxy.answer(OFFSET_FETCH, version, *map(no_offsets, codes))
+        async with world.gateway(kafka__bootstrap_servers=proxy.address) as gateway:
+            await world.payment(ANN)
+            await world.settled(2)
+            await gateway.ready(LANES)
+            await end_in_order(gateway)
+        assert proxy.answered[OFFSET_FETCH] == len(codes)
+    verdict = await world.verdict()
+    assert verdict.clean, verdict.examples
+    assert verdict.ledger_records == 2
+
+
+async def test_lost_answer_to_a_commit(world: World, kafka: str) -> None:
+    """Whether the commit happened (its answer is lost) or not (it is lost itself), each record is settled once."""
+    for subject in (ANN, BOB, CAROL):
+        await world.consent(subject)
+    async with (
+        KafkaProxy(kafka) as proxy,
+        world.gateway(kafka__bootstrap_servers=proxy.address) as gateway,
+    ):
+        await gateway.ready(LANES)
+        for partition, (subject, lose) in enumerate(((ANN, proxy.lose_answer), (BOB, proxy.lose_request))):
+            gate = world.gate(Point.AFTER_ACCEPTING, first=1)
+            await world.payment(subject, partition)
+            await world.sees(lambda gate=gate: gate.came, "the payment at GeNiE")
+            lose(END_TXN)
+            gate.open()
+            await world.settled(partition + 1)
+        last = await world.payment(CAROL, 0)
+        await world.sees(lambda: world.has_settled(last), "the last payment settled")
+        assert proxy.lost[END_TXN] == 2
+        assert b'gateway_doubtful_commits_total{step="commit"} 2.0' in await gateway.metrics()
+        await end_in_order(gateway)
+    verdict = await world.verdict()
+    assert verdict.clean, verdict.examples
+    assert verdict.ledger_records == 3
+
+
+async def test_sigterm_drains_and_the_next_start_goes_on(world: World) -> None:
+    """What is with GeNiE is settled before the process ends; what came later waits for the next one."""
+    await world.consent(ANN)
+    await world.consent(BOB)
+    gate = world.gate(Point.AFTER_ACCEPTING, first=1)
+    async with world.gateway() as first:
+        await world.payment(ANN)
+        await world.sees(lambda: gate.came, "the payment at GeNiE")
+        first.terminate()
+        await first.says("stopping")
+        await world.payment(BOB)
+        gate.open()
+        assert await first.end_status() == 0
+    await world.settled(1)
+    async with world.gateway() as second:
+        await world.settled(2)
+        await end_in_order(second)
+    verdict = await world.verdict()
+    assert verdict.clean, verdict.examples
+    assert [entry["status"] for entry in world.received()] == ["accepted", "accepted"], "nothing had to be sent again"
+
+
+@pytest.mark.parametrize("trouble", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+async def test_two_processes_share_lanes(world: World, trouble: signal.Signals) -> None:
+    """When one of two is silent its lanes move to the other; awake again it can't write anything any more."""
+    subjects = [f"subject-{number:03d}" for number in range(20)]
+    for subject in subjects:
+        await world.consent(subject)
+    one, two = world.gateway(instance="one"), world.gateway(instance="two")
+    async with one, two:
+        await world.sees(lambda: shared(one, two), "lanes on both")
+        gate = world.gate(Point.AFTER_ACCEPTING)
+        await write_to_all(world, subjects)
+        await world.sees(lambda: gate.came >= 2 * PARTITIONS, "requests of every busy lane at GeNiE")
+        os.kill(one.process.pid, trouble)
+        gate.open()
+        await write_to_all(world, subjects)
+        await world.settled(2 * 2 * len(subjects))
+        if trouble is signal.SIGSTOP:
+            os.kill(one.process.pid, signal.SIGCONT)
+            await world.sees(lambda: one.ended or shared(one, two), "its end, or lanes on both again")
+        await end_in_order(two)
+    verdict = await world.verdict()
+    assert verdict.clean, verdict.examples
+    assert verdict.ledger_records == verdict.produced == 2 * 2 * len(subjects)
+
+
+async def write_to_all(world: World, subjects: list[str]) -> None:
+    """A payment and a score of each, over all partitions."""
+    for number, subject in enumerate(subjects):
+        await world.payment(subject, number % PARTITIONS)
+        await world.score(subject, number % PARTITIONS, sequence=len(world.ledger) + number)
+
+
+async def shared(*gateways: GatewayProcess) -> bool:
+    """Whether each has lanes, and all lanes are open somewhere."""
+    counts = []
+    for gateway in gateways:
+        try:
+            await gateway.says("observing")
+            views = (await gateway.status())["lanes"].values()
+        except OSError:  # it starts or ends just now
+            return False
+        counts.append(sum("watermark" in view for view in views))
+    return all(counts) and sum(counts) == LANES
+
+
+async def end_in_order(gateway: GatewayProcess) -> None:
+    gateway.terminate()
+    assert await gateway.end_status() == 0, gateway.end()
+
+
+def no_offsets(code: int) -> bytes:
+    """An OffsetFetch answer, version 7, that names no partition and this error."""
+    no_tags, throttle_ms, no_topics = b"\x00", struct.pack(">i", 0), b"\x01"
+    return no_tags + throttle_ms + no_topics + struct.pack(">h", code) + no_tags
