@@ -33,6 +33,9 @@ def produce(
     withdrawals: Annotated[
         float, typer.Option(min=0, help="Changes of consent a second while events flow; most are withdrawals.")
     ] = 10,
+    withdrawals_after: Annotated[
+        float, typer.Option(min=0, help="Seconds for which consents go on changing after the last event.")
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="All customers and events follow from it.")] = 1,
     poison: Annotated[
         bool, typer.Option("--poison/--no-poison", help="Mix in records that nobody should send.")
@@ -60,6 +63,7 @@ def produce(
                 rate=rate,
                 seed=seed,
                 withdrawals_per_second=withdrawals,
+                withdrawals_after=withdrawals_after,
                 poison=poison,
                 progress=_json_line if as_json else _line(events) if sys.stderr.isatty() else None,
             )

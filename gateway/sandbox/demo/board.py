@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -21,6 +20,7 @@ from gateway.sandbox.demo.plan import OUTCOMES
 WIDTH = 100
 RATE_SAMPLES = 10
 _BAR_WIDTH = 44
+_COUNT_WIDTH = 8
 COLOURS = {
     "PROVIDED": "green",
     "DUPLICATE": "cyan",
@@ -87,8 +87,10 @@ def board(now: Snapshot) -> RenderableType:
     title = f"[bold]credit gateway[/] · {now.doing} · {now.seconds:.0f} s"
     if left is not None and now.settled < now.events:
         title += f" · about {left:.0f} s left"
+    columns = Table.grid(padding=(0, 4, 0, 0))
+    columns.add_row(_outcomes(now), _genie(now), _trouble(now))
     return Panel(
-        Group(_bars(now), "", Columns([_outcomes(now), _genie(now), _trouble(now)], padding=(0, 3))),
+        Group(_bars(now), "", columns),
         title=title,
         title_align="left",
         width=WIDTH,
@@ -143,5 +145,5 @@ def _trouble(now: Snapshot) -> Table:
 def _rows(title: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 1))
     table.add_column()
-    table.add_column(justify="right")
+    table.add_column(justify="right", width=_COUNT_WIDTH)
     return table

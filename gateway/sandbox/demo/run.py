@@ -24,7 +24,7 @@ from gateway.sandbox.demo.plan import Plan
 from gateway.sandbox.demo.screen import Screen
 from gateway.sandbox.demo.stage import Stage
 from gateway.sandbox.demo.tally import Tally
-from gateway.sandbox.demo.tasks import alongside
+from gateway.sandbox.demo.tasks import alongside, until
 
 SAMPLE_SECONDS = 0.5
 STILL_SECONDS = 60.0  # nothing settled for so long: nothing more will be
@@ -57,7 +57,6 @@ class Demo:
 
     async def run(self, directory: Path) -> Finished:
         """Let the events flow until all are settled, then judge and show. Raises ChildError, TopicsError."""
-        self._stage.start_gateway()
         self._producers = self._stage.produce()
         watch = self._stage.crew.watch
         async with LedgerFollower(self._stage.bootstrap, self._tally) as follower:
@@ -69,8 +68,15 @@ class Demo:
 
     async def _flow(self) -> None:
         """Return when every event is settled and every kill is done, or when nothing moves any more."""
+        if self._plan.for_speed:
+            await until(self._all_produced)
+        self._stage.start_gateway()
         await self._stage.gateway_ready()
         await asyncio.gather(self._all_settled(), self._killer.run())
+
+    def _all_produced(self) -> bool:
+        """All made, and all but the last few acknowledged; so the producers need not say it at the right moment."""
+        return self._running().status is not None or self._progress().get("events") == self._plan.events
 
     async def _all_settled(self) -> None:
         moved_at, before = time.monotonic(), -1

@@ -149,7 +149,8 @@ class Stage:
             "producers",
             *("dev", "produce", "--json", "--bootstrap", self.bootstrap, "--events", str(plan.events)),
             *("--subjects", str(plan.subjects), "--rate", str(plan.rate)),
-            *("--withdrawals", str(plan.withdrawals), "--seed", str(plan.seed)),
+            *("--withdrawals", str(plan.withdrawals), "--withdrawals-after", str(plan.withdrawals_after)),
+            *("--seed", str(plan.seed)),
         )
 
     def verify(self, metrics: Path) -> Child:

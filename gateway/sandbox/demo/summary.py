@@ -18,8 +18,8 @@ from gateway.sandbox.demo.plan import OUTCOMES, Reached
 from gateway.sandbox.demo.reporting import Report
 from gateway.sandbox.verifier import Defect
 
-_FIELD_WIDTH = 26
-_VALUE_CHARS = 60
+_FIELD_WIDTH = 21
+_ITEM_WIDTH = 18
 
 
 def outcomes(counts: Mapping[tuple[str, str], int], sentences: Mapping[str, str]) -> Table:
@@ -45,14 +45,14 @@ def examples(chosen: Sequence[Example], sentences: Mapping[str, str]) -> Iterato
             f" · {example.reason}: {sentences.get(example.reason, '')}\n",
             (f"{example.kind} at {example.place} (made-up data)", "dim"),
         )
-        table = Table(title=title, title_justify="left", title_style="", width=WIDTH, box=None)
+        table = Table(title=title, title_justify="left", title_style="", expand=True, box=None)
         table.add_column("field", width=_FIELD_WIDTH, no_wrap=True)
-        table.add_column("item", width=18, no_wrap=True, style="dim")
+        table.add_column("item", width=_ITEM_WIDTH, no_wrap=True, style="dim")
         table.add_column("came in", ratio=1, no_wrap=True)
-        table.add_column("GeNiE got", ratio=1, no_wrap=True, style="green")
+        table.add_column("GeNiE got", ratio=1, style="green")
         for row in example.rows:
             sent = row.sent or Text("-", "dim")
-            table.add_row(row.field, row.item, _short(row.value), sent)
+            table.add_row(row.field, row.item, row.value, sent)
         for name, value in example.besides:
             table.add_row(Text(name, "italic"), Text("added", "italic dim"), "", value)
         yield table
@@ -95,7 +95,3 @@ def verdict(report: Report, wrong: Sequence[str], seen: Sequence[str]) -> Render
         padding=(1, 2),
         border_style="red" if wrong else "green",
     )
-
-
-def _short(value: str) -> str:
-    return value if len(value) <= _VALUE_CHARS else value[: _VALUE_CHARS - 1] + "…"

@@ -128,12 +128,14 @@ async def produce(
     rate: float = 0.0,
     seed: int = 1,
     withdrawals_per_second: float = 10.0,
+    withdrawals_after: float = 0.0,
     duration: float | None = None,
     poison: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> Produced:
     """Produce `events` events of `subjects` customers (or for `duration` seconds) at `rate` a second; rate 0 is as
-    fast as Kafka takes them. Consents change `withdrawals_per_second` times a second meanwhile. Raises ProduceError.
+    fast as Kafka takes them. Consents change `withdrawals_per_second` times a second meanwhile, and for
+    `withdrawals_after` seconds more, while a slower reader is still at work. Raises ProduceError.
     """
     if events is None and duration is None:
         raise ProduceError("say how many events, or for how long")
@@ -158,6 +160,8 @@ async def produce(
             if progress is not None:
                 tasks.append(beside.create_task(_report(run, progress)))
             await run.paced(events, rate, duration)
+            if withdrawals_per_second > 0:
+                await asyncio.sleep(withdrawals_after)
             for task in tasks:
                 task.cancel()
         await out.until_below(1)
