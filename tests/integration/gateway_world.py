@@ -102,8 +102,6 @@ class World:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for gateway in self.gateways:
-            gateway.kill()
         for gate in self._gates:
             gate.open()
         self._follower.cancel()
@@ -158,10 +156,11 @@ class World:
 
     # --- both sides of the gateway ------------------------------------------------------------------------
 
-    def gateway(self, *patches: str, instance: str = "one", **settings: str) -> GatewayProcess:
+    def gateway(self, *patches: str, instance: str = "one", command: bool = False, **settings: str) -> GatewayProcess:
         """A gateway process; `settings` by the names of their variables, without the prefix."""
         log = self.directory / f"gateway-{len(self.gateways)}.log"
-        made = GatewayProcess({**self._settings(instance), **_variables(settings)}, log, patches)
+        own = {**self._settings(instance), **_variables(settings)}
+        made = GatewayProcess(own, log, patches, command=command)
         self.gateways.append(made)
         return made
 

@@ -271,7 +271,7 @@ async def everything(kafka: str, directory: Path) -> Run:
         deep = {"type": "record", "name": f"Level{number}", "fields": [{"name": "inner", "type": deep}]}
     world = World(kafka, f"t{uuid.uuid4().hex[:8]}.", directory)
     async with SchemaRegistry({UNLABELLED_ID: unlabelled, DEEP_ID: deep}) as registry, world:
-        async with world.gateway(schemas__registry_url=registry.url) as gateway:
+        async with world.gateway(command=True, schemas__registry_url=registry.url) as gateway:
             writer = Writer(world, run)
             await _write_first(world, writer, values)
             first = len(run.at)

@@ -3,7 +3,6 @@
 A kill -9 between GeNiE's 2xx and the settling is tests/integration/promises/test_promise_3.py.
 """
 
-import os
 import signal
 import struct
 
@@ -114,12 +113,12 @@ async def test_two_processes_share_lanes(world: World, trouble: signal.Signals) 
         gate = world.gate(Point.AFTER_ACCEPTING)
         await write_to_all(world, subjects)
         await world.sees(lambda: gate.came >= 2 * PARTITIONS, "requests of every busy lane at GeNiE")
-        os.kill(one.process.pid, trouble)
+        one.signal(trouble)
         gate.open()
         await write_to_all(world, subjects)
         await world.settled(2 * 2 * len(subjects))
         if trouble is signal.SIGSTOP:
-            os.kill(one.process.pid, signal.SIGCONT)
+            one.signal(signal.SIGCONT)
             await world.sees(lambda: one.ended or shared(one, two), "its end, or lanes on both again")
         await end_in_order(two)
     verdict = await world.verdict()
