@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from random import SystemRandom
 
 from aiokafka.client import AIOKafkaClient
@@ -21,12 +21,13 @@ from gateway.core.events import EventType
 from gateway.core.identity import Identity
 from gateway.core.lane import Limits, Rules
 from gateway.core.minimise import Minimiser
+from gateway.core.policy import Policy, PolicyError
 from gateway.genie.client import GenieClient
 from gateway.genie.contract import PROBLEM_TYPES, Provider, RequestWriter
-from gateway.genie.keys import load_answer_keys, load_signing_key
+from gateway.genie.keys import KeyFileError, load_answer_keys, load_signing_key
 from gateway.genie.limiter import Limiter
 from gateway.genie.retry import Backoff
-from gateway.genie.transport import GenieTransport, tls_context
+from gateway.genie.transport import GenieTransport, TlsFileError, tls_context
 from gateway.kafka.cluster import Cluster, describe
 from gateway.kafka.codec import Codec
 from gateway.kafka.connection import KafkaConnection, check_client_library
@@ -34,18 +35,20 @@ from gateway.kafka.consent_view import ConsentView
 from gateway.kafka.fence import Fence, FenceFailed
 from gateway.kafka.http_registry import HttpRegistry
 from gateway.kafka.intake import Intake
-from gateway.kafka.lane_driver import Heard, LaneDriver, OwnTopics, Reader, Surroundings
+from gateway.kafka.lane_driver import LaneDriver
 from gateway.kafka.lanes import Lanes
 from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import LaneName
 from gateway.kafka.registry import FileRegistry, Registry
 from gateway.kafka.replay_intake import ReplayIntake
 from gateway.kafka.source import Feed, GroupSettings, Source
+from gateway.kafka.surroundings import Heard, OwnTopics, Reader, Surroundings
 from gateway.kafka.topics import check_topics
+from gateway.kafka.view_store import ViewInUseError
 from gateway.observe.health import HealthServer, LoopPulse, Status
 from gateway.observe.logs import get_logger
 from gateway.observe.metrics import Metrics
-from gateway.secret_keys import read_secret
+from gateway.secret_keys import SecretKeyError, read_secret
 from gateway.settings import Settings
 
 INPUT_RETENTION_MS = 90 * 86_400_000  # the least that kafka/topics.py accepts for inputs
@@ -65,13 +68,14 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._names = TopicNames(settings.topics.prefix)
-        self._policy = policies.load(settings.policy_file)
+        self._policy = _policy(settings)
         self._metrics = Metrics(__version__, settings.instance)
         self._pulse = LoopPulse()
         self._stopping = asyncio.Event()
         self._error: BaseException | None = None
         self._not_ready: str | None = "starting"
         self._lanes: Lanes | None = None
+        self._source: Source | None = None
         self._lane_views: Mapping[str, Mapping[str, object]] = {}
         self._opening: tuple[str, ...] = ("no lanes yet",)
 
@@ -95,6 +99,8 @@ class Gateway:
     async def _start(self, stack: AsyncExitStack) -> None:
         settings, names = self._settings, self._names
         check_client_library()
+        partner, slots = await self._connect_genie(stack)
+        identity_key, pseudonym_key = self._secrets()
         connection = kafka_connection(settings)
         client = await stack.enter_async_context(connection.client())
         cluster = await self._check_cluster(connection, client)
@@ -113,13 +119,7 @@ class Gateway:
         fence = Fence(client, view)
         stack.push_async_callback(fence.close)
 
-        partner, slots = await self._connect_genie(stack)
-        identity = Identity(
-            read_secret(settings.keys.idempotency_key_file),
-            read_secret(settings.keys.pseudonym_key_file),
-            settings.recipient.id,
-            cluster.id,
-        )
+        identity = Identity(identity_key, pseudonym_key, settings.recipient.id, cluster.id)
         around = Surroundings(
             connection=connection,
             client=client,
@@ -139,7 +139,13 @@ class Gateway:
     def _start_observing(self, stack: AsyncExitStack) -> None:
         observe = self._settings.observe
         server = HealthServer(observe.host, observe.port, self._metrics, self._status)
-        port = server.start()
+        try:
+            port = server.start()
+        except OSError as error:
+            raise StartError(
+                f"observe.port: found {observe.port} on {observe.host}: {error.strerror}; end what listens there, "
+                "or change GATEWAY_OBSERVE__PORT or GATEWAY_OBSERVE__HOST"
+            ) from None
         stack.callback(server.stop)
         self._pulse.start()
         stack.callback(self._pulse.stop)
@@ -163,11 +169,12 @@ class Gateway:
     async def _catch_up(self, stack: AsyncExitStack, view: ConsentView, client: AIOKafkaClient) -> None:
         """Follow consent and holds, and open no lane before the view is proven fresh once."""
         self._not_ready = "consent view catching up"
-        rebuilt = await view.start(client)
+        with _reading("view.path", OSError, ViewInUseError):
+            rebuilt = await view.start(client)
         stack.push_async_callback(view.close)
         view.following.add_done_callback(self._ended)
         if rebuilt is not None:
-            log.info("consent view is built anew", reason=rebuilt.value)
+            log.info("consent view is built anew", reason=rebuilt.name.lower())
         first = Fence(client, view)
         while not self._stopping.is_set():
             try:
@@ -180,7 +187,12 @@ class Gateway:
     async def _connect_genie(self, stack: AsyncExitStack) -> tuple[GenieClient, Limiter]:
         genie, provider = self._settings.genie, self._settings.provider
         backoff = Backoff(SystemRandom())
-        tls = tls_context(genie.ca_file, genie.client_cert_file, genie.client_key_file)
+        with _reading("genie.ca_file, genie.client_cert_file and genie.client_key_file", TlsFileError):
+            tls = tls_context(genie.ca_file, genie.client_cert_file, genie.client_key_file)
+        with _reading("genie.signing_key_file and genie.signing_key_id", KeyFileError):
+            signing_key = load_signing_key(genie.signing_key_file, genie.signing_key_id)
+        with _reading("genie.answer_key_files", KeyFileError):
+            answer_keys = load_answer_keys(genie.answer_key_files)
         partner = GenieClient(
             base_url=genie.base_url,
             transport=lambda: GenieTransport(tls, genie.connections),
@@ -189,13 +201,21 @@ class Gateway:
                 provider.acquisition,
                 self._settings.recipient.id,
             ),
-            signing_key=load_signing_key(genie.signing_key_file, genie.signing_key_id),
-            answer_keys=load_answer_keys(genie.answer_key_files),
+            signing_key=signing_key,
+            answer_keys=answer_keys,
             skew_ms=genie.skew_ms,
         )
         await partner.start()
         stack.push_async_callback(partner.close)
         return partner, Limiter(maximum=genie.connections, waits=backoff)
+
+    def _secrets(self) -> tuple[bytes, bytes]:
+        """The keys of idempotency keys and of pseudonyms."""
+        keys = self._settings.keys
+        with _reading("keys.idempotency_key_file", SecretKeyError):
+            idempotency_key = read_secret(keys.idempotency_key_file)
+        with _reading("keys.pseudonym_key_file", SecretKeyError):
+            return idempotency_key, read_secret(keys.pseudonym_key_file)
 
     async def _own_topics(self, registry: Registry) -> OwnTopics:
         names = self._names
@@ -240,6 +260,7 @@ class Gateway:
         )
         source = Source(around.connection, group, list(readers), lanes.open, lanes.close, self._fail)
         await source.start()
+        self._source = source
         stack.push_async_callback(source.stop)
         polling = asyncio.create_task(source.run(), name="source")
         polling.add_done_callback(self._ended)
@@ -291,7 +312,10 @@ class Gateway:
     def _look_at_lanes(self) -> None:
         drivers = list(self._lanes.drivers()) if self._lanes else []
         self._lane_views = {str(driver.name): driver.view() for driver in drivers}
-        self._opening = tuple(f"lane {driver.name} opening" for driver in drivers if not driver.is_open)
+        if self._source is None or not self._source.assigned:
+            self._opening = ("the group has not assigned lanes yet",)
+        else:
+            self._opening = tuple(f"lane {driver.name} opening" for driver in drivers if not driver.is_open)
         for driver in drivers:
             self._metrics.lane_view(driver.name.topic, driver.name.partition, driver.view())
 
@@ -313,6 +337,26 @@ class Gateway:
             self._error = error
             log.error("failing", error=type(error).__name__)
         self._stopping.set()
+
+
+def _policy(settings: Settings) -> Policy:
+    with _reading("policy_file", PolicyError):
+        policy = policies.load(settings.policy_file)
+    if policy.recipient_id != settings.recipient.id:
+        raise StartError(
+            f"recipient.id: found {settings.recipient.id}, but the policy is about {policy.recipient_id}: "
+            "change GATEWAY_RECIPIENT__ID or GATEWAY_POLICY_FILE"
+        )
+    return policy
+
+
+@contextmanager
+def _reading(settings: str, *refusals: type[Exception]) -> Iterator[None]:
+    """Say which settings a file came from that a room refuses: no room knows their names."""
+    try:
+        yield
+    except refusals as error:
+        raise StartError(f"{settings}: {error}") from error
 
 
 def kafka_connection(settings: Settings) -> KafkaConnection:

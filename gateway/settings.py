@@ -249,6 +249,8 @@ class _Environment(EnvSettingsSource):
 def _sources(settings_class: type[BaseSettings]) -> dict[str, PydanticBaseSettingsSource]:
     sources: dict[str, PydanticBaseSettingsSource] = {"environment": _Environment(settings_class)}
     path = os.environ.get(CONFIG_VARIABLE)
+    if path and not Path(path).is_file():
+        raise SettingsError([Problem(CONFIG_VARIABLE, f"no file {path}", "name a TOML file or unset it")])
     if path:
         try:
             sources["file"] = TomlConfigSettingsSource(settings_class, Path(path))
@@ -286,14 +288,13 @@ class SettingsError(Exception):
 
 def load() -> Settings:
     """Read the environment and the file; raises SettingsError with every problem in one list."""
-    path = os.environ.get(CONFIG_VARIABLE)
-    if path and not Path(path).is_file():
-        raise SettingsError([Problem(CONFIG_VARIABLE, f"no file {path}", "name a TOML file or unset it")])
     problems = list(_misspelt())
     try:
         settings = Settings()  # type: ignore[call-arg]  # the required sections come from environment and file
     except ValidationError as error:
         wrong = [problem for details in error.errors(include_url=False) for problem in _problems(details)]
+        if not any(name.upper().startswith(PREFIX) for name in os.environ):
+            wrong.append(Problem(CONFIG_VARIABLE, "not set", "it may name a TOML file that holds all of these"))
         raise SettingsError(wrong + problems) from None
     problems.extend(_contradictions(settings))
     if problems:

@@ -15,9 +15,7 @@ def serve() -> None:
     import uvloop
 
     from gateway import app, settings
-    from gateway.core.policy import PolicyError
-    from gateway.genie.keys import KeyFileError
-    from gateway.genie.transport import TlsFileError
+    from gateway.core.lane import ContradictionError
     from gateway.kafka.cluster import TopicMissingError
     from gateway.kafka.connection import ClientLibraryError, KafkaUnavailableError
     from gateway.kafka.consent_view import ViewFailedError
@@ -26,21 +24,18 @@ def serve() -> None:
     from gateway.kafka.registry import NotRegisteredError, RegistryAway
     from gateway.kafka.source import MembershipLostError
     from gateway.kafka.transactions import Doubtful
+    from gateway.kafka.view_store import ViewDamagedError
     from gateway.observe import logs
-    from gateway.secret_keys import SecretKeyError
 
     wrong = (
         settings.SettingsError,
         app.StartError,
-        PolicyError,
-        KeyFileError,
-        TlsFileError,
-        SecretKeyError,
         ClientLibraryError,
         LaneRefusedError,
         NotRegisteredError,
         TopicMissingError,
     )
+    contradictory = (ContradictionError, ViewDamagedError)
     away = (KafkaUnavailableError, RegistryAway, Doubtful, LaneFailedError, MembershipLostError, ViewFailedError)
 
     async def run() -> None:
@@ -53,5 +48,7 @@ def serve() -> None:
             runner.run(run())
     except wrong as error:
         raise CommandError(Exit.WRONG_USE, str(error)) from error
+    except contradictory as error:
+        raise CommandError(Exit.FOUND_WRONG, str(error)) from error
     except away as error:
         raise CommandError(Exit.UNREACHABLE, str(error)) from error

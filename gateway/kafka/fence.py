@@ -18,8 +18,12 @@ from aiokafka.structs import TopicPartition
 from gateway.kafka.cluster import LATEST, TopicMissingError, describe_once, list_offsets_once
 from gateway.kafka.connection import KafkaUnavailableError, retried
 from gateway.kafka.consent_view import ConsentView, ViewFailedError
+from gateway.observe.logs import get_logger
 
 FENCE_TIMEOUT_S = 5.0
+LOGGED_PARTITIONS = 5  # of those that are behind, in one round
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,10 @@ class Fence:
                 read_at, ends = await retried(self._timeout, "reading the ends of consent and controls", self._read)
                 await self._view.reach(ends)
         except TimeoutError:
+            self._log_behind(ends)
             raise FenceFailed(self._behind(ends)) from None
         except (KafkaUnavailableError, TopicMissingError, ViewFailedError) as error:
+            log.warning("consent fence failed, nothing is sent", error=error)
             raise FenceFailed(f"consent fence: {error}") from error
         self._view.note_whole(read_at)
         return FenceMark(read_at)
@@ -96,6 +102,17 @@ class Fence:
         self._view.expect(cluster)
         partitions = [partition for topic in cluster.topics.values() for partition in topic.partitions]
         return read_at, await list_offsets_once(self._client, cluster, dict.fromkeys(partitions, LATEST))
+
+    def _log_behind(self, ends: dict[TopicPartition, int]) -> None:
+        """On-call must know which partition to look at: nothing is sent by any lane meanwhile."""
+        for late, applied, end in self._view.behind(ends)[:LOGGED_PARTITIONS]:
+            log.warning(
+                "consent fence waits for the view, nothing is sent",
+                topic=late.topic,
+                partition=late.partition,
+                offset=applied,
+                lag=end - applied,
+            )
 
     def _behind(self, ends: dict[TopicPartition, int]) -> str:
         late = [f"{p.topic}:{p.partition} (applied {at}, end {end})" for p, at, end in self._view.behind(ends)]

@@ -10,26 +10,22 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-from aiokafka.client import AIOKafkaClient
+from typing import Any
 
 from gateway import schemas
 from gateway.core import facts
 from gateway.core.entry import InputRecord
 from gateway.core.lane import Lane, Rules
 from gateway.core.metadata import IntentRef
-from gateway.core.outcome import Answer, LookupReply, Reply
-from gateway.kafka.codec import Codec
-from gateway.kafka.connection import KafkaConnection
-from gateway.kafka.consent_view import ConsentView
-from gateway.kafka.fence import Fence, FenceFailed
+from gateway.core.outcome import Reply
+from gateway.kafka.fence import FenceFailed
 from gateway.kafka.opening import LaneName, open_lane
 from gateway.kafka.registry import RegistryAway
 from gateway.kafka.source import Feed
+from gateway.kafka.surroundings import Reader, Surroundings
 from gateway.kafka.transactions import Doubtful, LaneProducer, Outgoing
-from gateway.observe.metrics import Metrics, answer_kind
+from gateway.observe.logs import get_logger
+from gateway.observe.metrics import answer_kind
 
 REGISTRY_RETRY_S = 1.0
 MIN_WAKE_S = 0.001
@@ -38,80 +34,11 @@ HTTP_OK = 200
 CLOSE_BOUND_S = 25.0  # after the drain: the last transaction and the producer's end
 REOPEN_WINDOW_S = 60.0  # one reopening in it is a doubt, a second one a fault
 
+log = get_logger()
+
 
 class LaneFailedError(Exception):
     """The lane can't keep its promises in this process; the process must end."""
-
-
-class Partner(Protocol):
-    """GeNiE's client."""
-
-    async def send(self, entries: Sequence[facts.OutgoingEntry], expires_at: int) -> Answer:
-        """Make one attempt."""
-
-    async def look_up(self, keys: Sequence[str]) -> LookupReply | None:
-        """Ask what became of keys."""
-
-
-class Slots(Protocol):
-    """Slots for requests, shared by all lanes of the process."""
-
-    async def acquire(self, upto: int) -> int:
-        """Wait for slots."""
-
-    def release(self, count: int = 1) -> None:
-        """Give slots back."""
-
-    def observe(self, answer: Answer) -> None:
-        """Learn from an answer."""
-
-
-class Reader(Protocol):
-    """Makes InputRecords of the raw records of one input topic."""
-
-    async def read(self, raws: Sequence[Any]) -> list[InputRecord]:
-        """Decode and check; raises RegistryAway."""
-
-
-@dataclass(frozen=True, slots=True)
-class OwnTopics:
-    """Where lanes write, and the schema ids they write with."""
-
-    ledger: str
-    parked: str
-    intents: str
-    ledger_id: int
-    parked_id: int
-    intent_id: int
-
-
-@dataclass(slots=True)
-class Heard:
-    """When GeNiE last gave a verified 200 to any lane of this process, ms."""
-
-    ok_at: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all lanes of a process share. Times in ms."""
-
-    connection: KafkaConnection
-    client: AIOKafkaClient
-    topics: OwnTopics
-    codec: Codec
-    view: ConsentView
-    fence: Fence
-    partner: Partner
-    slots: Slots
-    metrics: Metrics
-    heard: Heard
-    alert: Callable[[str, facts.Alert], None]
-
-    @staticmethod
-    def now() -> int:
-        """The wall clock."""
-        return time.time_ns() // 1_000_000
 
 
 class LaneDriver:
@@ -170,6 +97,7 @@ class LaneDriver:
         now = around.now()
         self._lane = Lane(self._rules, opened, now)
         around.metrics.lane_opened(self.name.topic, self.name.partition)
+        log.info("lane open", lane=str(self.name), offset=opened.offset)
         self._obey(self._lane.start(now))
         if self._drain_until is not None:
             self._tell(facts.Closing(self._drain_until))
@@ -208,6 +136,7 @@ class LaneDriver:
         producer, self._producer = self._producer, None
         if lane is not None:
             self._around.metrics.lane_closed(self.name.topic, self.name.partition)
+            log.info("lane closed", lane=str(self.name))
         if producer is not None:
             await producer.drop()
 
@@ -287,10 +216,14 @@ class LaneDriver:
 
     async def _read(self, raws: Sequence[Any]) -> list[InputRecord]:
         """Decoded records; while the registry is away the lane waits, and nothing is parked for it."""
+        waiting = False
         while True:
             try:
                 return await self._reader.read(raws)
             except RegistryAway:
+                if not waiting:
+                    log.warning("lane waits for the schema registry", lane=str(self.name))
+                waiting = True
                 await asyncio.sleep(REGISTRY_RETRY_S)
 
     async def _acquire(self, command: facts.WantSlots) -> None:
@@ -349,6 +282,9 @@ class LaneDriver:
         metrics.append_to_ledger_many([(now - record["input"]["timestamp"]) / 1000 for record in settled])
 
     def _doubt(self, doubt: Doubtful) -> None:
+        log.warning(
+            "doubtful commit, the lane opens again", lane=str(self.name), step=doubt.step, code=doubt.doubt.name
+        )
         self._around.metrics.doubtful_commit(doubt.step)
         self._tell(facts.CommitDoubtful())
 

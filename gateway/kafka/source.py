@@ -149,6 +149,7 @@ class Source(ConsumerRebalanceListener):
         self._failed = failed
         self._feeds: dict[TopicPartition, Feed] = {}
         self._heartbeat = asyncio.Event()
+        self.assigned = False  # whether the group has said which partitions are ours
         self._consumer = AIOKafkaConsumer(
             **connection.kwargs(),
             group_id=settings.group,
@@ -215,11 +216,13 @@ class Source(ConsumerRebalanceListener):
                 self._consumer.pause(partition)
                 feed = self._feeds[partition] = Feed(self, partition)
                 self._opened(feed)
+            self.assigned = True
         except Exception as error:  # aiokafka would log and swallow it
             self._failed(error)
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """aiokafka's callback, awaited by the rebalance: drain."""
+        self.assigned = False
         try:
             for partition in revoked:
                 self._consumer.pause(partition)

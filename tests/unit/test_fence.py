@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from aiokafka.structs import TopicPartition
+from structlog.testing import capture_logs
 
 from gateway.kafka import fence as fence_module
 from gateway.kafka.cluster import Cluster, Topic
@@ -125,6 +126,23 @@ async def test_a_silent_broker_fails_the_fence(world: World) -> None:
     """No end offsets in time: fail closed."""
     with pytest.raises(FenceFailed):
         await Fence(None, world, world.now, timeout=0.01).reach()
+
+
+async def test_a_view_that_stays_behind_is_logged_by_partition(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On-call sees which partition holds everything back, and how far behind the view is there."""
+
+    async def never(ends: Mapping[TopicPartition, int]) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(world, "reach", never)
+    reaching = asyncio.create_task(Fence(None, world, world.now, timeout=0.05).reach())
+    await world.read_number(1)
+    world.reads[0].set_result(None)
+    with capture_logs() as lines, pytest.raises(FenceFailed):
+        await reaching
+    assert [(line["topic"], line["partition"], line["offset"], line["lag"]) for line in lines] == [
+        (topic, 0, 3, 7) for topic in TOPICS
+    ]
 
 
 async def test_closing_fails_whoever_waits(world: World) -> None:

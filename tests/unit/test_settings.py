@@ -68,11 +68,12 @@ def test_what_is_required_is_enough(right) -> None:
 
 
 def test_every_required_setting_is_named_when_nothing_is_set(right, monkeypatch) -> None:
-    """One message lists all that is missing, with the variable to set and what it is."""
+    """One message lists all that is missing, with the variable to set and what it is, and that a file may do it."""
     for name in list(os.environ):
         if name.startswith("GATEWAY_"):
             monkeypatch.delenv(name)
     told = problems()
+    assert told.pop("GATEWAY_CONFIG") == "not set; it may name a TOML file that holds all of these"
     required = {setting: (variable, words) for setting, variable, default, words in reference() if default == REQUIRED}
     assert told.keys() == required.keys()
     for setting, (variable, words) in required.items():
