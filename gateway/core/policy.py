@@ -189,9 +189,14 @@ def _names(names: Any) -> str:
     return " ".join(sorted(map(str, names)))
 
 
+def _shape(data: Any) -> str:
+    """What it is, without what it says: a file named by mistake may be a key."""
+    return f"{'an empty ' if isinstance(data, Mapping | list) else ''}{type(data).__name__}"
+
+
 def _table(data: Any, where: str) -> Mapping[Any, Any]:
     if not isinstance(data, Mapping) or not data:
-        raise PolicyError(where, "a table that is not empty", data)
+        raise PolicyError(where, "a table that is not empty", _shape(data))
     return data
 
 
@@ -202,7 +207,7 @@ def _keys(data: Any, where: str, needed: set[str]) -> None:
 
 def _list(data: Any, where: str) -> Sequence[Any]:
     if not isinstance(data, list) or not data:
-        raise PolicyError(where, "a list that is not empty", data)
+        raise PolicyError(where, "a list that is not empty", _shape(data))
     return data
 
 

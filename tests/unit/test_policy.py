@@ -198,6 +198,16 @@ def test_a_file_that_is_no_policy_is_refused(tmp_path, content):
         load(file)
 
 
+@pytest.mark.parametrize("content", ["CANARY-text", "CANARY: [", "- CANARY\n\t- x", "items: CANARY"])
+def test_no_refusal_quotes_a_file_that_is_no_policy(tmp_path, content):
+    """It may be a key that was named by mistake."""
+    file = tmp_path / "policy.yaml"
+    file.write_text(content)
+    with pytest.raises(PolicyError) as refused:
+        load(file)
+    assert "CANARY" not in str(refused.value)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     """The error names the path."""
     with pytest.raises(PolicyError, match=r"missing\.yaml"):
