@@ -36,7 +36,10 @@ def genie(
     seed: Annotated[int, typer.Option(help="Which requests are struck follows from it.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Run a strict GeNiE until Ctrl-C, and print where it listens once it serves."""
+    """Run a strict GeNiE until Ctrl-C, and print where it listens once it serves.
+
+    Example: gateway dev genie --port 8443 --data genie --fault unavailable=0.01
+    """
     try:
         import uvloop
 

@@ -20,7 +20,10 @@ def kafka(
     fetch_only: Annotated[bool, typer.Option(help="Download and verify Apache Kafka, then end.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a real Apache Kafka node until Ctrl-C, and print its address once it serves."""
+    """Run a real Apache Kafka node until Ctrl-C, and print its address once it serves.
+
+    Example: gateway dev kafka --port 9092 --data kafka
+    """
     try:
         from gateway.sandbox.broker import ArtifactError, NodeError, UnreachableError
     except ImportError as error:

@@ -9,6 +9,7 @@ import typer
 
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
+from gateway.cli.kafka_options import Bootstrap, Prefix
 
 if TYPE_CHECKING:
     from gateway.sandbox.verifier import Verdict
@@ -19,10 +20,8 @@ _FILE = {"exists": True, "dir_okay": False, "readable": True}
 def verify(
     *,
     receipts: Annotated[Path, typer.Option(**_FILE, help="receipts.jsonl of `gateway dev genie`.")],
-    bootstrap: Annotated[
-        str, typer.Option(envvar="GATEWAY_KAFKA__BOOTSTRAP_SERVERS", help="Address of Kafka.")
-    ] = "localhost:9092",
-    prefix: Annotated[str, typer.Option(help="What all topic names begin with.")] = "",
+    bootstrap: Bootstrap,
+    prefix: Prefix,
     logs: Annotated[
         list[Path] | None, typer.Option(**_FILE, help="Log file to search for personal data; may be repeated.")
     ] = None,
@@ -32,7 +31,10 @@ def verify(
     skew_ms: Annotated[int, typer.Option(min=0, help="How far the clocks may be apart.")] = 5_000,
     as_json: AsJson = False,
 ) -> None:
-    """Compare inputs, consents, ledger and GeNiE's receipts, and count what is wrong. Exit status 1 if anything is."""
+    """Compare inputs, consents, ledger and GeNiE's receipts, and count what is wrong. Exit status 1 if anything is.
+
+    Example: gateway dev verify --receipts genie/receipts.jsonl --logs gateway.log --complete
+    """
     try:
         from gateway.sandbox.verifier import ReceiptsError, TopicsError
         from gateway.sandbox.verifier import verify as run

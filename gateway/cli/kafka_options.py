@@ -1,28 +1,71 @@
-"""Options that every command which talks to Kafka takes, and what becomes of its errors."""
+"""Options that every command which talks to Kafka takes, and what becomes of its errors.
 
-from collections.abc import Coroutine
+What is not given as an option comes from its variable, else from the file of GATEWAY_CONFIG, as for the gateway.
+"""
+
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from gateway.cli.errors import CommandError, Exit
 
+DEFAULT_BOOTSTRAP = "localhost:9092"
+DEFAULT_GROUP = "credit-gateway"
+CLIENT_ID = "credit-gateway-cli"
+
+
+def _set_or(setting: str, default: str) -> Callable[[], str]:
+    """What the file of GATEWAY_CONFIG sets, so that a command and the gateway beside it mean the same Kafka."""
+
+    def value() -> str:
+        from gateway.settings import SettingsError, found
+
+        try:
+            return found().get(setting, (default, ""))[0]
+        except SettingsError as error:
+            raise CommandError(Exit.WRONG_USE, str(error)) from None
+
+    return value
+
+
 Bootstrap = Annotated[
-    str, typer.Option(envvar="GATEWAY_KAFKA__BOOTSTRAP_SERVERS", help="Brokers to start from, host:port.")
+    str,
+    typer.Option(
+        envvar="GATEWAY_KAFKA__BOOTSTRAP_SERVERS",
+        default_factory=_set_or("kafka.bootstrap_servers", DEFAULT_BOOTSTRAP),
+        show_default=DEFAULT_BOOTSTRAP,
+        help="Brokers to start from, host:port.",
+    ),
 ]
-Prefix = Annotated[str, typer.Option(envvar="GATEWAY_TOPICS__PREFIX", help="Put before each topic's name.")]
-Group = Annotated[str, typer.Option(envvar="GATEWAY_KAFKA__GROUP_ID", help="The gateway's consumer group.")]
+Prefix = Annotated[
+    str,
+    typer.Option(
+        envvar="GATEWAY_TOPICS__PREFIX",
+        default_factory=_set_or("topics.prefix", ""),
+        show_default=False,
+        help="Put before each topic's name.",
+    ),
+]
+Group = Annotated[
+    str,
+    typer.Option(
+        envvar="GATEWAY_KAFKA__GROUP_ID",
+        default_factory=_set_or("kafka.group_id", DEFAULT_GROUP),
+        show_default=DEFAULT_GROUP,
+        help="The gateway's consumer group.",
+    ),
+]
 AllowDevTopics = Annotated[
     bool,
     typer.Option(
         "--allow-dev-topics",
         envvar="GATEWAY_KAFKA__ALLOW_DEV_TOPICS",
+        default_factory=lambda: _set_or("kafka.allow_dev_topics", "False")() == "True",
+        show_default=False,
         help="Accept one broker without replication; never in production.",
     ),
 ]
-DEFAULT_BOOTSTRAP = "localhost:9092"
-DEFAULT_GROUP = "credit-gateway"
-CLIENT_ID = "credit-gateway-cli"
 
 T = TypeVar("T")
 
@@ -30,10 +73,12 @@ T = TypeVar("T")
 def ask_kafka(call: Coroutine[Any, Any, T], refusals: tuple[type[Exception], ...] = ()) -> T:
     """Run a call to Kafka; what it raises becomes the message and exit status of the command."""
     import asyncio
+    import logging
 
     from gateway.kafka.cluster import TopicMissingError
     from gateway.kafka.connection import KafkaUnavailableError
 
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # the one message below says it all
     try:
         return asyncio.run(call)
     except KafkaUnavailableError as error:

@@ -10,8 +10,6 @@ from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import (
     CLIENT_ID,
-    DEFAULT_BOOTSTRAP,
-    DEFAULT_GROUP,
     Bootstrap,
     Group,
     Prefix,
@@ -35,21 +33,27 @@ def init(
     force: Annotated[
         bool, typer.Option("--force", help="Replace offsets too: may lose records, or provide them again.")
     ] = False,
-    bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
-    prefix: Prefix = "",
-    group: Group = DEFAULT_GROUP,
+    only: Annotated[
+        list[str] | None, typer.Option("--lane", help="topic:partition, this lane alone; may be repeated.")
+    ] = None,
+    bootstrap: Bootstrap,
+    prefix: Prefix,
+    group: Group,
     as_json: AsJson = False,
 ) -> None:
-    """Say where lanes that have no offset yet start; a lane that has one keeps it. No gateway may be running."""
+    """Say where lanes that have no offset yet start; a lane that has one keeps it. No gateway may be running.
+
+    Example: gateway lanes init --from earliest
+    """
     from gateway.kafka.connection import KafkaConnection
-    from gateway.kafka.lane_start import ForeignOffsetsError, start_lanes
+    from gateway.kafka.lane_start import ForeignOffsetsError, NoSuchLaneError, start_lanes
     from gateway.kafka.names import TopicNames
     from gateway.kafka.offsets import GroupInUseError
 
     connection = KafkaConnection(bootstrap, CLIENT_ID)
     started = ask_kafka(
-        start_lanes(connection, TopicNames(prefix), group, _time(start), force=force),
-        (GroupInUseError, ForeignOffsetsError),
+        start_lanes(connection, TopicNames(prefix), group, _time(start), force=force, only=only or ()),
+        (GroupInUseError, ForeignOffsetsError, NoSuchLaneError),
     )
     lines = [
         f"{lane.topic}:{lane.partition} {lane.started.value} at {lane.offset}"

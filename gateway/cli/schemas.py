@@ -23,7 +23,10 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find leaves without a known `item`, shapes that cannot be read strictly, and incompatible changes."""
+    """Find leaves without a known `item`, shapes that cannot be read strictly, and incompatible changes.
+
+    Example: gateway schemas check --dir schemas/avro
+    """
     from dataclasses import asdict
 
     from gateway import schemacheck

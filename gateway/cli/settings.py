@@ -8,6 +8,8 @@ def settings(as_json: AsJson = False) -> None:
     """Print every setting with its variable, its default and what this environment sets it to.
 
     Nothing here is secret: secrets are in files, and settings name those files.
+
+    Example: GATEWAY_CONFIG=gateway.toml gateway settings
     """
     from gateway.settings import SettingsError, found, reference
 

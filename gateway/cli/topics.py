@@ -9,7 +9,6 @@ from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import Exit
 from gateway.cli.kafka_options import (
     CLIENT_ID,
-    DEFAULT_BOOTSTRAP,
     AllowDevTopics,
     Bootstrap,
     Prefix,
@@ -22,13 +21,16 @@ app = typer.Typer(help="The topics on Kafka: create them, check their settings."
 @app.command()
 def create(
     *,
-    bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
-    prefix: Prefix = "",
+    bootstrap: Bootstrap,
+    prefix: Prefix,
     partitions: Annotated[int, typer.Option(min=1, max=1_000, help="Of each busy topic; the others get one.")] = 6,
-    allow_dev_topics: AllowDevTopics = False,
+    allow_dev_topics: AllowDevTopics,
     as_json: AsJson = False,
 ) -> None:
-    """Create the topics that are missing, with the settings that the promises need. Changes none that exists."""
+    """Create the topics that are missing, with the settings that the promises need. Changes none that exists.
+
+    Example: gateway topics create --partitions 12
+    """
     from gateway.kafka.connection import KafkaConnection
     from gateway.kafka.names import TopicNames
     from gateway.kafka.topics import CreateError, create_topics
@@ -49,12 +51,15 @@ def create(
 @app.command()
 def check(
     *,
-    bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
-    prefix: Prefix = "",
-    allow_dev_topics: AllowDevTopics = False,
+    bootstrap: Bootstrap,
+    prefix: Prefix,
+    allow_dev_topics: AllowDevTopics,
     as_json: AsJson = False,
 ) -> None:
-    """Say which settings of topics and brokers break a promise, and the command that mends each."""
+    """Say which settings of topics and brokers break a promise, and the command that mends each.
+
+    Example: gateway topics check --bootstrap kafka-1:9092
+    """
     from gateway.kafka.connection import KafkaConnection
     from gateway.kafka.names import TopicNames
     from gateway.kafka.topics import check_topics

@@ -5,6 +5,7 @@ Knows which lanes have a committed offset and which would be rewound. Must not k
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,22 +42,37 @@ class ForeignOffsetsError(Exception):
     """Offsets of the group were not written by a gateway; nothing was changed."""
 
     def __init__(self, group: str, lanes: list[TopicPartition]) -> None:
-        places = ", ".join(f"{lane.topic}:{lane.partition}" for lane in lanes)
+        places = ", ".join(map(_name, lanes))
         super().__init__(
             f"group {group}: the offsets of {places} were not committed by a gateway. Find out what wrote them; "
-            "to replace them, whatever is lost or provided twice by it, use --force."
+            "to replace them, whatever is lost or provided twice by it, use --force, with --lane for each of them."
         )
 
 
+class NoSuchLaneError(Exception):
+    """A lane was named that is none; nothing was changed."""
+
+    def __init__(self, named: Iterable[str], topics: Iterable[str]) -> None:
+        some = ", ".join(f"{topic}:0" for topic in topics)
+        super().__init__(f"no such lane: {', '.join(sorted(named))}. Lanes are called {some} and so on.")
+
+
 async def start_lanes(
-    connection: KafkaConnection, names: TopicNames, group: str, time: int, *, force: bool
+    connection: KafkaConnection,
+    names: TopicNames,
+    group: str,
+    time: int,
+    *,
+    force: bool,
+    only: Collection[str] = (),
 ) -> list[LaneStart]:
     """Give every lane without an offset one: EARLIEST, LATEST, or the first at or after a time in ms.
 
-    A lane that has one keeps it, unless forced. Raises GroupInUseError, ForeignOffsetsError, TopicMissingError.
+    A lane that has one keeps it, unless forced. `only` names lanes (topic:partition); none means all.
+    Raises GroupInUseError, ForeignOffsetsError, NoSuchLaneError, TopicMissingError.
     """
     async with connection.client() as client:
-        lanes = await _lanes(client, names)
+        lanes = _chosen(await _lanes(client, names), only)
         before = {lane: await fetch_committed(client, group, lane.topic, lane.partition) for lane in lanes}
         foreign = [lane for lane, committed in before.items() if committed and not _is_ours(committed)]
         if foreign and not force:
@@ -75,6 +91,16 @@ async def _lanes(client: AIOKafkaClient, names: TopicNames) -> list[TopicPartiti
     if missing := set(topics) - set(cluster.topics):
         raise TopicMissingError(missing)
     return [lane for topic in topics for lane in cluster.topics[topic].partitions]
+
+
+def _chosen(lanes: list[TopicPartition], only: Collection[str]) -> list[TopicPartition]:
+    if unknown := set(only) - set(map(_name, lanes)):
+        raise NoSuchLaneError(unknown, dict.fromkeys(lane.topic for lane in lanes))
+    return [lane for lane in lanes if not only or _name(lane) in only]
+
+
+def _name(lane: TopicPartition) -> str:
+    return f"{lane.topic}:{lane.partition}"
 
 
 async def _starts(client: AIOKafkaClient, lanes: list[TopicPartition], time: int) -> dict[TopicPartition, int]:

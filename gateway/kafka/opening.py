@@ -43,6 +43,11 @@ class LaneName:
         """One id for each input partition: a stale owner of it is fenced, wherever it runs."""
         return f"{self.group}-{self.topic}-{self.partition}"
 
+    @property
+    def restart_command(self) -> str:
+        """What starts this lane elsewhere, once a person knows where: it may lose or repeat records."""
+        return f"gateway lanes init --group {self.group} --lane {self} --from TIME --force"
+
 
 async def open_lane(
     connection: KafkaConnection,
@@ -71,15 +76,15 @@ async def _read_committed(client: AIOKafkaClient, name: LaneName) -> tuple[int, 
     committed = await fetch_committed(client, name.group, name.topic, name.partition)
     if committed is None:
         raise LaneRefusedError(
-            f"lane {name}: group {name.group} has no committed offset. "
-            "If the lane is new, run `gateway lanes init --from earliest` (or latest, or a time)."
+            f"lane {name}: group {name.group} has no committed offset. If the lane is new, run "
+            f"`gateway lanes init --group {name.group} --from earliest` (or latest, or a time)."
         )
     try:
         metadata = CommitMetadata.decode(committed.metadata, committed.offset)
     except NotOurMetadataError as error:
         raise LaneRefusedError(
             f"lane {name}: offset {committed.offset} was not committed by a gateway ({error}). "
-            "Find out what reset it, then run `gateway lanes init`."
+            f"Find out what reset it, then run `{name.restart_command}`."
         ) from None
     partition = TopicPartition(name.topic, name.partition)
     bounds = (await log_bounds(client, [partition]))[partition]
@@ -87,7 +92,7 @@ async def _read_committed(client: AIOKafkaClient, name: LaneName) -> tuple[int, 
         raise LaneRefusedError(
             f"lane {name}: the committed offset {committed.offset} is outside the log "
             f"({bounds.start} to {bounds.end}): records were deleted or the topic was made anew. "
-            "Find out which, then run `gateway lanes init`."
+            f"Find out which, then run `{name.restart_command}`."
         )
     return committed.offset, metadata
 
@@ -106,13 +111,13 @@ async def _live_intents(
         if value is None:
             raise LaneRefusedError(
                 f"lane {name}: the live intent at {where} is gone, so it is not known what may have been sent. "
-                "Check the topic's retention; ask GeNiE what it holds before `gateway lanes init`."
+                f"Check the topic's retention; ask GeNiE what it holds before `{name.restart_command}`."
             )
         decoded = codec.decode(topic, value)
         if isinstance(decoded, Undecodable) or decoded.record["lane"] != str(name):
             raise LaneRefusedError(
                 f"lane {name}: {where} holds no intent of this lane: the topic was made anew. "
-                "Ask GeNiE what it holds before `gateway lanes init`."
+                f"Ask GeNiE what it holds before `{name.restart_command}`."
             )
         intents.append(decoded.record)
     return intents

@@ -139,9 +139,13 @@ async def check_topics(connection: KafkaConnection, names: TopicNames, *, relaxe
     needed = needs(names, relaxed=relaxed)
     async with connection.client() as client:
         cluster = await describe(client, needed)
-        findings = [_missing(topic) for topic in needed if topic not in cluster.topics]
-        found = await _settings(client, _TOPIC, cluster.topics)
-        for topic in cluster.topics:
+        create = _create_command(connection, names, relaxed=relaxed)
+        findings = [
+            Finding(topic, "topic", "missing", "present", create) for topic in needed if topic not in cluster.topics
+        ]
+        there = [topic for topic in needed if topic in cluster.topics]
+        found = await _settings(client, _TOPIC, there)
+        for topic in there:
             findings += _compare(topic, found[topic], needed[topic], _topic_command(connection, topic))
         if not relaxed:
             findings += _too_few_replicas(cluster)
@@ -242,8 +246,9 @@ def _too_few_replicas(cluster: Cluster) -> list[Finding]:
     ]
 
 
-def _missing(topic: str) -> Finding:
-    return Finding(topic, "topic", "missing", "present", "gateway topics create")
+def _create_command(connection: KafkaConnection, names: TopicNames, *, relaxed: bool) -> str:
+    prefix = f" --prefix {names.prefix}" if names.prefix else ""
+    return f"gateway topics create --bootstrap {connection.bootstrap}{prefix}{' --allow-dev-topics' if relaxed else ''}"
 
 
 def _topic_command(connection: KafkaConnection, topic: str) -> Callable[[Need], str]:

@@ -13,7 +13,7 @@ from gateway.cli import app
 from gateway.core.metadata import CommitMetadata
 from gateway.kafka.cluster import EARLIEST, LATEST
 from gateway.kafka.connection import KafkaConnection
-from gateway.kafka.lane_start import ForeignOffsetsError, Started, start_lanes
+from gateway.kafka.lane_start import ForeignOffsetsError, NoSuchLaneError, Started, start_lanes
 from gateway.kafka.names import TopicNames
 from gateway.kafka.offsets import Committed, GroupInUseError, commit_offsets, fetch_committed
 from gateway.kafka.topics import create_topics
@@ -87,6 +87,18 @@ async def test_force_replaces_and_says_so(group: Group) -> None:
     started = await start_lanes(group.connection, group.names, group.id, EARLIEST, force=True)
     first = next(lane for lane in started if (lane.topic, lane.partition) == group.lane)
     assert (first.started, first.before, first.offset) == (Started.REPLACED, RECORDS, 0)
+
+
+async def test_force_can_be_kept_to_one_lane(group: Group) -> None:
+    """Mending one lane moves no other: their live intents would be forgotten."""
+    await group.start(LATEST)
+    only = f"{group.names.payments}:0"
+    started = await start_lanes(group.connection, group.names, group.id, EARLIEST, force=True, only=[only])
+    assert [(f"{lane.topic}:{lane.partition}", lane.started) for lane in started] == [(only, Started.REPLACED)]
+    with pytest.raises(NoSuchLaneError, match=r"lease\.payments:7"):
+        await start_lanes(
+            group.connection, group.names, group.id, EARLIEST, force=True, only=[f"{group.names.payments}:7"]
+        )
 
 
 async def test_an_offset_of_someone_else_is_refused(group: Group) -> None:
