@@ -90,7 +90,8 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [_Bridge()]
     root.setLevel(logging.WARNING)  # httpx, pyreqwest and others tell nothing below it that we need
-    logging.getLogger("aiokafka").setLevel(max(least, logging.INFO))  # its DEBUG prints keys and values
+    # Its DEBUG prints keys and values; its INFO, of which only the templates are left, says a hundred times nothing.
+    logging.getLogger("aiokafka").setLevel(logging.INFO if least <= logging.DEBUG else logging.WARNING)
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     sys.unraisablehook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)

@@ -231,6 +231,16 @@ def test_aiokafka_never_says_what_it_says_at_debug(lines, level: str) -> None:
     assert not logging.getLogger("aiokafka.conn").isEnabledFor(logging.DEBUG)
 
 
+def test_aiokafka_is_quiet_until_something_is_wrong(lines) -> None:
+    """Templates without their arguments, dozens of them at each start, would bury what the gateway says."""
+    configure("info")
+    logging.getLogger("aiokafka.producer.sender").info("Discovered coordinator %s for transactional id %s", "a", "b")
+    assert lines() == []
+    configure("debug")
+    logging.getLogger("aiokafka.producer.sender").info("Discovered coordinator %s for transactional id %s", "a", "b")
+    assert len(lines()) == 1
+
+
 def calls_of_log(tree: ast.AST) -> Iterator[ast.Call]:
     """Calls such as log.info(...)."""
     for node in ast.walk(tree):
