@@ -14,10 +14,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 
 import aiohttp
 import httpx
+
+from gateway.tls import TlsFileError, tls_context
+
+__all__ = ["GenieTransport", "TlsFileError", "TlsRefused", "tls_context"]
 
 CONNECT_TIMEOUT_S = 2.0
 KEEPALIVE_S = 60.0
@@ -29,29 +32,8 @@ _OUR_HEADERS_ONLY = ("User-Agent", "Accept", "Accept-Encoding")
 _BROKEN = (aiohttp.ClientError, OSError, ValueError, TimeoutError)
 
 
-class TlsFileError(ValueError):
-    """A certificate cannot be used; the message names the file and the remedy."""
-
-
 class TlsRefused(httpx.ConnectError):
     """The TLS handshake failed before the request."""
-
-
-def tls_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
-    """Trust `ca` and nothing else; prove who we are by `certificate` (PEM chain) and `key`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies the certificate and the host name
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_verify_locations(cafile=str(ca))
-    except OSError:
-        raise TlsFileError(f"authority {ca}: not readable as PEM certificates; check the path") from None
-    try:
-        context.load_cert_chain(str(certificate), str(key))
-    except OSError:
-        raise TlsFileError(
-            f"client certificate {certificate} with key {key}: not readable as PEM, or they do not belong together"
-        ) from None
-    return context
 
 
 class GenieTransport(httpx.AsyncBaseTransport):

@@ -1,4 +1,4 @@
-"""How this process reaches Kafka: address, credentials, the client library, and the bound of each call.
+"""How this process reaches Kafka: address, credentials, the client library, the bound of each call, and refusals.
 
 Knows aiokafka's clients. Must not know topics, lanes or records.
 """
@@ -15,7 +15,18 @@ from typing import Any, TypeVar
 import aiokafka
 from aiokafka import codec
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnsupportedSaslMechanismError,
+)
 from aiokafka.record import default_records, memory_records
 
 KAFKA_START_TIMEOUT_S = 15.0  # to connect a client
@@ -28,6 +39,8 @@ RETRY_BACKOFF_S = 0.1
 # kafka/strict_producer.py overrides internals of exactly this series.
 SUPPORTED_AIOKAFKA = "0.14."
 
+_NOT_OF_A_CONNECTION = ("bootstrap_servers", "metadata_max_age_ms")
+
 T = TypeVar("T")
 
 
@@ -37,6 +50,41 @@ class KafkaUnavailableError(Exception):
     def __init__(self, what: str, last: str) -> None:
         super().__init__(f"Kafka: {what}: {last}. Check that the brokers are up and reachable.")
         self.what = what
+
+
+class KafkaRefusedError(KafkaUnavailableError):
+    """Kafka knows us and says no, or we do not know it: waiting does not help."""
+
+    def __init__(self, what: str, refusal: str) -> None:
+        Exception.__init__(self, f"Kafka: {what}: {refusal}.")
+        self.what = what
+
+
+_NOT_ALLOWED = "`gateway topics acls` prints what this user must be allowed, `gateway check` what of it is missing"
+_HUNG_UP = (
+    "it closes the connection, as a broker does that is starting or that wants TLS or a client certificate: check "
+    "kafka.security_protocol, kafka.client_cert_file and the port"
+)
+# What an error says of who we are or what we may do; the first row that fits.
+_REFUSALS: tuple[tuple[type[Exception], str], ...] = (
+    (
+        ssl.SSLCertVerificationError,
+        "its certificate is of no authority in kafka.ca_file, is not valid now, or is for another host than "
+        "kafka.bootstrap_servers names",
+    ),
+    (
+        ssl.SSLError,
+        "no TLS is spoken there, or our certificate is refused: check kafka.security_protocol, the port in "
+        "kafka.bootstrap_servers, and kafka.client_cert_file",
+    ),
+    (SaslAuthenticationFailed, "login refused: check kafka.sasl_username and what kafka.sasl_password_file holds"),
+    (UnsupportedSaslMechanismError, "the brokers do not offer kafka.sasl_mechanism: change it, or enable it there"),
+    (IllegalSaslStateError, "no login is taken there: check kafka.security_protocol and the port"),
+    (TopicAuthorizationFailedError, _NOT_ALLOWED),
+    (GroupAuthorizationFailedError, _NOT_ALLOWED),
+    (ClusterAuthorizationFailedError, _NOT_ALLOWED),
+    (TransactionalIdAuthorizationFailed, _NOT_ALLOWED),
+)
 
 
 class ClientLibraryError(Exception):
@@ -77,10 +125,37 @@ class KafkaConnection:
         """A bare client, without long polls: its requests never wait behind a fetch."""
         client = AIOKafkaClient(**self.kwargs())
         try:
-            await within(KAFKA_START_TIMEOUT_S, f"connecting to {self.bootstrap}", client.bootstrap())
+            await self.start(client.bootstrap())
             yield client
         finally:
             await close_quietly(client.close())
+
+    async def start(self, starting: Awaitable[object]) -> None:
+        """Start a client; raises KafkaRefusedError or KafkaUnavailableError.
+
+        aiokafka says the same of brokers that are down and of a refused login, so a refusal is looked for.
+        """
+        what = f"connecting to {self.bootstrap}"
+        try:
+            await within(KAFKA_START_TIMEOUT_S, what, starting)
+        except KafkaRefusedError:
+            raise
+        except KafkaUnavailableError:
+            for broker in self.bootstrap.split(","):
+                await within(KAFKA_CALL_TIMEOUT_S, f"connecting to {broker}", self._knock(broker))
+            raise
+
+    async def _knock(self, broker: str) -> None:
+        """Connect to one broker as aiokafka's clients do, and let go."""
+        host, _, port = broker.rpartition(":")
+        login = {name: value for name, value in self.kwargs().items() if name not in _NOT_OF_A_CONNECTION}
+        try:
+            connection = await create_conn(host, int(port), **login)
+        except (TimeoutError, ConnectionRefusedError):
+            return  # away: nothing to add
+        except KafkaConnectionError:
+            raise KafkaUnavailableError(f"connecting to {broker}", _HUNG_UP) from None
+        connection.close()
 
 
 def check_client_library() -> None:
@@ -112,7 +187,16 @@ async def within(seconds: float, what: str, call: Awaitable[T]) -> T:
     except TimeoutError:
         raise KafkaUnavailableError(what, f"no answer within {seconds:g} s") from None
     except (KafkaError, OSError) as error:
-        raise KafkaUnavailableError(what, type(error).__name__) from error
+        raise _unavailable(what, error) from error
+
+
+def _unavailable(what: str, error: Exception) -> KafkaUnavailableError:
+    name = type(error).__name__
+    for kind, refusal in _REFUSALS:
+        if isinstance(error, kind):
+            about = f" ({error.args[0]})" if isinstance(error, KafkaError) and error.args else ""
+            return KafkaRefusedError(what, f"{name}{about}: {refusal}")
+    return KafkaUnavailableError(what, name)
 
 
 async def retried(seconds: float, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -126,7 +210,7 @@ async def retried(seconds: float, what: str, attempt: Callable[[], Awaitable[T]]
                 except (KafkaError, OSError) as error:
                     last = type(error).__name__
                     if isinstance(error, KafkaError) and not error.retriable:
-                        raise KafkaUnavailableError(what, last) from error
+                        raise _unavailable(what, error) from error
                 await asyncio.sleep(RETRY_BACKOFF_S)
     except TimeoutError:
         raise KafkaUnavailableError(what, last) from None

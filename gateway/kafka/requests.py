@@ -1,6 +1,6 @@
-"""The Kafka requests that aiokafka does not speak: topic ids, and committed offsets that are surely stable.
+"""The Kafka requests that aiokafka does not speak: topic ids, stable committed offsets, and what we are allowed.
 
-Knows the wire layout of these two requests alone. Must not know when or why they are sent.
+Knows the wire layout of these requests alone. Must not know when or why they are sent.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from uuid import UUID
 from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
+    Array,
     Boolean,
+    Bytes,
     CompactArray,
     CompactString,
     Int16,
     Int32,
     Int64,
     Schema,
+    String,
     TaggedFields,
 )
 
@@ -99,15 +102,16 @@ class TopicsRequestV12(RequestStruct):
 
 
 class TopicsRequest(Request[TopicsRequestV12]):
-    """Metadata of some topics, with their ids; creates none."""
+    """Metadata of some topics, with their ids and, if wanted, what we may do with them; creates none."""
 
     API_KEY = 3
 
-    def __init__(self, topics: list[str]) -> None:
+    def __init__(self, topics: list[str], *, operations: bool = False) -> None:
         self._topics = topics
+        self._operations = operations
 
     def build(self, request_struct_class: type[TopicsRequestV12]) -> TopicsRequestV12:
-        return request_struct_class([(NO_UUID, topic, {}) for topic in self._topics], False, False, {})
+        return request_struct_class([(NO_UUID, topic, {}) for topic in self._topics], False, self._operations, {})
 
 
 class StableOffsetsResponseV7(Response):
@@ -167,3 +171,51 @@ class StableOffsetsRequest(Request[StableOffsetsRequestV7]):
         no_tags: dict[int, bytes] = {}
         topics = [(topic, partitions, no_tags) for topic, partitions in self._partitions]
         return request_struct_class(self._group, topics, True, no_tags)
+
+
+class GroupResponseV3(Response):
+    API_KEY = 15
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "groups",
+            Array(
+                ("error_code", Int16),
+                ("group", String("utf-8")),
+                ("state", String("utf-8")),
+                ("protocol_type", String("utf-8")),
+                ("protocol", String("utf-8")),
+                (
+                    "members",
+                    Array(
+                        ("member_id", String("utf-8")),
+                        ("client_id", String("utf-8")),
+                        ("client_host", String("utf-8")),
+                        ("member_metadata", Bytes),
+                        ("member_assignment", Bytes),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+            ),
+        ),
+    )
+
+
+class GroupRequestV3(RequestStruct):
+    API_KEY = 15
+    API_VERSION = 3
+    RESPONSE_TYPE = GroupResponseV3
+    SCHEMA = Schema(("groups", Array(String("utf-8"))), ("include_authorized_operations", Boolean))
+
+
+class GroupRequest(Request[GroupRequestV3]):
+    """What we may do with a group. (aiokafka's own reads the answer by an older layout, which leaves that out.)"""
+
+    API_KEY = 15
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+
+    def build(self, request_struct_class: type[GroupRequestV3]) -> GroupRequestV3:
+        return request_struct_class([self._group], True)

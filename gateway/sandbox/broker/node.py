@@ -20,6 +20,7 @@ from typing import Self
 from gateway.sandbox.broker.artifacts import ensure_jars
 from gateway.sandbox.broker.config import HOST, LOGGING, server_properties
 from gateway.sandbox.broker.progress import Progress
+from gateway.sandbox.broker.secured import Secured
 from gateway.sandbox.broker.wire import cluster_served
 from gateway.sandbox.leash import popen
 
@@ -27,6 +28,7 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.05
 ANSWER_SECONDS = 0.2
+HANDSHAKE_SECONDS = 2.0  # the first handshakes of a Java process that has just started
 HEAP = "512m"
 LOG = "node.log"
 LOG_LINES_SHOWN = 15
@@ -47,7 +49,8 @@ class Node:
 
     Without `data` it lives in a temporary directory that is deleted at the end. `start` after `stop` or
     `kill` goes on with the same data on the same port. `fast_start=False` lets Java compile fully,
-    for load tests. Use it from a thread that lives as long as the node (see leash).
+    for load tests. A `secured` one wants a password at its address, or a certificate at `mtls_port`.
+    Use it from a thread that lives as long as the node (see leash).
     """
 
     def __init__(
@@ -56,11 +59,14 @@ class Node:
         *,
         port: int | None = None,
         properties: Mapping[str, str] | None = None,
+        secured: Secured | None = None,
         fast_start: bool = True,
         progress: Progress | None = None,
     ) -> None:
         self.port = port or free_port()
+        self.mtls_port = free_port()  # used by a secured node alone
         self._controller_port = free_port()
+        self._secured = secured
         self._temporary = data is None
         self._data = data.absolute() if data else None
         self._properties = dict(properties or {})
@@ -173,6 +179,7 @@ class Node:
         if cluster is None:
             cluster = _new_cluster_id()
             format_arguments = ["format", "-t", cluster, "-c", str(config)]
+            format_arguments += self._secured.format_arguments() if self._secured else []
             self._run(classpath, "kafka.tools.StorageTool", format_arguments)
             while self._running().poll() is None:
                 yield from self._within(give_up_at)
@@ -180,10 +187,15 @@ class Node:
                 raise self._died("could not format its data directory")
         self._run(classpath, "kafka.Kafka", [str(config)])
         # Its own id: another node on a taken port would answer too.
-        while cluster_served(HOST, self.port, ANSWER_SECONDS) != cluster:
+        while self._served() != cluster:
             if self._running().poll() is not None:
                 raise self._died("ended while starting")
             yield from self._within(give_up_at)
+
+    def _served(self) -> str | None:
+        if self._secured is None:
+            return cluster_served(HOST, self.port, ANSWER_SECONDS)
+        return cluster_served(HOST, self.mtls_port, HANDSHAKE_SECONDS, self._secured.tls)
 
     def _within(self, give_up_at: float) -> Iterator[None]:
         if time.monotonic() > give_up_at:
@@ -202,16 +214,14 @@ class Node:
             lines = (self.data / "log" / "meta.properties").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return None
-        return next(
-            (line.removeprefix(_CLUSTER_LINE) for line in lines if line.startswith(_CLUSTER_LINE)), None
-        )
+        return next((line.removeprefix(_CLUSTER_LINE) for line in lines if line.startswith(_CLUSTER_LINE)), None)
 
     def _configure(self) -> Path:
         self.data.mkdir(parents=True, exist_ok=True)
         config = self.data / "server.properties"
-        config.write_text(
-            server_properties(self.data, self.port, self._controller_port, self._properties), encoding="utf-8"
-        )
+        guard = self._secured.properties(self.port, self.mtls_port, self._controller_port) if self._secured else {}
+        extra = {**guard, **self._properties}
+        config.write_text(server_properties(self.data, self.port, self._controller_port, extra), encoding="utf-8")
         (self.data / "log4j2.properties").write_text(LOGGING, encoding="utf-8")
         return config
 

@@ -1,6 +1,8 @@
 """Asks a Kafka broker, in its own protocol, whether it serves, and whom. Knows bytes and one socket only."""
 
+import contextlib
 import socket
+import ssl
 import struct
 
 _METADATA = 3
@@ -8,12 +10,14 @@ _VERSION = 2
 _MAX_ANSWER = 64 * 1024
 
 
-def cluster_served(host: str, port: int, timeout: float) -> str | None:
+def cluster_served(host: str, port: int, timeout: float, tls: ssl.SSLContext | None = None) -> str | None:
     """The cluster id, once a metadata request is answered with a live broker and a controller."""
     body = struct.pack(">hhihi", _METADATA, _VERSION, 1, -1, 0)  # correlation id 1, no client id, no topics
     try:
-        with socket.create_connection((host, port), timeout) as connection:
-            connection.settimeout(timeout)
+        with contextlib.ExitStack() as opened:
+            connection = opened.enter_context(socket.create_connection((host, port), timeout))
+            if tls is not None:
+                connection = opened.enter_context(tls.wrap_socket(connection, server_hostname=host))
             connection.sendall(struct.pack(">i", len(body)) + body)
             with connection.makefile("rb") as answers:
                 (size,) = struct.unpack(">i", answers.read(4))
