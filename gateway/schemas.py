@@ -19,6 +19,7 @@ from typing import Any
 import fastavro
 
 from gateway import avro
+from gateway.avro_writer import Write, compile_writer
 
 NAMESPACE = "jp.norel.gateway.v1"
 ITEMS = frozenset(
@@ -56,7 +57,7 @@ class Schema:
     id: int  # in the file registry
     source: Mapping[str, Any]  # as written, with `item`, `doc` and logical types
     record: avro.Record
-    wire: Any  # what fastavro reads and writes by; no logical types, so times and dates stay integers
+    wire: Any  # what fastavro reads by; no logical types, so times and dates stay integers
 
     @property
     def text(self) -> str:
@@ -126,12 +127,8 @@ def unframe(value: bytes) -> tuple[int, bytes]:
 
 
 def encode(name: str, record: Mapping[str, Any], number: int | None = None) -> bytes:
-    """A framed record of ours; `number` is its id if the registry is not the files."""
-    own_schema = schema(name)
-    out = BytesIO()
-    out.write(_HEADER.pack(MAGIC, own_schema.id if number is None else number))
-    fastavro.schemaless_writer(out, own_schema.wire, record, strict_allow_default=True)
-    return out.getvalue()
+    """A framed record of ours; `number` is its id if the registry is not the files. Raises UnfitRecordError."""
+    return frame(schema(name).id if number is None else number, _write(name)(record))
 
 
 def decode(value: bytes) -> tuple[str, dict[str, Any]]:
@@ -142,6 +139,11 @@ def decode(value: bytes) -> tuple[str, dict[str, Any]]:
         raise UnknownSchemaError(f"no schema with id {number} in {directory() / 'ids.json'}")
     record: Any = fastavro.schemaless_reader(BytesIO(payload), written.wire, None)
     return written.name, record
+
+
+@cache
+def _write(name: str) -> Write:
+    return compile_writer(schema(name).record)
 
 
 def _read(path: Path, number: int) -> Schema:
