@@ -45,6 +45,7 @@ from gateway.kafka.source import Feed, GroupSettings, Source
 from gateway.kafka.surroundings import Heard, OwnTopics, Reader, Surroundings
 from gateway.kafka.topics import check_topics
 from gateway.kafka.view_store import ViewInUseError
+from gateway.kafka_login import kafka_connection
 from gateway.observe.health import HealthServer, LoopPulse, Status
 from gateway.observe.logs import get_logger
 from gateway.observe.metrics import Metrics
@@ -101,7 +102,7 @@ class Gateway:
         check_client_library()
         partner, slots = await self._connect_genie(stack)
         identity_key, pseudonym_key = self._secrets()
-        connection = kafka_connection(settings)
+        connection = kafka_connection(settings.kafka)
         client = await stack.enter_async_context(connection.client())
         cluster = await self._check_cluster(connection, client)
         registry = self._registry(stack)
@@ -357,8 +358,3 @@ def _reading(settings: str, *refusals: type[Exception]) -> Iterator[None]:
         yield
     except refusals as error:
         raise StartError(f"{settings}: {error}") from error
-
-
-def kafka_connection(settings: Settings) -> KafkaConnection:
-    """How to reach Kafka, as the settings say."""
-    return KafkaConnection(settings.kafka.bootstrap_servers, settings.kafka.client_id)

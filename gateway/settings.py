@@ -1,4 +1,4 @@
-"""All settings, with defaults, bounds and one sentence each: the only reader of the environment and of the TOML file.
+"""All settings, read and judged: the only reader of the environment and of the TOML file.
 
 `GATEWAY_KAFKA__BOOTSTRAP_SERVERS` in the environment is `bootstrap_servers` under `[kafka]` in the file that
 GATEWAY_CONFIG names; the environment wins. Secrets are never settings: settings name the files that hold them.
@@ -14,21 +14,11 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, TypeVar
 
-from annotated_types import Ge, Le
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FilePath,
-    StringConstraints,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, FilePath, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -37,177 +27,58 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from gateway.sections import (
+    GenieSettings,
+    KafkaSettings,
+    KeySettings,
+    LaneSettings,
+    ObserveSettings,
+    ProviderSettings,
+    RecipientSettings,
+    SchemaSettings,
+    Section,
+    Text,
+    TopicSettings,
+    ViewSettings,
+)
+
 PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 REQUIRED = "required"
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Port = Annotated[int, Ge(0), Le(65_535)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
-
-
-def _at_most(value: int, info: ValidationInfo, other: str, share: float) -> int:
-    """Refuse a value above this share of another setting of its section, if that one is right."""
-    bound = info.data.get(other)
-    if bound is not None and value > bound * share:
-        about = {"most": f"{bound * share:g}", "other": other, "bound": bound}
-        raise PydanticCustomError("too_much", "must be at most {most}, because {other} is {bound}", about)
-    return value
-
-
-class KafkaSettings(_Section):
-    """Where Kafka is."""
-
-    bootstrap_servers: Annotated[str, Field(pattern=r"^[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*$")]
-    """Brokers to start from, host:port, comma-separated."""
-    group_id: Text = "credit-gateway"
-    """Consumer group; also the first part of each lane's transactional.id."""
-    group_instance_id: Text | None = None
-    """Static membership: stable for one replica across restarts, so that a restart moves no lane."""
-    client_id: Text = "credit-gateway"
-    """What brokers' logs call this process."""
-    session_timeout_ms: Annotated[int, Ge(6_000), Le(300_000)] = 30_000
-    """How long the group waits for a silent process before its lanes move."""
-    rebalance_timeout_ms: Annotated[int, Ge(5_000), Le(600_000)] = 60_000
-    """How long a rebalance waits for lanes to drain."""
-    allow_dev_topics: bool = False
-    """Accept one broker without replication; never in production."""
-
-
-class TopicSettings(_Section):
-    """Names of topics."""
-
-    prefix: str = ""
-    """Put before every topic's name."""
-
-
-class SchemaSettings(_Section):
-    """Where writers' schemas are looked up."""
-
-    registry_url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] | None = None
-    """URL of a Confluent-compatible registry, without a user; none: the files of this release."""
-
-
-class GenieSettings(_Section):
-    """How to reach GeNiE."""
-
-    base_url: Annotated[str, Field(pattern=r"^https://[^/\s@]+$")]
-    """https://host[:port], without a path."""
-    ca_file: FilePath
-    """Certificates of the authority that signs GeNiE's server certificate."""
-    client_cert_file: FilePath
-    """Our client certificate (PEM)."""
-    client_key_file: FilePath
-    """Its private key (PEM)."""
-    signing_key_file: FilePath
-    """Private key that signs requests: Ed25519 or P-256 (PEM)."""
-    signing_key_id: Text
-    """Its key id, as agreed with GeNiE."""
-    answer_key_files: dict[str, FilePath] = Field(min_length=1)
-    """Key id -> public key file (PEM) of each key that GeNiE may sign answers with."""
-    expires_ms: Annotated[int, Ge(2_000), Le(300_000)] = 30_000
-    """How long GeNiE may accept an attempt."""
-    skew_ms: Annotated[int, Ge(500), Le(60_000)] = 5_000
-    """How far GeNiE's clock may be from ours."""
-    batch: Annotated[int, Ge(1), Le(500)] = 100
-    """Entries in one request, at most."""
-    connections: Annotated[int, Ge(1), Le(1_024)] = 64
-    """Requests under way at once, at most."""
-
-    @field_validator("skew_ms")
-    @classmethod
-    def _within_expires(cls, skew_ms: int, info: ValidationInfo) -> int:
-        return _at_most(skew_ms, info, "expires_ms", 0.5)
-
-
-class RecipientSettings(_Section):
-    """Who receives: the record-keeping duty of APPI art. 29 names all three."""
-
-    id: Text = "genie"
-    """The recipient in consent records."""
-    name: Text
-    """Registered name, as in the ledger."""
-    address: Text
-    """Registered address, as in the ledger."""
-    representative: Text
-    """Name of the representative, as in the ledger."""
-
-
-class ProviderSettings(_Section):
-    """Who provides: GeNiE must record it (APPI art. 30)."""
-
-    name: Text
-    """Our registered name."""
-    address: Text
-    """Our registered address."""
-    representative: Text
-    """Name of our representative."""
-    acquisition: Text = "Collected from the principal in the lease application and during the lease."
-    """How we obtained the data."""
-
-
-class KeySettings(_Section):
-    """Secret keys for names that GeNiE sees; back them up like the ledger."""
-
-    idempotency_key_file: FilePath
-    """Base64 of 32 bytes or more; it never changes without a new version."""
-    pseudonym_key_file: FilePath
-    """Base64 of 32 bytes or more."""
-
-
-class LaneSettings(_Section):
-    """Bounds of one lane."""
-
-    window: Annotated[int, Ge(100), Le(16_384)] = 16_384
-    """How far settlement may run ahead of the watermark, offsets."""
-    window_bytes: Annotated[int, Ge(1 << 20), Le(1 << 30)] = 32 << 20
-    """Bytes of input records in memory."""
-    cycle_max_ms: Annotated[int, Ge(10), Le(2_000)] = 100
-    """Between two transactions of a busy lane."""
-    cycle_min_ms: Annotated[int, Ge(0), Le(1_000)] = 10
-    """Between two transactions of an idle lane."""
-    drain_ms: Annotated[int, Ge(1_000), Le(300_000)] = 30_000
-    """How long a closing lane waits for answers; less than kafka.rebalance_timeout_ms."""
-
-    @field_validator("cycle_min_ms")
-    @classmethod
-    def _within_cycle_max(cls, cycle_min_ms: int, info: ValidationInfo) -> int:
-        return _at_most(cycle_min_ms, info, "cycle_max_ms", 1)
-
-
-class ViewSettings(_Section):
-    """The local view of consents and holds."""
-
-    path: Path = Path("/var/lib/credit-gateway/view")
-    """Directory of the view; it is rebuilt from Kafka when lost."""
-    max_idle_ms: Annotated[int, Ge(60_000)] = 12 * 3_600_000
-    """Rebuild a view that was idle for longer: at most half of delete.retention.ms of consent.records."""
-
-
-class ObserveSettings(_Section):
-    """What the process shows."""
-
-    host: Text = "0.0.0.0"  # noqa: S104 - Prometheus and the kubelet come from other hosts
-    """Where metrics and health listen."""
-    port: Port = 9464
-    """Port of metrics and health; 0 takes a free one."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least level that is logged."""
-
-
-class Settings(BaseSettings):
-    """Everything that can be set."""
+class _Read(BaseSettings):
+    """What is read from here."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_nested_delimiter="__",
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, use_attribute_docstrings=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What a command was given first, then the environment, then the file; no others."""
+        return (init_settings, *_sources(settings_cls).values())
+
+
+class _KafkaAlone(_Read):
+    """What a command needs that talks to Kafka alone."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    kafka: KafkaSettings
+
+
+class Settings(_Read):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(extra="forbid")
 
     instance: Text = Field(default_factory=socket.gethostname)
     """Name of this process in the ledger and in metrics."""
@@ -223,18 +94,6 @@ class Settings(BaseSettings):
     lane: LaneSettings = LaneSettings()
     view: ViewSettings = ViewSettings()
     observe: ObserveSettings = ObserveSettings()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment first, then the file; no others."""
-        return tuple(_sources(settings_cls).values())
 
 
 class _Environment(EnvSettingsSource):
@@ -286,20 +145,35 @@ class SettingsError(Exception):
         super().__init__("\n".join(["settings are missing or wrong:", *(f"  {problem}" for problem in problems)]))
 
 
+_ReadT = TypeVar("_ReadT", bound=_Read)
+
+
 def load() -> Settings:
     """Read the environment and the file; raises SettingsError with every problem in one list."""
-    problems = list(_misspelt())
+    settings = _loaded(Settings)
+    problems = [*_misspelt(), *_login(settings.kafka), *_contradictions(settings)]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def load_kafka(**given: str) -> KafkaSettings:
+    """Read [kafka] alone, as load() does; what a command was `given` goes before both. Raises SettingsError."""
+    kafka = _loaded(_KafkaAlone, kafka=given).kafka
+    problems = [*_misspelt(), *_login(kafka)]
+    if problems:
+        raise SettingsError(problems)
+    return kafka
+
+
+def _loaded(kind: type[_ReadT], **given: Any) -> _ReadT:
     try:
-        settings = Settings()  # type: ignore[call-arg]  # the required sections come from environment and file
+        return kind(**given)
     except ValidationError as error:
         wrong = [problem for details in error.errors(include_url=False) for problem in _problems(details)]
         if not any(name.upper().startswith(PREFIX) for name in os.environ):
             wrong.append(Problem(CONFIG_VARIABLE, "not set", "it may name a TOML file that holds all of these"))
-        raise SettingsError(wrong + problems) from None
-    problems.extend(_contradictions(settings))
-    if problems:
-        raise SettingsError(problems)
-    return settings
+        raise SettingsError(wrong + list(_misspelt())) from None
 
 
 def found() -> dict[str, tuple[str, str]]:
@@ -334,9 +208,9 @@ def reference() -> Iterator[tuple[str, str, str, str]]:
             yield name, f"{PREFIX}{name}".upper(), _default(info), info.description or ""
 
 
-def _section(info: FieldInfo) -> type[_Section] | None:
+def _section(info: FieldInfo) -> type[Section] | None:
     kind = info.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, _Section) else None
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
 def _default(info: FieldInfo) -> str:
@@ -382,3 +256,34 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
     if drain >= rebalance:
         needed = f"make GATEWAY_LANE__DRAIN_MS less than GATEWAY_KAFKA__REBALANCE_TIMEOUT_MS ({rebalance})"
         yield Problem("lane.drain_ms", f"found {drain}: a rebalance would not wait for it", needed)
+
+
+def _login(kafka: KafkaSettings) -> Iterator[Problem]:
+    """What a protocol lacks, and what is set although the protocol leaves it unused: one of the two is a mistake."""
+    protocol = kafka.security_protocol
+    needed, unused = _LOGINS[protocol]
+    words = {setting: (variable, sentence) for setting, variable, _, sentence in reference()}
+    for name in needed:
+        if getattr(kafka, name) is None:
+            variable, sentence = words[f"kafka.{name}"]
+            why = f"missing, but kafka.security_protocol is {protocol}"
+            yield Problem(f"kafka.{name}", why, f"set {variable} ({sentence.rstrip('.')})")
+    for name in unused:
+        if name in kafka.model_fields_set and getattr(kafka, name) is not None:
+            variable, _ = words[f"kafka.{name}"]
+            why = f"found {getattr(kafka, name)}, but kafka.security_protocol {protocol} leaves it unused"
+            yield Problem(f"kafka.{name}", why, f"unset {variable} or change {PREFIX}KAFKA__SECURITY_PROTOCOL")
+    for name, other in (("client_cert_file", "client_key_file"), ("client_key_file", "client_cert_file")):
+        if name not in needed and getattr(kafka, name) is None and getattr(kafka, other) is not None:
+            yield Problem(f"kafka.{name}", f"missing, but kafka.{other} is set", f"set {words[f'kafka.{name}'][0]}")
+
+
+_CERTIFICATE = ("client_cert_file", "client_key_file")
+_PASSWORD = ("sasl_username", "sasl_password_file")
+# What each protocol needs, and what it leaves unused. SASL_PLAINTEXT is none of them: it would show every record, and
+# enough of the password to guess it, to whoever sees the network.
+_LOGINS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "PLAINTEXT": ((), ("ca_file", *_CERTIFICATE, "client_key_password_file", "sasl_mechanism", *_PASSWORD)),
+    "SSL": (("ca_file", *_CERTIFICATE), ("sasl_mechanism", *_PASSWORD)),
+    "SASL_SSL": (("ca_file", *_PASSWORD), ()),
+}

@@ -17,26 +17,33 @@ class TlsFileError(ValueError):
     """A certificate cannot be used; the message names the file and the remedy."""
 
 
-def tls_context(
-    ca: Path, certificate: Path | None = None, key: Path | None = None, key_password: str = ""
-) -> ssl.SSLContext:
-    """Trust `ca` and nothing else; prove who we are by `certificate` (PEM chain) and `key`, if there are any."""
+def tls_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
+    """Trust `ca` and nothing else; prove who we are by `certificate` (PEM chain) and `key`."""
+    context = trusting(ca)
+    prove(context, certificate, key)
+    return context
+
+
+def trusting(ca: Path) -> ssl.SSLContext:
+    """Trust the authorities in `ca` and nothing else."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies the certificate and the host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_verify_locations(cafile=str(ca))
     except OSError:
         raise TlsFileError(f"authority {ca}: not readable as PEM certificates; check the path") from None
-    if certificate is None:
-        return context
+    return context
+
+
+def prove(context: ssl.SSLContext, certificate: Path, key: Path, password: str = "") -> None:
+    """Prove who we are by `certificate` (PEM chain) and `key`."""
     try:
-        context.load_cert_chain(certificate, key, lambda: key_password)  # without it OpenSSL asks on the terminal
+        context.load_cert_chain(certificate, key, lambda: password)  # without one OpenSSL asks on the terminal
     except (OSError, ValueError):  # a password longer than OpenSSL takes is a ValueError
         raise TlsFileError(
             f"client certificate {certificate} with key {key}: not readable as PEM, the key needs another password, "
             "or they do not belong together"
         ) from None
-    return context
 
 
 def chain_ends(path: Path) -> datetime:

@@ -3,12 +3,17 @@
 What is not given as an option comes from its variable, else from the file of GATEWAY_CONFIG, as for the gateway.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from gateway.cli.errors import CommandError, Exit
+
+if TYPE_CHECKING:
+    from gateway.kafka.connection import KafkaConnection
 
 DEFAULT_BOOTSTRAP = "localhost:9092"
 DEFAULT_GROUP = "credit-gateway"
@@ -70,17 +75,30 @@ AllowDevTopics = Annotated[
 T = TypeVar("T")
 
 
+def connect(bootstrap: str) -> KafkaConnection:
+    """How to reach these brokers, with the login that the gateway beside this command has."""
+    from gateway.kafka_login import kafka_connection
+    from gateway.settings import SettingsError, load_kafka
+
+    try:
+        return kafka_connection(load_kafka(bootstrap_servers=bootstrap, client_id=CLIENT_ID))
+    except SettingsError as error:
+        raise CommandError(Exit.WRONG_USE, str(error)) from None
+
+
 def ask_kafka(call: Coroutine[Any, Any, T], refusals: tuple[type[Exception], ...] = ()) -> T:
     """Run a call to Kafka; what it raises becomes the message and exit status of the command."""
     import asyncio
     import logging
 
     from gateway.kafka.cluster import TopicMissingError
-    from gateway.kafka.connection import KafkaUnavailableError
+    from gateway.kafka.connection import KafkaRefusedError, KafkaUnavailableError
 
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # the one message below says it all
     try:
         return asyncio.run(call)
+    except KafkaRefusedError as error:
+        raise CommandError(Exit.FOUND_WRONG, str(error)) from error
     except KafkaUnavailableError as error:
         raise CommandError(Exit.UNREACHABLE, str(error)) from error
     except Exception as error:

@@ -8,13 +8,7 @@ import typer
 
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
-from gateway.cli.kafka_options import (
-    CLIENT_ID,
-    Bootstrap,
-    Group,
-    Prefix,
-    ask_kafka,
-)
+from gateway.cli.kafka_options import Bootstrap, Group, Prefix, ask_kafka, connect
 
 app = typer.Typer(help="The lanes: one for each input partition.", no_args_is_help=True)
 
@@ -45,14 +39,12 @@ def init(
 
     Example: gateway lanes init --from earliest
     """
-    from gateway.kafka.connection import KafkaConnection
     from gateway.kafka.lane_start import ForeignOffsetsError, NoSuchLaneError, start_lanes
     from gateway.kafka.names import TopicNames
     from gateway.kafka.offsets import GroupInUseError
 
-    connection = KafkaConnection(bootstrap, CLIENT_ID)
     started = ask_kafka(
-        start_lanes(connection, TopicNames(prefix), group, _time(start), force=force, only=only or ()),
+        start_lanes(connect(bootstrap), TopicNames(prefix), group, _time(start), force=force, only=only or ()),
         (GroupInUseError, ForeignOffsetsError, NoSuchLaneError),
     )
     lines = [

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
+from shlex import quote
 
 from gateway.kafka.names import TopicNames
 
@@ -98,7 +99,8 @@ def commands(acls: Iterable[Acl], principal: str, bootstrap: str) -> list[str]:
     """What an administrator runs; resources that get the same operation share a command."""
     start = f"kafka-acls.sh --bootstrap-server {bootstrap} --command-config admin.properties --add"
     return [
-        f"{start} --allow-principal User:{principal} {scope}--operation {operation.word} {' '.join(resources)}"
+        f"{start} --allow-principal {quote(f'User:{principal}')} {scope}--operation {operation.word} "
+        + " ".join(resources)
         for scope, operation, resources in _shared(acls)
     ]
 
@@ -131,5 +133,5 @@ def _topics(operation: Operation, *topics: str) -> Iterator[Acl]:
 
 def _shared(acls: Iterable[Acl]) -> Iterator[tuple[str, Operation, list[str]]]:
     for (operation, kind, prefixed), alike in groupby(acls, lambda acl: (acl.operation, acl.kind, acl.prefixed)):
-        resources = [kind.option if kind is Kind.CLUSTER else f"{kind.option} {acl.name}" for acl in alike]
+        resources = [kind.option if kind is Kind.CLUSTER else f"{kind.option} {quote(acl.name)}" for acl in alike]
         yield "--resource-pattern-type prefixed " if prefixed else "", operation, resources

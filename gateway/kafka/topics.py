@@ -18,7 +18,6 @@ from gateway.core.metadata import MAX_METADATA_BYTES
 from gateway.kafka.cluster import Cluster, describe, describe_once
 from gateway.kafka.connection import (
     KAFKA_CALL_TIMEOUT_S,
-    KAFKA_START_TIMEOUT_S,
     KafkaConnection,
     close_quietly,
     retried,
@@ -169,7 +168,7 @@ async def create_topics(
     ]
     admin = AIOKafkaAdminClient(**connection.kwargs())
     try:
-        await within(KAFKA_START_TIMEOUT_S, f"connecting to {connection.bootstrap}", admin.start())
+        await connection.start(admin.start())
         answer: Any = await within(CREATE_TIMEOUT_S, "creating topics", admin.create_topics(topics))
     finally:
         await close_quietly(admin.close())

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app
-from gateway.settings import REQUIRED, Settings, SettingsError, found, load, reference
+from gateway.settings import REQUIRED, Settings, SettingsError, found, load, load_kafka, reference
 
 
 @pytest.fixture
@@ -94,6 +94,8 @@ WRONG = [
     ("KAFKA__SESSION_TIMEOUT_MS", "soon", "valid integer"),
     ("KAFKA__SESSION_TIMEOUT_MS", "1", "greater than or equal to 6000"),
     ("KAFKA__ALLOW_DEV_TOPICS", "perhaps", "valid boolean"),
+    ("KAFKA__SECURITY_PROTOCOL", "SASL_PLAINTEXT", "'PLAINTEXT', 'SSL' or 'SASL_SSL'"),
+    ("KAFKA__SASL_MECHANISM", "GSSAPI", "'SCRAM-SHA-512', 'SCRAM-SHA-256' or 'PLAIN'"),
     ("SCHEMAS__REGISTRY_URL", "registry:8081", "URL"),
     ("GENIE__BASE_URL", "http://genie.example", "https://host[:port]"),
     ("GENIE__BASE_URL", "https://genie.example/v1", "https://host[:port]"),
@@ -122,6 +124,57 @@ def test_a_wrong_setting_is_named_with_what_was_found_and_the_remedy(right, vari
     assert f"GATEWAY_{variable}" in message
     assert words in message
     assert "found" in message or value == "{}"
+
+
+LOGINS = [
+    ({"SECURITY_PROTOCOL": "SSL"}, {"ca_file", "client_cert_file", "client_key_file"}),
+    ({"SECURITY_PROTOCOL": "SSL", "CA_FILE": "", "CLIENT_CERT_FILE": ""}, {"client_key_file"}),
+    ({"SECURITY_PROTOCOL": "SASL_SSL"}, {"ca_file", "sasl_username", "sasl_password_file"}),
+    ({"SECURITY_PROTOCOL": "SASL_SSL", "CA_FILE": "", "SASL_PASSWORD_FILE": ""}, {"sasl_username"}),
+    ({"SASL_USERNAME": "gateway", "CA_FILE": ""}, {"sasl_username", "ca_file"}),
+    ({"SASL_MECHANISM": "PLAIN"}, {"sasl_mechanism"}),
+]
+
+
+@pytest.mark.parametrize(("variables", "wrong"), LOGINS, ids=lambda case: " ".join(sorted(case)))
+def test_a_login_that_is_half_set_is_refused(right, tmp_path: Path, variables, wrong) -> None:
+    """What the protocol lacks is named, and what it leaves unused: then the protocol itself may be the mistake."""
+    file = str(tmp_path / "a.pem")
+    right(**{f"KAFKA__{name}": value or file for name, value in variables.items()})
+    told = problems()
+    assert told.keys() == {f"kafka.{name}" for name in wrong}
+    for name in wrong:
+        assert f"GATEWAY_KAFKA__{name.upper()}" in told[f"kafka.{name}"]
+        assert f"security_protocol {'is ' if name.upper() not in variables else ''}" in told[f"kafka.{name}"]
+
+
+def test_a_client_certificate_beside_a_password_needs_its_key(right, tmp_path: Path) -> None:
+    """Both or neither, where a certificate is no must."""
+    file = str(tmp_path / "a.pem")
+    given = {"CA_FILE": file, "SASL_PASSWORD_FILE": file, "SASL_USERNAME": "gateway", "CLIENT_CERT_FILE": file}
+    right(KAFKA__SECURITY_PROTOCOL="SASL_SSL", **{f"KAFKA__{name}": value for name, value in given.items()})
+    assert problems().keys() == {"kafka.client_key_file"}
+    right(KAFKA__CLIENT_KEY_FILE=file)
+    assert load().kafka.client_key_file == Path(file)
+
+
+def test_the_kafka_section_can_be_read_alone(right, monkeypatch, tmp_path: Path) -> None:
+    """A command needs none of GeNiE's settings; what it was given goes first, and a wrong variable is refused."""
+    file = tmp_path / "gateway.toml"
+    file.write_text('[kafka]\nbootstrap_servers = "file:1"\ngroup_id = "from-file"\n[genie]\nbatch = 0\n')
+    for name in list(os.environ):
+        if name.startswith("GATEWAY_"):
+            monkeypatch.delenv(name)
+    right(CONFIG=str(file), KAFKA__SASL_USERNAME=None)
+    assert load_kafka().bootstrap_servers == "file:1"
+    kafka = load_kafka(bootstrap_servers="given:1")
+    assert (kafka.bootstrap_servers, kafka.group_id) == ("given:1", "from-file")
+    right(KAFKA__SECURITY_PROTOCOL="SSL", KAFAK__GROUP_ID="x")
+    with pytest.raises(SettingsError) as refused:
+        load_kafka()
+    assert {problem.setting for problem in refused.value.problems} == {
+        "GATEWAY_KAFAK__GROUP_ID", "kafka.ca_file", "kafka.client_cert_file", "kafka.client_key_file"
+    }  # fmt: skip
 
 
 def test_a_bound_that_follows_from_another_setting_counts_for_defaults_too(right) -> None:
