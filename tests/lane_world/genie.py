@@ -143,8 +143,8 @@ class Journey:
     damaged: bool = False
 
 
-def journey(rng: Random, trouble: float, expires_in: int) -> Journey:
-    """Most requests travel well; `trouble` is how many do not."""
+def journey(rng: Random, trouble: float, late: float, expires_in: int) -> Journey:
+    """Most requests travel well; `trouble` is how many do not, and `late` how many of these GeNiE takes late."""
     there = rng.randrange(1, 60)
     back = there + rng.randrange(1, 60)
     if rng.random() >= trouble:
@@ -164,4 +164,4 @@ def journey(rng: Random, trouble: float, expires_in: int) -> Journey:
         "refused by configuration": Journey(None, back, reply(rng.choice([403, 404, 302]))),
         "403 of a proxy": Journey(there, back, replace(reply(403), verified=False, key_id=None)),
     }
-    return journeys[rng.choice(list(journeys))]
+    return journeys["arrives when we gave up waiting" if rng.random() < late else rng.choice(list(journeys))]

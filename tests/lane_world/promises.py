@@ -11,6 +11,7 @@ from gateway.core.consent import Consent, ConsentStatus
 from gateway.core.facts import FenceReached, Send
 from gateway.core.minimise import body_digest
 from tests.core_cases import POLICY
+from tests.lane_world.inputs import PARTITION, TOPIC
 
 if TYPE_CHECKING:
     from tests.lane_world.world import Owner, World
@@ -91,6 +92,7 @@ def at_the_end(world: World, owner: Owner) -> None:
     check(not world.genie.confused, "a key keeps its body", world, keys=world.genie.confused)
     _recorded(world)
     _in_order(world)
+    _parked(world)
     check(owner.slots.free == world.shape.slots, "all slots are back", world, free=owner.slots.free)
     view = owner.lane.view()
     idle = not any(
@@ -127,3 +129,16 @@ def _in_order(world: World) -> None:
             offset=stored.offset,
         )
         last[subject] = stored.offset
+
+
+def _parked(world: World) -> None:
+    """Each parked record by its position, and a tombstone for what a replay resolved."""
+    said = Counter((parked.key, parked.record is None) for parked in world.kafka.parked)
+    due: Counter[tuple[str, bool]] = Counter()
+    for record in world.kafka.records():
+        replay = record["replay_of"]
+        if record["outcome"] == "PARKED":
+            due[f"{TOPIC}:{PARTITION}:{record['input']['offset']}", False] += 1
+        elif replay is not None and record["outcome"] != "INVALID":
+            due[f"{replay['topic']}:{replay['partition']}:{replay['offset']}", True] += 1
+    check(said == due, "what is parked and resolved is said so", world, differ=(said - due, due - said))

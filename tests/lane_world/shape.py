@@ -47,6 +47,7 @@ class Shape:
     fence_fails: float = 0.1
     fence_slow: float = 0.05
     send_trouble: float = 0.4
+    late: float = 0.1  # of the troubles of a send: GeNiE takes it when we gave up waiting
     lookup_trouble: float = 0.4
     whims: float = 0.03  # GeNiE rejects an entry that it would take another time
     clocks_wrong: float = 0.1  # by more than the skew; sends are then refused or late, promises are kept
@@ -71,6 +72,10 @@ def draw(rng: Random) -> Shape:
         freezes=rng.choice([0, 1, 2]),
         closings=rng.choice([0, 1]),
         send_trouble=rng.choice([0.0, 0.3, 0.8]),
+        late=rng.choice([0.1, 0.8]),
+        whims=rng.choice([0.0, 0.2]),
+        clocks_wrong=rng.choice([0.0, 0.0, 0.5]),
+        consent_changes=rng.choice([3, 12, 40]),
         lookup_trouble=rng.choice([0.0, 0.4]),
         poison=rng.choice([0.0, 0.1]),
     )

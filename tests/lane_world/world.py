@@ -359,7 +359,7 @@ class Owner:
     def _send(self, command: facts.Send) -> None:
         world = self.world
         trouble = self.shape.send_trouble if world.is_troubled else 0.0
-        travel = journey(self.rng, trouble, self.shape.limits.expires_ms)
+        travel = journey(self.rng, trouble, self.shape.late, self.shape.limits.expires_ms)
         world.happened["sent"] += 1
         intent = next(i for i in world.kafka.intents.values() if i["batch_id"] == command.batch_id)
         offsets = {each["idempotency_key"]: each["offset"] for each in intent["entries"]}
