@@ -28,6 +28,7 @@ from gateway.genie.keys import KeyFileError, load_answer_keys, load_signing_key
 from gateway.genie.limiter import Limiter
 from gateway.genie.retry import Backoff
 from gateway.genie.transport import GenieTransport, TlsFileError, tls_context
+from gateway.kafka import closed_transport
 from gateway.kafka.cluster import Cluster, describe
 from gateway.kafka.codec import Codec
 from gateway.kafka.connection import KafkaConnection, check_client_library
@@ -100,6 +101,7 @@ class Gateway:
     async def _start(self, stack: AsyncExitStack) -> None:
         settings, names = self._settings, self._names
         check_client_library()
+        closed_transport.install()
         partner, slots = await self._connect_genie(stack)
         identity_key, pseudonym_key = self._secrets()
         connection = kafka_connection(settings.kafka)
