@@ -26,7 +26,7 @@ from gateway.sandbox.demo.stage import Stage
 from gateway.sandbox.demo.tally import Tally
 from gateway.sandbox.demo.tasks import alongside, until
 
-SAMPLE_SECONDS = 0.5
+CHECK_SECONDS = 0.25
 STILL_SECONDS = 60.0  # nothing settled for so long: nothing more will be
 VERIFY_SECONDS = 600.0
 INPUTS = ("lease.payments", "norel.scores")
@@ -83,7 +83,7 @@ class Demo:
         while not self._is_complete() and time.monotonic() - moved_at < STILL_SECONDS:
             if self._tally.records + self._produced() != before:
                 moved_at, before = time.monotonic(), self._tally.records + self._produced()
-            await asyncio.sleep(SAMPLE_SECONDS / 2)
+            await asyncio.sleep(CHECK_SECONDS)
 
     def _is_complete(self) -> bool:
         producers = self._running()
@@ -96,7 +96,7 @@ class Demo:
     async def _show(self) -> None:
         while True:
             self._screen.show(await self._snapshot("events flow"))
-            await asyncio.sleep(SAMPLE_SECONDS)
+            await asyncio.sleep(self._screen.pause_seconds)
 
     async def _snapshot(self, doing: str) -> Snapshot:
         metrics = await self._stage.metrics() or ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import sys
-import time
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -17,6 +16,7 @@ from rich.terminal_theme import DIMMED_MONOKAI
 from gateway.sandbox.demo.board import WIDTH, Snapshot, board, line
 
 LINE_SECONDS = 5.0
+BOARD_SECONDS = 0.5
 _FRAMES_A_SECOND = 4
 # rich's own frame, without the fonts that it would have a browser load from elsewhere
 _PICTURE = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -50,8 +50,12 @@ class Screen:
         out = sys.stderr if as_json else sys.stdout
         self._console = Console(file=out, width=None if out.isatty() else WIDTH, highlight=False)
         self._live = Live(console=self._console, refresh_per_second=_FRAMES_A_SECOND) if live and out.isatty() else None
-        self._last_line = 0.0
         self._last: Snapshot | None = None
+
+    @property
+    def pause_seconds(self) -> float:
+        """Between two looks at the run: each costs the gateway a little."""
+        return BOARD_SECONDS if self._live else LINE_SECONDS
 
     def say(self, text: str) -> None:
         """One line for people."""
@@ -66,8 +70,7 @@ class Screen:
             self._live.update(board(now))
             if final:
                 self._live.stop()
-        elif final or time.monotonic() - self._last_line >= LINE_SECONDS:
-            self._last_line = time.monotonic()
+        else:
             self.say(line(now))
 
     def print(self, *parts: RenderableType) -> None:
