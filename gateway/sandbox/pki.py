@@ -7,6 +7,7 @@ authority's own key is thrown away and the rest lies unencrypted in one director
 import base64
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
@@ -37,6 +38,21 @@ class Pki:
     def server(self) -> Path:
         """GeNiE's certificate and its key in one file."""
         return self.directory / "server.pem"
+
+    @property
+    def server_expired(self) -> Path:
+        """A certificate of GeNiE's that has expired, for trouble on purpose."""
+        return self.directory / "server-expired.pem"
+
+    @property
+    def server_elsewhere(self) -> Path:
+        """A certificate for another host, for trouble on purpose."""
+        return self.directory / "server-elsewhere.pem"
+
+    @property
+    def server_of_stranger(self) -> Path:
+        """A certificate by another authority, for trouble on purpose."""
+        return self.directory / "server-of-stranger.pem"
 
     @property
     def client(self) -> Path:
@@ -77,7 +93,8 @@ def make(directory: Path, host: str = "localhost") -> Pki:
     """Make what is missing in `directory`; what is there stays as it is."""
     directory.mkdir(parents=True, exist_ok=True)
     pki = Pki(directory)
-    if not all(path.exists() for path in (pki.ca, pki.server, pki.client, pki.client_key)):
+    servers = (pki.server, pki.server_expired, pki.server_elsewhere, pki.server_of_stranger)
+    if not all(path.exists() for path in (pki.ca, *servers, pki.client, pki.client_key)):
         _make_certificates(pki, host)
     if not pki.norel_ed25519.exists():
         _make_signing_key(pki.norel_ed25519, ed25519.Ed25519PrivateKey.generate())
@@ -98,18 +115,24 @@ def public_half(key: Path) -> Path:
 
 def _make_certificates(pki: Pki, host: str) -> None:
     authority = trustme.CA()
-    server = authority.issue_cert(*dict.fromkeys([host, "localhost", "127.0.0.1"]))
+    hosts = tuple(dict.fromkeys([host, "localhost", "127.0.0.1"]))
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    servers = {
+        pki.server: authority.issue_cert(*hosts),
+        pki.server_expired: authority.issue_cert(*hosts, not_after=yesterday),
+        pki.server_elsewhere: authority.issue_cert("elsewhere.invalid"),
+        pki.server_of_stranger: trustme.CA().issue_cert(*hosts),
+    }
     client = authority.issue_cert("gateway.norel.invalid")
     _write(pki.ca, authority.cert_pem.bytes(), _PUBLIC)
-    _write(pki.server, server.private_key_and_cert_chain_pem.bytes(), _PRIVATE)
+    for path, server in servers.items():
+        _write(path, server.private_key_and_cert_chain_pem.bytes(), _PRIVATE)
     _write(pki.client, b"".join(part.bytes() for part in client.cert_chain_pems), _PUBLIC)
     _write(pki.client_key, client.private_key_pem.bytes(), _PRIVATE)
 
 
 def _make_signing_key(path: Path, key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> None:
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -1,10 +1,12 @@
 """A strict GeNiE in this process, with a clock that the test moves, and a client that shares nothing with ours."""
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from gateway.sandbox import pki
 from gateway.sandbox.genie import Sandbox
 from tests.contract.genie_client import Client, Clock, client_of
 
@@ -14,8 +16,15 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keys and certificates, which take longer to make than a sandbox to start."""
+    return pki.make(tmp_path_factory.mktemp("keys")).directory
+
+
 @pytest.fixture
-async def sandbox(tmp_path: Path, clock: Clock) -> AsyncIterator[Sandbox]:
+async def sandbox(tmp_path: Path, keys: Path, clock: Clock) -> AsyncIterator[Sandbox]:
+    shutil.copytree(keys, tmp_path / "pki")
     async with Sandbox(tmp_path, clock=clock) as sandbox:
         yield sandbox
 

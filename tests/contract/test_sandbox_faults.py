@@ -1,7 +1,6 @@
-"""Each fault does what it says, strikes the share it was given, and is switched while GeNiE runs."""
+"""Faults strike the share they were given, in bursts if told so, and are switched while GeNiE runs."""
 
 import asyncio
-import random
 from pathlib import Path
 from typing import Any
 
@@ -9,138 +8,111 @@ import aiohttp
 import pytest
 
 from gateway.sandbox.genie import Sandbox, faults
-from gateway.sandbox.genie.answer import Answer
-from gateway.sandbox.genie.faults import KINDS, FaultError, Faults, Latency, Spread
-from tests.contract.genie_client import Client, Clock, client_of, entry, payment, provision, verify
-
-GIVE_UP = aiohttp.ClientTimeout(total=0.3)  # how long a client waits for an answer that never comes
+from gateway.sandbox.genie.answer import LOOKUPS, Answer
+from gateway.sandbox.genie.faults import KINDS, FaultError, Faults
+from tests.contract.genie_client import Client, Clock, client_of, entry
 
 
-@pytest.mark.parametrize(("fault", "status"), [("too_many_requests", 429), ("unavailable", 503)])
-async def test_a_signed_refusal_says_when_to_come_back(genie: Client, fault: str, status: int) -> None:
-    """429 and 503 are signed, carry Retry-After, and took nothing."""
-    await genie.set_faults(**{fault: {"share": 1, "retry_after": 7}})
-    reply = await genie.provide(entry("a"))
-    assert (reply.status_code, reply.headers["Retry-After"]) == (status, "7")
-    verify(reply, genie.sandbox)
-    await genie.set_faults()
-    assert (await genie.look_up("a")).statuses == ["not_received"]
+class Request:
+    """As much of a request as a fault's share needs."""
+
+    lookup = False
+    keys = ()
 
 
-@pytest.mark.parametrize(
-    ("fault", "found"), [("bad_gateway", "not_received"), ("bad_gateway_after_accepting", "received")]
-)
-async def test_an_unsigned_502_says_nothing(genie: Client, fault: str, found: str) -> None:
-    """A 502 comes from a stranger: unsigned, not JSON, and GeNiE may have received the entry or not."""
-    await genie.set_faults(**{fault: {"share": 1}})
-    reply = await genie.provide(entry("a"))
-    assert (reply.status_code, reply.headers["Content-Type"]) == (502, "text/html")
-    assert "Signature" not in reply.headers
-    await genie.set_faults()
-    assert (await genie.look_up("a")).statuses == [found]
+async def struck(drawn: Faults) -> bool:
+    return isinstance(await drawn.strike(faults.Point.BEFORE_JUDGING, Request()), Answer)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("fault", "found"), [("reset_before_accepting", "not_received"), ("reset_after_accepting", "received")]
-)
-async def test_a_reset_says_nothing(genie: Client, fault: str, found: str) -> None:
-    """The connection ends without an answer, before or after GeNiE has taken the entry."""
-    await genie.set_faults(**{fault: {"share": 1}})
-    with pytest.raises(aiohttp.ClientConnectionError):
-        await genie.provide(entry("a"))
-    await genie.set_faults()
-    assert (await genie.look_up("a")).statuses == [found]
-    assert (await genie.stats())["connections_cut"] >= 1
-
-
-async def test_a_timeout_comes_after_acceptance(genie: Client) -> None:
-    """The entry is durable, the answer never comes."""
-    await genie.set_faults(timeout_after_accepting={"share": 1})
-    message = genie.request("/v1/provisions", provision(entry("a")))
-    with pytest.raises(TimeoutError):
-        await genie.session.post(message.url, data=message.content, headers=message.headers, timeout=GIVE_UP)
-    await genie.set_faults()
-    assert (await genie.look_up("a")).statuses == ["received"]
-
-
-async def test_a_hanging_answer_ends(genie: Client) -> None:
-    """No connection hangs for ever: past its seconds the fault ends it."""
-    await genie.set_faults(timeout_after_accepting={"share": 1, "seconds": 0})
-    with pytest.raises(aiohttp.ClientConnectionError):
-        await genie.provide(entry("a"))
-
-
-@pytest.mark.parametrize(("fault", "status"), [("entry_retry", "retry"), ("entry_rejected", "rejected")])
-async def test_single_entries_are_refused(genie: Client, fault: str, status: str) -> None:
-    """A new entry is refused and leaves nothing; one that was taken before is still a duplicate."""
-    await genie.provide(entry("a", payment("one")))
-    await genie.set_faults(**{fault: {"share": 1}})
-    reply = await genie.provide(entry("a", payment("one")), entry("b", payment("two")), entry("c", payment("two")))
-    assert reply.statuses == ["duplicate", status, "retry"]
-    await genie.set_faults()
-    assert (await genie.look_up("b")).statuses == ["not_received"]
-    assert (await genie.stats())["faults"][fault] == 1
-
-
-async def test_latency_waits_before_judging(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Latency sleeps for the time that its spread draws, and lets the request go on."""
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    monkeypatch.setattr(faults.asyncio, "sleep", sleep)
-    fault = Latency(share=1, ms=250)
-    assert await fault.act(None, random.Random(1)) is None  # type: ignore[arg-type]  # it does not touch the wire
-    assert slept == [0.25]
-
-
-@pytest.mark.parametrize("spread", Spread)
-def test_spreads_have_their_mean(spread: Spread) -> None:
-    """Every spread draws around the mean that was asked for, and copes with none."""
-    chance = random.Random(1)
-    drawn = [spread.draw(20, chance) for _ in range(10_000)]
-    assert min(drawn) >= 0
-    assert 19 < sum(drawn) / len(drawn) < 21
-    assert spread.draw(0, chance) == 0
-
-
-async def test_the_share_is_kept_and_follows_from_the_seed(tmp_path: Path, clock: Clock) -> None:
+async def test_the_share_is_kept_and_follows_from_the_seed() -> None:
     """About the given share of requests is struck, and the same seed strikes the same ones."""
 
-    async def struck(seed: int) -> list[bool]:
+    async def all_struck(seed: int) -> list[bool]:
         drawn = Faults(seed)
         drawn.replace({"unavailable": {"share": 0.3}})
-        return [
-            isinstance(await drawn.strike(faults.Point.BEFORE_JUDGING, None), Answer)  # type: ignore[arg-type]
-            for _ in range(1000)
-        ]
+        return [await struck(drawn) for _ in range(1000)]
 
-    assert await struck(1) == await struck(1) != await struck(2)
-    assert 250 < sum(await struck(1)) < 350
+    assert await all_struck(1) == await all_struck(1) != await all_struck(2)
+    assert 250 < sum(await all_struck(1)) < 350
+
+
+async def test_a_burst_strikes_everything_until_it_is_over() -> None:
+    """Once struck, all that follows is struck for so many seconds, and then the share counts again."""
+    seconds = [0.0]
+    drawn = Faults(1, now=lambda: seconds[0])
+    drawn.replace({"too_many_requests": {"share": 0.05, "burst_s": 10}})
+    while not await struck(drawn):
+        assert drawn.hits["too_many_requests"] == 0
+    seconds[0] = 9.9
+    assert all([await struck(drawn) for _ in range(100)])
+    seconds[0] = 10.0
+    assert not all([await struck(drawn) for _ in range(100)])
+
+
+async def test_a_burst_ends_with_its_fault() -> None:
+    """What was switched off and on again has no burst left."""
+    drawn = Faults(1, now=lambda: 0.0)
+    drawn.replace({"unavailable": {"share": 1, "burst_s": 10}})
+    assert await struck(drawn)
+    drawn.replace({})
+    drawn.replace({"unavailable": {"share": 0}})
+    assert not await struck(drawn)
+
+
+@pytest.mark.parametrize(
+    ("on", "provided", "looked_up"), [("any", 503, 503), ("provisions", 503, 200), ("lookups", 200, 503)]
+)
+async def test_a_fault_strikes_what_it_aims_at(genie: Client, on: str, provided: int, looked_up: int) -> None:
+    """A fault strikes provisions, lookups, or both, and counts only what it strikes."""
+    await genie.set_faults(unavailable={"share": 1, "on": on})
+    assert (await genie.provide(entry("a"))).status_code == provided
+    assert (
+        await genie.post(LOOKUPS, {"recipient_id": "genie", "idempotency_keys": [entry("a")["idempotency_key"]]})
+    ).status_code == looked_up
+    assert (await genie.stats())["faults"]["unavailable"] == (provided == 503) + (looked_up == 503)
 
 
 async def test_faults_are_shown_and_replaced_at_run_time(genie: Client) -> None:
-    """PUT replaces all faults; GET tells of every kind what it does and whether it is on."""
+    """PUT replaces all faults; GET tells of every kind what it does, what it takes, and whether it is on."""
     await genie.set_faults(unavailable={"share": 0.5}, latency={"share": 1, "ms": 3, "spread": "uniform"})
     shown = await _get(genie, "/faults")
     assert list(shown) == list(KINDS)
-    assert shown["latency"]["on"] == {"share": 1, "ms": 3, "spread": "uniform"}
+    assert shown["latency"]["on"].items() >= {"share": 1, "ms": 3, "spread": "uniform", "on": "any"}.items()
     assert shown["too_many_requests"]["on"] is None
+    assert shown["server_error"]["parameters"]["status"] == {"takes": "one of 500, 502, 503, 504", "default": 500}
     await genie.set_faults()
     assert all(fault["on"] is None for fault in (await _get(genie, "/faults")).values())
 
 
+async def test_faults_are_added_at_run_time(genie: Client) -> None:
+    """PATCH switches faults on, or to other parameters, and leaves the others alone."""
+    await genie.set_faults(unavailable={"share": 0.5}, latency={"share": 1, "ms": 3})
+    wanted = {"latency": {"share": 1, "ms": 4}, "redirect": {"share": 0}}
+    async with genie.session.patch(f"{genie.sandbox.admin_url}/faults", json=wanted) as response:
+        shown = await response.json()
+    on = {name: fault["on"] for name, fault in shown.items() if fault["on"]}
+    assert list(on) == ["latency", "unavailable", "redirect"]
+    assert on["latency"]["ms"] == 4
+
+
+LATENCY_TAKES = "fault latency takes share, burst_s, on, ms, spread, p99_ms, and needs ms, share"
 WRONG: list[tuple[Any, str]] = [
     ({"nonsense": {"share": 1}}, "there is no fault 'nonsense'; there are latency, "),
-    ({"latency": {"share": 1}}, "fault latency takes share, ms, spread, and needs ms, share"),
-    ({"latency": {"share": 1, "ms": 1, "x": 1}}, "fault latency takes share, ms, spread, and needs ms, share"),
+    ({"latency": {"share": 1}}, LATENCY_TAKES),
+    ({"latency": {"share": 1, "ms": 1, "x": 1}}, LATENCY_TAKES),
     ({"latency": {"share": 1, "ms": 1, "spread": "odd"}}, "fault latency: spread must be one of fixed, "),
-    ({"unavailable": {"share": 1.1}}, "fault unavailable: share must be at most 1"),
-    ({"unavailable": {"share": -1}}, "fault unavailable: share must be a number, 0 or more"),
-    ({"unavailable": {"share": True}}, "fault unavailable: share must be a number, 0 or more"),
+    ({"latency": {"share": 1, "ms": 9, "spread": "lognormal", "p99_ms": 8}}, "fault latency: spread lognormal needs"),
+    ({"latency": {"share": 1, "ms": -1}}, "fault latency: ms must be a number, 0 or more"),
+    ({"unavailable": {"share": 1.1}}, "fault unavailable: share must be a number from 0 to 1"),
+    ({"unavailable": {"share": -1}}, "fault unavailable: share must be a number from 0 to 1"),
+    ({"unavailable": {"share": True}}, "fault unavailable: share must be a number from 0 to 1"),
+    ({"unavailable": {"share": 1, "signed": 1}}, "fault unavailable: signed must be true or false"),
+    ({"unavailable": {"share": 1, "on": "x"}}, "fault unavailable: on must be one of any, provisions, lookups"),
+    ({"server_error": {"share": 1, "status": 501}}, "fault server_error: status must be one of 500, 502, 503, 504"),
+    ({"server_error": {"share": 1, "status": "500"}}, "fault server_error: status must be one of 500, 502, 503, 504"),
+    ({"redirect": {"share": 1, "to": 1}}, "fault redirect: to must be text"),
     ({"unavailable": {"share": 1, "retry_after": 0.5}}, "fault unavailable: retry_after must be a whole number"),
-    ({"unavailable": 1}, "fault unavailable takes share, retry_after, and needs share"),
+    ({"unavailable": 1}, "fault unavailable takes share, burst_s, on, retry_after, as_date, signed, and needs share"),
     ([], "the content must be an object"),
 ]
 

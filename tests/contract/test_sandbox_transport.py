@@ -108,10 +108,12 @@ def test_keys_have_the_agreed_names_and_forms(tmp_path: Path) -> None:
     for path in signing:
         private = load_pem_private_key(path.read_bytes(), None)
         assert load_pem_public_key(pki.public_half(path).read_bytes()) == private.public_key()
-    for path in (*signing, made.server, made.client_key, made.idempotency_key, made.pseudonym_key):
+    servers = (made.server, made.server_expired, made.server_elsewhere, made.server_of_stranger)
+    for path in (*signing, *servers, made.client_key, made.idempotency_key, made.pseudonym_key):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("ca.pem", "server.pem", "client.pem", "client.key", "idempotency.key", "pseudonym.key"),
+        *("ca.pem", "server.pem", "server-expired.pem", "server-elsewhere.pem", "server-of-stranger.pem"),
+        *("client.pem", "client.key", "idempotency.key", "pseudonym.key"),
         *("norel-ed25519.key", "norel-ed25519.pub", "norel-p256.key", "norel-p256.pub"),
         *("genie-ed25519.key", "genie-ed25519.pub"),
     }
@@ -151,7 +153,7 @@ async def test_the_command_serves_until_it_is_told_to_end() -> None:
     ("fault", "message"),
     [
         ("nonsense=1", "there is no fault 'nonsense'"),
-        ("unavailable=often", "--fault unavailable=often: write NAME=SHARE"),
+        ("unavailable=often", "fault unavailable=often: write NAME=SHARE"),
     ],
 )
 def test_the_command_refuses_wrong_faults(fault: str, message: str) -> None:

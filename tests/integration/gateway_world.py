@@ -53,6 +53,8 @@ class Written:
 class Gate:
     """A fault of a test's own: keeps requests at one point of their way until it is opened."""
 
+    burst_s = 0.0
+
     def __init__(self, point: Point, *, first: int | None = None) -> None:
         self.point = point
         self.share = 1.0

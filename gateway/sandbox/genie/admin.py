@@ -1,19 +1,21 @@
 """The admin port: counts, and faults switched while GeNiE runs. Plain HTTP on the loopback address only.
 
+PUT /faults switches to exactly the faults of its content, PATCH /faults switches these on and leaves the rest.
+
 Knows the counters and the faults; must not know what is in a request.
 """
 
 import orjson
 from aiohttp import web
 
-from gateway.sandbox.genie.faults import KINDS, FaultError, Faults
+from gateway.sandbox.genie.faults import KINDS, FaultError, Faults, described
 from gateway.sandbox.genie.server import Genie
 
 MAX_CONTENT = 65_536
 
 
 def application(genie: Genie) -> web.Application:
-    """GET /stats, GET /faults, PUT /faults."""
+    """GET /stats, and GET, PUT and PATCH of /faults."""
 
     async def stats(_: web.Request) -> web.Response:
         return _json(_stats(genie))
@@ -21,7 +23,7 @@ def application(genie: Genie) -> web.Application:
     async def show(_: web.Request) -> web.Response:
         return _json(_faults(genie.faults))
 
-    async def replace(request: web.Request) -> web.Response:
+    async def switch(request: web.Request) -> web.Response:
         try:
             wanted = orjson.loads(await request.read())
         except orjson.JSONDecodeError:
@@ -29,13 +31,14 @@ def application(genie: Genie) -> web.Application:
         if not isinstance(wanted, dict):
             return _json({"error": "the content must be an object: {fault: {share, ..}}"}, 400)
         try:
-            genie.faults.replace(wanted)
+            (genie.faults.add if request.method == "PATCH" else genie.faults.replace)(wanted)
         except FaultError as error:
             return _json({"error": str(error)}, 400)
         return _json(_faults(genie.faults))
 
     app = web.Application(client_max_size=MAX_CONTENT)
-    app.add_routes([web.get("/stats", stats), web.get("/faults", show), web.put("/faults", replace)])
+    app.add_routes([web.get("/stats", stats), web.get("/faults", show), web.put("/faults", switch)])
+    app.add_routes([web.patch("/faults", switch)])
     return app
 
 
@@ -55,10 +58,15 @@ def _stats(genie: Genie) -> dict[str, object]:
 
 
 def _faults(faults: Faults) -> dict[str, object]:
-    """Every kind of fault, with its parameters if it is on."""
+    """Every kind of fault: what it imitates and takes, and with which parameters it is on."""
     return {
-        name: {"does": kind.sentence, "when": kind.point.value, "hits": faults.hits[name]}
-        | {"on": faults.active.get(name)}
+        name: {
+            "does": kind.sentence,
+            "when": kind.point.value,
+            "hits": faults.hits[name],
+            "parameters": described(kind),
+            "on": faults.active.get(name),
+        }
         for name, kind in KINDS.items()
     }
 

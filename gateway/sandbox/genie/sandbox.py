@@ -6,6 +6,7 @@ Knows how the parts are put together; must not know what they do.
 import ssl
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,7 @@ from gateway.sandbox.genie.faults import Faults
 from gateway.sandbox.genie.receipts import Receipts
 from gateway.sandbox.genie.server import Counts, Genie
 from gateway.sandbox.genie.signatures import AnswerSigner, Clock, RequestVerifier
+from gateway.sandbox.genie.tls import server_context
 
 _HOST = "127.0.0.1"
 _NAME = "localhost"
@@ -63,8 +65,10 @@ class Sandbox:
         genie = self._genie(self._file)
         port, admin_port = self._ports
         try:
-            server = web.ServerRunner(web.Server(genie.handle, access_log=None), shutdown_timeout=_SHUTDOWN_S)
-            self.url = f"https://{_NAME}:{await self._listen(server, port, self._tls())}"
+            server = web.Server(genie.handle, access_log=None)
+            self.faults.on_new_handshakes = partial(_end_connections, server)
+            runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
+            self.url = f"https://{_NAME}:{await self._listen(runner, port, server_context(self.pki, self.faults))}"
             application = web.AppRunner(admin.application(genie), access_log=None, shutdown_timeout=_SHUTDOWN_S)
             self.admin_url = f"http://{_HOST}:{await self._listen(application, admin_port, None)}"
         except BaseException:
@@ -96,19 +100,12 @@ class Sandbox:
         }
         return Genie(
             verifier=RequestVerifier(keys, self._clock),
-            signer=AnswerSigner(self.pki.genie_ed25519, pki.GENIE_ED25519_ID, self._clock),
+            signer=AnswerSigner.load(self.pki.genie_ed25519, pki.GENIE_ED25519_ID, self._clock),
             books=Books(receipts),
             faults=self.faults,
             clock=self._clock,
             counts=Counts(),
         )
-
-    def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.pki.ca))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_cert_chain(self.pki.server)
-        return context
 
     async def _listen(self, runner: web.BaseRunner, port: int, tls: ssl.SSLContext | None) -> int:
         await runner.setup()
@@ -116,3 +113,8 @@ class Sandbox:
         await web.TCPSite(runner, _HOST, port, ssl_context=tls).start()
         listening: int = runner.addresses[0][1]
         return listening
+
+
+def _end_connections(server: web.Server) -> None:
+    for connection in server.connections:
+        connection.force_close()

@@ -5,6 +5,7 @@ Knows the order of the steps; must not know how any of them is done.
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -12,9 +13,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.sandbox.genie import content as contents
-from gateway.sandbox.genie.answer import Answer, ConnectionCut, Wire
+from gateway.sandbox.genie.answer import LOOKUPS, Answer, ConnectionCut, Wire, message
 from gateway.sandbox.genie.books import Books, rfc3339
 from gateway.sandbox.genie.faults import Faults, Point
+from gateway.sandbox.genie.faults.signature import SignatureFault
 from gateway.sandbox.genie.head import Head
 from gateway.sandbox.genie.problems import Refusal, Rule
 from gateway.sandbox.genie.signatures import AnswerSigner, Clock, RequestVerifier, refuse_expired
@@ -23,11 +25,10 @@ MAX_CONTENT = 4 * 1024 * 1024
 RECIPIENT_ID = "genie"
 
 _LOG = logging.getLogger(__name__)
-_LOOKUPS = "/v1/provision-lookups"
 _SCHEMAS = {
     "/v1/provision-batches": "ProvisionBatch",
     "/v1/provisions": "SingleProvision",
-    _LOOKUPS: "Lookup",
+    LOOKUPS: "Lookup",
 }
 
 
@@ -56,13 +57,12 @@ class Genie:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        head, wire = Head.of(request), Wire(request)
+        head = Head.of(request)
+        wire = Wire(request, head)
         self.counts.in_flight += 1
         try:
-            response = self._response(head, await self._answer(head, request, wire))
-            instead = await self.faults.strike(Point.ON_ANSWERING, wire)
-            if instead is not None:
-                response = self._response(head, instead)
+            wire.answer = await self._answer(head, request, wire)
+            response = await self._sent(wire.answer, wire)
             self.counts.answers[str(response.status)] += 1
             return response
         except ConnectionCut:
@@ -72,9 +72,20 @@ class Genie:
             # The exception's text may hold data.
             _LOG.error("GeNiE failed on %s: %s", head.path, type(error).__name__)
             self.counts.refusals[Rule.INTERNAL_ERROR.slug] += 1
-            return self._response(head, Answer.refusing(Refusal(Rule.INTERNAL_ERROR, "see GeNiE's log")))
+            answer = Answer.refusing(Refusal(Rule.INTERNAL_ERROR, "see GeNiE's log"))
+            return _response(answer, self._headers(answer, wire))
         finally:
             self.counts.in_flight -= 1
+
+    async def _sent(self, answer: Answer, wire: Wire) -> web.Response:
+        """The answer as it leaves, if it leaves as an answer."""
+        if wire.ended:
+            raise ConnectionCut
+        answer = await self.faults.strike(Point.ON_ANSWERING, wire) or answer
+        headers = self._headers(answer, wire, self.faults.signing(wire) if answer.signed else None)
+        wire.message = message(answer.status, headers, answer.content)
+        await self.faults.strike(Point.ON_SENDING, wire)
+        return _response(answer, headers)
 
     async def _answer(self, head: Head, request: web.BaseRequest, wire: Wire) -> Answer:
         try:
@@ -94,9 +105,13 @@ class Genie:
         document = contents.read(_SCHEMAS[head.path], content)
         if document["recipient_id"] != RECIPIENT_ID:
             raise Refusal(Rule.RECIPIENT_WRONG, f"recipient_id must be {RECIPIENT_ID}")
-        if head.path == _LOOKUPS:
+        if head.path == LOOKUPS:
             return await self._look_up(document["idempotency_keys"], expires, wire)
         entries = contents.entries(document, content)
+        wire.keys = [entry.idempotency_key for entry in entries]
+        instead = await self.faults.strike(Point.QUEUED, wire)
+        if instead is not None:
+            return instead
         with self.books.in_progress(entries):
             instead = await self.faults.strike(Point.BEFORE_JUDGING, wire)
             if instead is not None:
@@ -120,11 +135,17 @@ class Genie:
         instead = await self.faults.strike(Point.AFTER_ACCEPTING, wire)
         return instead or Answer(200, orjson.dumps({"as_of": rfc3339(now_ms), "results": results}))
 
-    def _response(self, head: Head, answer: Answer) -> web.Response:
+    def _headers(self, answer: Answer, wire: Wire, instead: SignatureFault | None = None) -> dict[str, str]:
         headers = {"Content-Type": answer.media_type, **answer.headers}
+        if instead is not None:
+            return headers | instead.sign(self.signer, wire.head, answer)
         if answer.signed:
-            headers |= self.signer.headers(head, answer.status, answer.media_type, answer.content)
-        return web.Response(status=answer.status, body=answer.content, headers=headers)
+            headers |= self.signer.headers(wire.head, answer.status, answer.media_type, answer.content)
+        return headers
+
+
+def _response(answer: Answer, headers: Mapping[str, str]) -> web.Response:
+    return web.Response(status=answer.status, body=answer.content, headers=headers)
 
 
 def _check_head(head: Head) -> None:

@@ -137,16 +137,21 @@ class RequestVerifier:
         return signed
 
 
+@dataclass(frozen=True, slots=True)
 class AnswerSigner:
     """Signs answers with GeNiE's key. By hand: the library takes five times as long to fill a fixed form."""
 
-    def __init__(self, key: Path, key_id: str, clock: Clock) -> None:
-        loaded = load_pem_private_key(key.read_bytes(), None)
-        if not isinstance(loaded, ed25519.Ed25519PrivateKey):
-            raise ValueError(f"{key} holds no Ed25519 key")
-        self._key = loaded
-        self._key_id = key_id
-        self._clock = clock
+    key: ed25519.Ed25519PrivateKey
+    key_id: str
+    clock: Clock
+
+    @classmethod
+    def load(cls, path: Path, key_id: str, clock: Clock) -> "AnswerSigner":
+        """With the private key (PEM) at `path`."""
+        key = load_pem_private_key(path.read_bytes(), None)
+        if not isinstance(key, ed25519.Ed25519PrivateKey):
+            raise ValueError(f"{path} holds no Ed25519 key")
+        return cls(key, key_id, clock)
 
     def headers(self, head: Head, status: int, media_type: str, content: bytes) -> dict[str, str]:
         """The digest and signature headers of an answer to the request with this head."""
@@ -158,12 +163,12 @@ class AnswerSigner:
         if "content-digest" in head.headers:
             covered['"content-digest";req'] = head.headers["content-digest"]
         parameters = (
-            f"({' '.join(covered)});created={self._clock() // 1000}"
-            f';keyid="{self._key_id}";alg="ed25519";tag="genie-answer-v1"'
+            f"({' '.join(covered)});created={self.clock() // 1000}"
+            f';keyid="{self.key_id}";alg="ed25519";tag="genie-answer-v1"'
         )
         base = "\n".join(f"{name}: {value}" for name, value in covered.items())
         base += f'\n"@signature-params": {parameters}'
-        signature = base64.b64encode(self._key.sign(base.encode("utf-8", "surrogateescape"))).decode()
+        signature = base64.b64encode(self.key.sign(base.encode("utf-8", "surrogateescape"))).decode()
         return {
             "Content-Digest": digest,
             "Signature-Input": f"genie={parameters}",
