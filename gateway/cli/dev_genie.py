@@ -12,6 +12,7 @@ import typer
 
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
+from gateway.cli.fault_options import faults_of
 
 if TYPE_CHECKING:
     from gateway.sandbox.genie import Sandbox
@@ -31,7 +32,8 @@ def genie(
     ] = None,
     latency_ms: Annotated[float, typer.Option(min=0, help="Mean time that GeNiE takes to judge.")] = 20.0,
     fault: Annotated[
-        list[str] | None, typer.Option(help="NAME=SHARE, such as unavailable=0.01; may be repeated.")
+        list[str] | None,
+        typer.Option(help="NAME=SHARE[,PARAMETER=VALUE ..], such as unavailable=0.01; may be repeated."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Which requests are struck follows from it.")] = 0,
     as_json: AsJson = False,
@@ -84,11 +86,5 @@ async def _serve(sandbox: "Sandbox", *, as_json: bool) -> None:
 
 def _faults(latency_ms: float, wanted: list[str]) -> dict[str, object]:
     """The faults of the command line, in the form of `PUT /faults`; their names are checked there."""
-    faults: dict[str, object] = {"latency": {"share": 1, "ms": latency_ms}} if latency_ms else {}
-    for item in wanted:
-        name, _, share = item.partition("=")
-        try:
-            faults[name] = {"share": float(share)}
-        except ValueError as error:
-            raise CommandError(Exit.WRONG_USE, f"--fault {item}: write NAME=SHARE, such as unavailable=0.01") from error
-    return faults
+    latency: dict[str, object] = {"latency": {"share": 1, "ms": latency_ms}} if latency_ms else {}
+    return latency | faults_of(wanted)
