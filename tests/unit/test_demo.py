@@ -302,11 +302,13 @@ def test_every_reason_is_shown_with_its_sentence() -> None:
     assert "WITHHELD" in text and "1,234" in text and "Nobody asked." in text
 
 
-def test_pace_is_over_the_last_samples() -> None:
-    """One sample has no pace."""
+def test_pace_is_that_of_late() -> None:
+    """One sample has no pace, and old samples are forgotten."""
     pace = Pace()
     assert pace.rate(1.0, 100) == 0.0
     assert pace.rate(3.0, 500) == 200.0
+    assert pace.rate(60.0, 500) < 20.0
+    assert pace.rate(66.0, 1_100) == 100.0
 
 
 def test_the_gateway_accepts_the_settings_that_the_demo_writes(tmp_path, monkeypatch) -> None:

@@ -18,7 +18,7 @@ from rich.text import Text
 from gateway.sandbox.demo.plan import OUTCOMES
 
 WIDTH = 100
-RATE_SAMPLES = 10
+RATE_SECONDS = 5.0
 _BAR_WIDTH = 44
 _COUNT_WIDTH = 8
 COLOURS = {
@@ -59,14 +59,16 @@ class Snapshot:
 
 
 class Pace:
-    """Events a second over the last few samples."""
+    """Events a second of late."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque(maxlen=RATE_SAMPLES)
+        self._samples: deque[tuple[float, int]] = deque()
 
     def rate(self, seconds: float, count: int) -> float:
         """Take a sample and say the pace."""
         self._samples.append((seconds, count))
+        while len(self._samples) > 2 and self._samples[1][0] <= seconds - RATE_SECONDS:
+            self._samples.popleft()
         (first, before), (last, now) = self._samples[0], self._samples[-1]
         return (now - before) / (last - first) if last > first else 0.0
 
