@@ -9,48 +9,45 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from random import SystemRandom
 
 from aiokafka.client import AIOKafkaClient
 
-from gateway import __version__, policies
+from gateway import __version__, preflight
 from gateway.core import facts, records
 from gateway.core.events import EventType
 from gateway.core.identity import Identity
 from gateway.core.lane import Limits, Rules
 from gateway.core.minimise import Minimiser
-from gateway.core.policy import Policy, PolicyError
+from gateway.core.policy import Policy
+from gateway.files import Files
 from gateway.genie.client import GenieClient
-from gateway.genie.contract import PROBLEM_TYPES, Provider, RequestWriter
-from gateway.genie.keys import KeyFileError, load_answer_keys, load_signing_key
+from gateway.genie.contract import PROBLEM_TYPES
 from gateway.genie.limiter import Limiter
 from gateway.genie.retry import Backoff
-from gateway.genie.transport import GenieTransport, TlsFileError, tls_context
+from gateway.genie_login import genie_client
 from gateway.kafka import closed_transport
-from gateway.kafka.cluster import Cluster, describe
+from gateway.kafka.cluster import describe
 from gateway.kafka.codec import Codec
-from gateway.kafka.connection import KafkaConnection, check_client_library
 from gateway.kafka.consent_view import ConsentView
 from gateway.kafka.fence import Fence, FenceFailed
-from gateway.kafka.http_registry import HttpRegistry
+from gateway.kafka.http_registry import registry_at
 from gateway.kafka.intake import Intake
 from gateway.kafka.lane_driver import LaneDriver
 from gateway.kafka.lanes import Lanes
 from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import LaneName
-from gateway.kafka.registry import FileRegistry, Registry
+from gateway.kafka.registry import Registry
 from gateway.kafka.replay_intake import ReplayIntake
 from gateway.kafka.source import Feed, GroupSettings, Source
 from gateway.kafka.surroundings import Heard, OwnTopics, Reader, Surroundings
-from gateway.kafka.topics import check_topics
 from gateway.kafka.view_store import ViewInUseError
 from gateway.kafka_login import kafka_connection
 from gateway.observe.health import HealthServer, LoopPulse, Status
 from gateway.observe.logs import get_logger
 from gateway.observe.metrics import Metrics
-from gateway.secret_keys import SecretKeyError, read_secret
 from gateway.settings import Settings
 
 INPUT_RETENTION_MS = 90 * 86_400_000  # the least that kafka/topics.py accepts for inputs
@@ -70,7 +67,6 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._names = TopicNames(settings.topics.prefix)
-        self._policy = _policy(settings)
         self._metrics = Metrics(__version__, settings.instance)
         self._pulse = LoopPulse()
         self._stopping = asyncio.Event()
@@ -100,14 +96,16 @@ class Gateway:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings, names = self._settings, self._names
-        check_client_library()
         closed_transport.install()
-        partner, slots = await self._connect_genie(stack)
-        identity_key, pseudonym_key = self._secrets()
+        files, warnings = await preflight.passed(settings)
+        for warning in warnings:
+            log.warning("look at this soon", setting=warning.setting, remedy=str(warning))
+        partner, slots = await self._connect_genie(stack, files)
         connection = kafka_connection(settings.kafka)
         client = await stack.enter_async_context(connection.client())
-        cluster = await self._check_cluster(connection, client)
-        registry = self._registry(stack)
+        cluster = await describe(client, names.record_kinds())
+        registry = registry_at(settings.schemas.registry_url, names)
+        stack.push_async_callback(registry.close)
         codec = Codec(registry, names.record_kinds())
 
         view = ConsentView(
@@ -122,7 +120,7 @@ class Gateway:
         fence = Fence(client, view)
         stack.push_async_callback(fence.close)
 
-        identity = Identity(identity_key, pseudonym_key, settings.recipient.id, cluster.id)
+        identity = Identity(files.idempotency_key, files.pseudonym_key, settings.recipient.id, cluster.id)
         around = Surroundings(
             connection=connection,
             client=client,
@@ -136,7 +134,7 @@ class Gateway:
             heard=Heard(),
             alert=self._alert,
         )
-        await self._open_lanes(stack, around, identity, codec)
+        await self._open_lanes(stack, around, identity, files.policy)
         self._watch(stack, view, slots)
 
     def _start_observing(self, stack: AsyncExitStack) -> None:
@@ -154,26 +152,13 @@ class Gateway:
         stack.callback(self._pulse.stop)
         log.info("observing", port=port)
 
-    async def _check_cluster(self, connection: KafkaConnection, client: AIOKafkaClient) -> Cluster:
-        findings = await check_topics(connection, self._names, relaxed=self._settings.kafka.allow_dev_topics)
-        if findings:
-            raise StartError("topics break promises:\n" + "\n".join(f"  {finding}" for finding in findings))
-        return await describe(client, self._names.record_kinds())
-
-    def _registry(self, stack: AsyncExitStack) -> Registry:
-        url = self._settings.schemas.registry_url
-        if url is None:
-            return FileRegistry()
-        subjects = {kind: f"{topic}-value" for topic, kind in self._names.record_kinds().items()}
-        registry = HttpRegistry(url, subjects)
-        stack.push_async_callback(registry.close)
-        return registry
-
     async def _catch_up(self, stack: AsyncExitStack, view: ConsentView, client: AIOKafkaClient) -> None:
         """Follow consent and holds, and open no lane before the view is proven fresh once."""
         self._not_ready = "consent view catching up"
-        with _reading("view.path", OSError, ViewInUseError):
+        try:
             rebuilt = await view.start(client)
+        except (OSError, ViewInUseError) as error:
+            raise StartError(f"view.path: {error}") from error
         stack.push_async_callback(view.close)
         view.following.add_done_callback(self._ended)
         if rebuilt is not None:
@@ -187,38 +172,11 @@ class Gateway:
                 log.info("consent view catching up", count=view.subjects())
         await first.close()
 
-    async def _connect_genie(self, stack: AsyncExitStack) -> tuple[GenieClient, Limiter]:
-        genie, provider = self._settings.genie, self._settings.provider
-        backoff = Backoff(SystemRandom())
-        with _reading("genie.ca_file, genie.client_cert_file and genie.client_key_file", TlsFileError):
-            tls = tls_context(genie.ca_file, genie.client_cert_file, genie.client_key_file)
-        with _reading("genie.signing_key_file and genie.signing_key_id", KeyFileError):
-            signing_key = load_signing_key(genie.signing_key_file, genie.signing_key_id)
-        with _reading("genie.answer_key_files", KeyFileError):
-            answer_keys = load_answer_keys(genie.answer_key_files)
-        partner = GenieClient(
-            base_url=genie.base_url,
-            transport=lambda: GenieTransport(tls, genie.connections),
-            writer=RequestWriter(
-                Provider(provider.name, provider.address, provider.representative),
-                provider.acquisition,
-                self._settings.recipient.id,
-            ),
-            signing_key=signing_key,
-            answer_keys=answer_keys,
-            skew_ms=genie.skew_ms,
-        )
+    async def _connect_genie(self, stack: AsyncExitStack, files: Files) -> tuple[GenieClient, Limiter]:
+        partner = genie_client(self._settings, files)
         await partner.start()
         stack.push_async_callback(partner.close)
-        return partner, Limiter(maximum=genie.connections, waits=backoff)
-
-    def _secrets(self) -> tuple[bytes, bytes]:
-        """The keys of idempotency keys and of pseudonyms."""
-        keys = self._settings.keys
-        with _reading("keys.idempotency_key_file", SecretKeyError):
-            idempotency_key = read_secret(keys.idempotency_key_file)
-        with _reading("keys.pseudonym_key_file", SecretKeyError):
-            return idempotency_key, read_secret(keys.pseudonym_key_file)
+        return partner, Limiter(maximum=self._settings.genie.connections, waits=Backoff(SystemRandom()))
 
     async def _own_topics(self, registry: Registry) -> OwnTopics:
         names = self._names
@@ -233,24 +191,26 @@ class Gateway:
 
     # --- lanes --------------------------------------------------------------------------------------------
 
-    async def _open_lanes(self, stack: AsyncExitStack, around: Surroundings, identity: Identity, codec: Codec) -> None:
-        kafka, names = self._settings.kafka, self._names
+    async def _open_lanes(
+        self, stack: AsyncExitStack, around: Surroundings, identity: Identity, policy: Policy
+    ) -> None:
+        kafka, names, codec = self._settings.kafka, self._names, around.codec
         inputs = {names.payments: EventType.LEASE_PAYMENT, names.scores: EventType.NOREL_SCORE_UPDATE}
         events = {topic: Intake(codec, identity, event_type) for topic, event_type in inputs.items()}
         replays = ReplayIntake(around.connection, around.client, codec, identity, events)
         await replays.start()
         stack.push_async_callback(replays.close)
         readers: Mapping[str, Reader] = {**events, names.replays: replays}
-        minimiser = Minimiser(self._policy, identity)
+        minimiser = Minimiser(policy, identity)
         waits = Backoff(SystemRandom())
         cluster_id = (await describe(around.client, readers)).id
 
         def make(feed: Feed) -> LaneDriver:
             topic, partition = feed.partition
             rules = Rules(
-                policy=self._policy,
+                policy=policy,
                 minimiser=minimiser,
-                origin=self._origin(cluster_id, topic, partition),
+                origin=self._origin(cluster_id, topic, partition, policy),
                 limits=self._limits(),
                 waits=waits,
                 event_type=inputs.get(topic),
@@ -271,7 +231,7 @@ class Gateway:
         stack.push_async_callback(lanes.close_all)
         self._not_ready = None
 
-    def _origin(self, cluster_id: str, topic: str, partition: int) -> records.Origin:
+    def _origin(self, cluster_id: str, topic: str, partition: int, policy: Policy) -> records.Origin:
         recipient = self._settings.recipient
         return records.Origin(
             cluster_id=cluster_id,
@@ -279,7 +239,7 @@ class Gateway:
             partition=partition,
             input_retention_ms=INPUT_RETENTION_MS,
             recipient=records.Recipient(recipient.id, recipient.name, recipient.address, recipient.representative),
-            mapping_version=self._policy.mapping_version,
+            mapping_version=policy.mapping_version,
             gateway_version=__version__,
             instance=self._settings.instance,
             problem_types=PROBLEM_TYPES,
@@ -340,23 +300,3 @@ class Gateway:
             self._error = error
             log.error("failing", error=type(error).__name__)
         self._stopping.set()
-
-
-def _policy(settings: Settings) -> Policy:
-    with _reading("policy_file", PolicyError):
-        policy = policies.load(settings.policy_file)
-    if policy.recipient_id != settings.recipient.id:
-        raise StartError(
-            f"recipient.id: found {settings.recipient.id}, but the policy is about {policy.recipient_id}: "
-            "change GATEWAY_RECIPIENT__ID or GATEWAY_POLICY_FILE"
-        )
-    return policy
-
-
-@contextmanager
-def _reading(settings: str, *refusals: type[Exception]) -> Iterator[None]:
-    """Say which settings a file came from that a room refuses: no room knows their names."""
-    try:
-        yield
-    except refusals as error:
-        raise StartError(f"{settings}: {error}") from error

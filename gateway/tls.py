@@ -56,6 +56,11 @@ def authorities_end(path: Path) -> datetime:
     return max(certificate.not_valid_after_utc for certificate in _certificates(path))
 
 
+def subject(path: Path) -> str:
+    """Whom the first certificate of a chain names, as Kafka writes it."""
+    return _certificates(path)[0].subject.rfc4514_string()
+
+
 def _certificates(path: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())

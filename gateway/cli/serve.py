@@ -16,8 +16,9 @@ def serve() -> None:
 
     from gateway import app, settings
     from gateway.core.lane import ContradictionError
+    from gateway.findings import NotReadyError
     from gateway.kafka.cluster import TopicMissingError
-    from gateway.kafka.connection import ClientLibraryError, KafkaUnavailableError
+    from gateway.kafka.connection import KafkaRefusedError, KafkaUnavailableError
     from gateway.kafka.consent_view import ViewFailedError
     from gateway.kafka.lane_driver import LaneFailedError
     from gateway.kafka.opening import LaneRefusedError
@@ -30,7 +31,7 @@ def serve() -> None:
     wrong = (
         settings.SettingsError,
         app.StartError,
-        ClientLibraryError,
+        KafkaRefusedError,
         LaneRefusedError,
         NotRegisteredError,
         TopicMissingError,
@@ -46,6 +47,8 @@ def serve() -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run())
+    except NotReadyError as error:
+        raise CommandError(Exit.UNREACHABLE if error.only_away else Exit.WRONG_USE, str(error)) from error
     except wrong as error:
         raise CommandError(Exit.WRONG_USE, str(error)) from error
     except contradictory as error:

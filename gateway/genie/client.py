@@ -108,12 +108,22 @@ class GenieClient:
 
     async def look_up(self, keys: Sequence[str]) -> LookupReply | None:
         """Ask about the first MAX_LOOKUP_KEYS of `keys`; None unless a verified answer came."""
+        answer = await self.try_look_up(keys)
+        return answer if isinstance(answer, LookupReply) else None
+
+    async def try_look_up(self, keys: Sequence[str]) -> LookupReply | Answer:
+        """The same for whoever wants to know what came instead."""
         asked = keys[:MAX_LOOKUP_KEYS]
         content = self._writer.lookup(asked)
         whole = await self._exchange(self._lookups, content, self._now_ms() + LOOKUP_TIMEOUT_MS)
-        if not isinstance(whole, _Whole) or whole.key_id is None or whole.status != 200:
-            return None
-        return read_lookup(whole.content, frozenset(asked), key_id=whole.key_id)
+        if not isinstance(whole, _Whole):
+            return whole
+        if whole.key_id is not None and whole.status == 200:
+            reply = read_lookup(whole.content, frozenset(asked), key_id=whole.key_id)
+            if reply is not None:
+                return reply
+        media_type = whole.headers.get("content-type", "")
+        return read_reply(whole.status, media_type, None, whole.content, key_id=whole.key_id, now_ms=self._now_ms())
 
     async def _exchange(self, url: httpx.URL, content: bytes, expires_at: int) -> _Whole | NotSent | Lost:
         now = self._now_ms()

@@ -15,13 +15,21 @@ from typing import Any
 import httpx
 
 from gateway import avro, schemas
-from gateway.kafka.registry import NotRegisteredError, RegistryAway
+from gateway.kafka.names import TopicNames
+from gateway.kafka.registry import FileRegistry, NotRegisteredError, Registry, RegistryAway
 
 ANSWER_TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 1 << 20
 
 _SUBJECT_ABSENT = 40401
 _SCHEMA_ABSENT = 40403  # a 404 without one of these comes from something that is not a registry
+
+
+def registry_at(url: str | None, names: TopicNames) -> Registry:
+    """The registry there, which has each topic's schema as the topic's value; without a URL the release's files."""
+    if url is None:
+        return FileRegistry()
+    return HttpRegistry(url, {kind: f"{topic}-value" for topic, kind in names.record_kinds().items()})
 
 
 class HttpRegistry:

@@ -51,14 +51,16 @@ class _UnstableOffsetError(UnknownError):
     retriable = True
 
 
-async def fetch_committed(client: AIOKafkaClient, group: str, topic: str, partition: int) -> Committed | None:
+async def fetch_committed(
+    client: AIOKafkaClient, group: str, topic: str, partition: int, *, stable: bool = True
+) -> Committed | None:
     """The committed offset and metadata; None only when the coordinator says that there is none.
 
     Raises KafkaUnavailableError when it gives no clear answer within the bound.
     """
 
     async def attempt() -> Committed | None:
-        answer = await _ask(client, group, StableOffsetsRequest(group, [(topic, [partition])]))
+        answer = await _ask(client, group, StableOffsetsRequest(group, [(topic, [partition])], stable=stable))
         return committed_in(answer, topic, partition)
 
     return await retried(KAFKA_CALL_TIMEOUT_S, f"reading the committed offset of {topic}:{partition}", attempt)

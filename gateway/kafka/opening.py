@@ -64,7 +64,7 @@ async def open_lane(
     producer = LaneProducer(connection, name.transactional_id)
     try:
         await producer.take_over()
-        offset, metadata = await _read_committed(client, name)
+        offset, metadata = await read_committed(client, name)
         intents = await _live_intents(client, codec, name, intents_topic, metadata)
     except BaseException:
         await producer.drop()
@@ -72,8 +72,9 @@ async def open_lane(
     return producer, Opened(offset, metadata, intents, holds, producer.epoch)
 
 
-async def _read_committed(client: AIOKafkaClient, name: LaneName) -> tuple[int, CommitMetadata]:
-    committed = await fetch_committed(client, name.group, name.topic, name.partition)
+async def read_committed(client: AIOKafkaClient, name: LaneName, *, stable: bool = True) -> tuple[int, CommitMetadata]:
+    """Where the lane goes on, raises LaneRefusedError; without `stable` a transaction may just be changing it."""
+    committed = await fetch_committed(client, name.group, name.topic, name.partition, stable=stable)
     if committed is None:
         raise LaneRefusedError(
             f"lane {name}: group {name.group} has no committed offset. If the lane is new, run "

@@ -31,6 +31,9 @@ class Registry(Protocol):
     async def id_of(self, name: str) -> int:
         """The id of one of our record kinds; raises RegistryAway or NotRegisteredError."""
 
+    async def close(self) -> None:
+        """Let go."""
+
 
 class FileRegistry:
     """The schemas that this release was built with, by the ids in ids.json."""
@@ -41,3 +44,6 @@ class FileRegistry:
 
     async def id_of(self, name: str) -> int:
         return schemas.schema_id(name)
+
+    async def close(self) -> None:
+        return

@@ -159,18 +159,19 @@ class StableOffsetsRequestV7(RequestStruct):
 
 
 class StableOffsetsRequest(Request[StableOffsetsRequestV7]):
-    """Committed offsets; the broker refuses while a transaction that would change them is not finished."""
+    """Committed offsets; if `stable`, the broker refuses while a transaction that would change them is not finished."""
 
     API_KEY = 9
 
-    def __init__(self, group: str, partitions: list[tuple[str, list[int]]]) -> None:
+    def __init__(self, group: str, partitions: list[tuple[str, list[int]]], *, stable: bool = True) -> None:
         self._group = group
         self._partitions = partitions
+        self._stable = stable
 
     def build(self, request_struct_class: type[StableOffsetsRequestV7]) -> StableOffsetsRequestV7:
         no_tags: dict[int, bytes] = {}
         topics = [(topic, partitions, no_tags) for topic, partitions in self._partitions]
-        return request_struct_class(self._group, topics, True, no_tags)
+        return request_struct_class(self._group, topics, self._stable, no_tags)
 
 
 class GroupResponseV3(Response):
