@@ -135,7 +135,7 @@ class Gateway:
             alert=self._alert,
         )
         await self._open_lanes(stack, around, identity, files.policy)
-        self._watch(stack, view, slots)
+        self._watch(stack, view, slots, around.heard)
 
     def _start_observing(self, stack: AsyncExitStack) -> None:
         observe = self._settings.observe
@@ -260,9 +260,13 @@ class Gateway:
 
     # --- what it shows, and how it ends -------------------------------------------------------------------
 
-    def _watch(self, stack: AsyncExitStack, view: ConsentView, slots: Limiter) -> None:
+    def _watch(self, stack: AsyncExitStack, view: ConsentView, slots: Limiter, heard: Heard) -> None:
         async def watch() -> None:
+            held_back = False
             while True:
+                if slots.open is not held_back:
+                    held_back = slots.open
+                    self._log_breaker(heard, held_back=held_back)
                 self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
                 self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
                 self._look_at_lanes()
@@ -271,6 +275,13 @@ class Gateway:
         task = asyncio.create_task(watch(), name="watch")
         task.add_done_callback(self._ended)
         stack.callback(task.cancel)
+
+    @staticmethod
+    def _log_breaker(heard: Heard, *, held_back: bool) -> None:
+        if held_back:
+            log.warning("GeNiE fails, requests are held back", code=heard.trouble)
+        else:
+            log.info("GeNiE answers again")
 
     def _look_at_lanes(self) -> None:
         drivers = list(self._lanes.drivers()) if self._lanes else []

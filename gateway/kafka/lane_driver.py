@@ -306,7 +306,9 @@ class LaneDriver:
         answer = await around.partner.send(command.entries, command.expires_at)
         seconds = time.perf_counter() - began
         around.slots.observe(answer)
-        if isinstance(answer, Reply) and answer.verified and answer.status == HTTP_OK:
+        if not isinstance(answer, Reply):
+            around.heard.trouble = answer.detail.name.lower()
+        elif answer.verified and answer.status == HTTP_OK:
             around.heard.ok_at = around.now()
         around.metrics.answered(answer_kind(answer), seconds)
         self._free(1)

@@ -66,9 +66,10 @@ class OwnTopics:
 
 @dataclass(slots=True)
 class Heard:
-    """When GeNiE last gave a verified 200 to any lane of this process, ms."""
+    """What all lanes of this process know of GeNiE's health."""
 
-    ok_at: int = 0
+    ok_at: int = 0  # when it last gave a verified 200, ms
+    trouble: str = "none"  # a code of what came of the last request that was not answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,8 @@ from gateway.core.outcome import Stop
 from gateway.core.reasons import Reason
 
 MAX_FRAMES = 8  # places of an exception that are logged, the innermost last
+REPEAT_S = 10.0  # how often a place of a library is heard with the same error
+MAX_PLACES = 1_000  # of libraries, remembered
 WITHHELD = "an event without a fixed sentence"
 FOREIGN = "message of a library"
 
@@ -201,13 +204,20 @@ def _uncaught(
 
 
 class _Bridge(logging.Handler):
-    """Writes the records of standard logging as our lines. What it can't trust it reduces to who said it, and where."""
+    """Writes the records of standard logging as our lines. What it can't trust it reduces to who said it, and where.
+
+    A place that says the same again and again is heard once in REPEAT_S: while Kafka is away, aiokafka writes a
+    hundred lines a second.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)  # nobody's DEBUG, whatever level its logger got
+        self._spoke_at: dict[tuple[str, int, str], float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
+        """Write one record, unless its place has just been heard."""
+        if not self._is_news(record):
+            return
         literal = record.name.partition(".")[0] in _LITERAL and isinstance(record.msg, str)
         get_logger().log(
             min(max(record.levelno // 10 * 10, logging.INFO), logging.CRITICAL),  # one of the five that we know
@@ -216,6 +226,16 @@ class _Bridge(logging.Handler):
             at=_place(record.pathname, record.lineno),
             exc_info=_caught(record.exc_info) or _exception_among(record.args),
         )
+
+    def _is_news(self, record: logging.LogRecord) -> bool:
+        error = _caught(record.exc_info) or _exception_among(record.args)
+        place, now = (record.pathname, record.lineno, type(error).__name__), time.monotonic()
+        if now - self._spoke_at.get(place, -REPEAT_S) < REPEAT_S:
+            return False
+        if len(self._spoke_at) >= MAX_PLACES:
+            self._spoke_at.clear()
+        self._spoke_at[place] = now
+        return True
 
 
 def _exception_among(arguments: object) -> BaseException | None:

@@ -241,6 +241,23 @@ def test_aiokafka_is_quiet_until_something_is_wrong(lines) -> None:
     assert len(lines()) == 1
 
 
+def test_a_place_that_repeats_itself_is_heard_now_and_then(lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same place with the same error writes one line in REPEAT_S; with another error it is heard at once."""
+    now = [1_000.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
+    configure("info")
+
+    def complain(error: Exception) -> None:
+        logging.getLogger("aiokafka").error("Unable connect to node with id %s: %s", 1, error)
+
+    for error in (*[OSError()] * 100, TimeoutError()):
+        complain(error)
+    assert [line["error"] for line in lines()] == ["OSError", "TimeoutError"]
+    now[0] += logs.REPEAT_S
+    complain(OSError())
+    assert len(lines()) == 1
+
+
 def calls_of_log(tree: ast.AST) -> Iterator[ast.Call]:
     """Calls such as log.info(...)."""
     for node in ast.walk(tree):
