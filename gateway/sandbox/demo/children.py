@@ -48,10 +48,6 @@ class Child:
             )
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
     def status(self) -> int | None:
         """Its exit status, None while it runs."""
         return self._process.poll()
@@ -122,7 +118,7 @@ class Crew:
     """The children of a run. Those on watch must not end by themselves."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        self._directory = directory
         self._all: list[Child] = []
         self._on_watch: list[Child] = []
 
@@ -130,7 +126,7 @@ class Crew:
         self, name: str, *arguments: str, watched: bool = False, environment: dict[str, str] | None = None
     ) -> Child:
         """Run `gateway ARGUMENTS` with its log in NAME.log, appended to if there is one."""
-        child = Child(name, arguments, self.directory / f"{name}.log", environment)
+        child = Child(name, arguments, self._directory / f"{name}.log", environment)
         self._all.append(child)
         if watched:
             self._on_watch.append(child)

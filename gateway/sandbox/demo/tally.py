@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 EXAMPLES_KEPT = 500  # ledger records of each outcome that may be shown in the end
-SLOT_MS = 1_000
 
 Place = tuple[str, int, int]  # topic, partition, offset of an input record
 
@@ -36,7 +35,6 @@ class Tally:
         self.settled_at: dict[str, int] = {}  # by idempotency key, when asked for
         self.withheld: dict[Place, Withheld] = {}
         self.examples: dict[str, list[Mapping[str, Any]]] = {}
-        self.per_second: Counter[int] = Counter()
         self.first_ms = 0
         self.last_ms = 0
         self._remember = remember_keys
@@ -65,7 +63,6 @@ class Tally:
         self._offsets.setdefault((at["topic"], at["partition"]), set()).add(at["offset"])
         self.first_ms = min(self.first_ms or appended_at, appended_at)
         self.last_ms = max(self.last_ms, appended_at)
-        self.per_second[appended_at // SLOT_MS] += 1
         key = record["idempotency_key"]
         if key and self._remember:
             self.settled_at[key] = appended_at
