@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from gateway.cli import demo, dev, lanes, schemas, serve, settings, topics
+from gateway.cli import check, demo, dev, lanes, schemas, serve, settings, topics
 from gateway.cli.errors import CommandError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(dev.app, name="dev")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.add_typer(lanes.app, name="lanes")
+app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("settings")(settings.settings)

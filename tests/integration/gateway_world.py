@@ -161,7 +161,7 @@ class World:
     def gateway(self, *patches: str, instance: str = "one", command: bool = False, **settings: str) -> GatewayProcess:
         """A gateway process; `settings` by the names of their variables, without the prefix."""
         log = self.directory / f"gateway-{len(self.gateways)}.log"
-        own = {**self._settings(instance), **_variables(settings)}
+        own = {**self.settings(instance), **_variables(settings)}
         made = GatewayProcess(own, log, patches, command=command)
         self.gateways.append(made)
         return made
@@ -246,7 +246,8 @@ class World:
                 record = None if raw.value is None else schemas.decode(raw.value)[1]
                 lists[raw.topic].append(Written(raw.partition, raw.offset, raw.key, record))
 
-    def _settings(self, instance: str) -> dict[str, str]:
+    def settings(self, instance: str) -> dict[str, str]:
+        """The variables of a gateway in this world."""
         keys = self.genie.pki
         return _variables(
             {
