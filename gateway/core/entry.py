@@ -15,6 +15,7 @@ from gateway.core.events import Event
 from gateway.core.metadata import IntentRef
 from gateway.core.outcome import Receipt
 from gateway.core.reasons import Reason, Transmitted
+from gateway.core.values import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class ReplayOf:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class InputRecord:
     """One delivered input record, decoded and checked: either an `event`, or the `reason` why there is none.
 
@@ -72,7 +73,7 @@ class Announcement:
     holders: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Made:
     """A body that was built for a scope: a pure function of event, scope and mapping version."""
 
@@ -81,7 +82,7 @@ class Made:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Held:
     """What an entry was announced as, and the announcement that says so."""
 
@@ -92,7 +93,7 @@ class Held:
     announcement: Announcement
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ConsentRef:
     """The consent that a ledger record names."""
 
@@ -115,7 +116,7 @@ class ConsentRef:
         return cls(held.consent_record_id, held.consent_version, scope.policy_version, scope.consented_at)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ending:
     """How an entry ended, or will end once a lookup has shown that GeNiE has not received it.
 
@@ -153,20 +154,12 @@ class Entry:
     unknown_since: int = 0  # since when it is not known whether GeNiE has it, ms
     ending: Ending | None = None
 
-    def __lt__(self, other: Entry) -> bool:
-        return self.record.offset < other.record.offset
-
     @property
     def event(self) -> Event:
         """The event; only entries that have one are ever announced."""
         if self.record.event is None:
             raise AssertionError("an entry without event has no turn")
         return self.record.event
-
-    def may_send(self, digest: bytes) -> bool:
-        """Whether a body with this digest may go: an entry that may have been received goes only as it was. (After
-        a take-over two bodies may be held: an intent stays live for its other entries.)"""
-        return not self.maybe_received or all(held.digest == digest for held in self.held)
 
     def announce(self, held: Held) -> None:
         """Hold a new announcement; it stands for the older one of the same body, unless that one expires later."""

@@ -14,6 +14,7 @@ from gateway.core.entry import InputRecord
 from gateway.core.holds import Holds
 from gateway.core.metadata import CommitMetadata, IntentRef
 from gateway.core.outcome import Answer, LookupReply, Stop
+from gateway.core.values import value
 
 # --- facts ------------------------------------------------------------------------------------------------
 
@@ -176,7 +177,7 @@ class StartFence:
     subjects: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OutgoingEntry:
     """One entry of a batch; `body` is canonical JSON."""
 

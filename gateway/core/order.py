@@ -19,7 +19,7 @@ class SubjectOrder:
 
     def __init__(self) -> None:
         self._lines: dict[str, deque[Entry]] = {}
-        self._heads: list[Entry] = []  # a heap by offset of QUEUED heads
+        self._heads: list[tuple[int, Entry]] = []  # a heap by offset of QUEUED heads
 
     @property
     def ready(self) -> int:
@@ -28,14 +28,14 @@ class SubjectOrder:
 
     def ready_below(self, offset: int) -> bool:
         """Whether a subject may start with a record below `offset`."""
-        return bool(self._heads) and self._heads[0].record.offset < offset
+        return bool(self._heads) and self._heads[0][0] < offset
 
     def join(self, entry: Entry) -> None:
         """A newly delivered entry goes to the end of its subject's line."""
         line = self._lines.setdefault(entry.event.subject_ref, deque())
         line.append(entry)
         if len(line) == 1 and entry.state is State.QUEUED:
-            heapq.heappush(self._heads, entry)
+            self._may_start(entry)
 
     def leave(self, entry: Entry) -> None:
         """An entry is DONE; the next of its subject may start once all before it are."""
@@ -48,18 +48,21 @@ class SubjectOrder:
         if not line:
             del self._lines[subject]
         elif line[0].state is State.QUEUED:
-            heapq.heappush(self._heads, line[0])
+            self._may_start(line[0])
 
     def requeue(self, entry: Entry) -> None:
         """An entry waits for its turn again."""
         entry.state = State.QUEUED
         if self._lines[entry.event.subject_ref][0] is entry:
-            heapq.heappush(self._heads, entry)
+            self._may_start(entry)
 
     def next_head(self) -> Entry | None:
         """Take the ready head with the lowest offset; give it back with `requeue` or take it further."""
-        return heapq.heappop(self._heads) if self._heads else None
+        return heapq.heappop(self._heads)[1] if self._heads else None
 
     def line(self, head: Entry) -> Iterator[Entry]:
         """A head and the entries behind it, in order."""
         return iter(self._lines[head.event.subject_ref])
+
+    def _may_start(self, head: Entry) -> None:
+        heapq.heappush(self._heads, (head.record.offset, head))

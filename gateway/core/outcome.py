@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from gateway.core.reasons import Reason
+from gateway.core.values import value
 
 KEY_REUSED = "urn:genie:problem:idempotency-key-reused"
 SIGNATURE_EXPIRED = "urn:genie:problem:signature-expired"
@@ -64,7 +65,7 @@ class Lost:
     detail: Loss
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class First:
     """What GeNiE says it first accepted under an idempotency key."""
 
@@ -74,7 +75,7 @@ class First:
     received_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Result:
     """GeNiE's word on one entry; `status` is "" where it sent nonsense."""
 
@@ -102,7 +103,7 @@ class Reply:
 Answer = NotSent | Lost | Reply
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SentEntry:
     """What must be remembered of an entry to understand the answer to it."""
 
@@ -112,7 +113,7 @@ class SentEntry:
     body_digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Receipt:
     """Proof of GeNiE's acceptance, as the ledger keeps it."""
 
@@ -178,7 +179,7 @@ class Stop(StrEnum):
     REFUSED = ("genie_refused", "GeNiE refuses with another 4xx: ask GeNiE what it expects.")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class EntryOutcome:
     """What the answer means for one entry; `reason` is there when it is FINAL.
 

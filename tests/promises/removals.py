@@ -4,7 +4,6 @@ Patches for the gateway's own process; see launch.py.
 """
 
 import dataclasses
-import heapq
 import logging
 import time
 from collections import deque
@@ -125,14 +124,14 @@ class _AnyOrder(SubjectOrder):
     def join(self, entry: Entry) -> None:
         self._lines[entry.record.offset] = deque([entry])
         if entry.state is State.QUEUED:
-            heapq.heappush(self._heads, entry)
+            self._may_start(entry)
 
     def leave(self, entry: Entry) -> None:
         del self._lines[entry.record.offset]
 
     def requeue(self, entry: Entry) -> None:
         entry.state = State.QUEUED
-        heapq.heappush(self._heads, entry)
+        self._may_start(entry)
 
     def line(self, head: Entry) -> Iterator[Entry]:
         return iter((head,))

@@ -1,0 +1,51 @@
+"""What a lane decides by, and its numbers. Knows names and defaults; what they do is core/lane.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.core.events import EventType
+from gateway.core.metadata import MAX_LIVE_INTENTS, MAX_WINDOW
+from gateway.core.minimise import Minimiser
+from gateway.core.policy import Policy
+from gateway.core.records import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The numbers of one lane; times in ms, sizes in bytes."""
+
+    expires_ms: int = 30_000  # how long GeNiE may accept an attempt
+    skew_ms: int = 5_000  # how far GeNiE's clock may be from ours
+    batch: int = 100
+    window: int = MAX_WINDOW
+    window_bytes: int = 32 << 20
+    live_intents: int = MAX_LIVE_INTENTS
+    fetch: int = 2_000  # records in one Fetched
+    decision_age_ms: int = 5_000  # an older decision is fenced again
+    cycle_min_ms: int = 10  # between two transactions when little is going on
+    cycle_max_ms: int = 100  # and when a full cycle's worth was settled
+    full_cycle: int = 400  # entries settled in one transaction that make the cycle a full one
+    fence_retry_ms: int = 200
+    hold_poll_ms: int = 500
+    stop_retry_ms: int = 30_000
+    unknown_limit_ms: int = 3_600_000
+    idle_commit_ms: int = 1_000  # gaps behind the last record are committed no sooner
+
+    @property
+    def send_margin_ms(self) -> int:
+        """An announcement with less left than this is announced again instead of sent."""
+        return self.expires_ms // 6
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a lane decides by."""
+
+    policy: Policy
+    minimiser: Minimiser
+    origin: Origin
+    limits: Limits
+    waits: Callable[[int, int | None], int]  # (attempt, Retry-After in ms) -> ms to wait
+    event_type: EventType | None  # None: the lane mixes types (replays), and a hold parks instead of pausing it

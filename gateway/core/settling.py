@@ -1,0 +1,102 @@
+"""From delivery to settlement: which records of the partition are in the lane, finished, settled. (steps c, j)
+
+Knows the window and the bounds on what the lane keeps. Must not know how an entry came to its ending.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+
+from gateway.core import records
+from gateway.core.entry import Ending, Entry, InputRecord
+from gateway.core.facts import Opened, Parked
+from gateway.core.reasons import Outcome
+from gateway.core.records import Origin, Record
+from gateway.core.rules import Limits
+from gateway.core.window import Window
+
+
+class Settling:
+    """The window, the bytes in it, and the entries that are DONE but not settled."""
+
+    __slots__ = ("_bytes", "_finished", "_limits", "window")
+
+    def __init__(self, limits: Limits, opened: Opened) -> None:
+        self.window = Window(opened.offset, opened.metadata.settled)
+        self._limits = limits
+        self._bytes = 0
+        self._finished: list[tuple[int, Entry]] = []  # a heap by offset
+
+    @property
+    def bytes(self) -> int:
+        """What the unsettled records may take in memory."""
+        return self._bytes
+
+    @property
+    def finished(self) -> int:
+        """How many entries are DONE, but not settled."""
+        return len(self._finished)
+
+    @property
+    def room(self) -> int:
+        """How many more records may be delivered."""
+        limits = self._limits
+        return 0 if self._bytes >= limits.window_bytes else max(0, min(limits.window - self.window.span, limits.fetch))
+
+    @property
+    def beyond(self) -> int:
+        """The first offset too far from the watermark to be settled; what can't be settled must not be announced,
+        else finished entries could hold every live intent."""
+        return self.window.watermark + self._limits.window
+
+    @property
+    def is_due(self) -> bool:
+        """Whether anything can be settled."""
+        return bool(self._finished) and self._finished[0][0] < self.beyond
+
+    def deliver(self, record: InputRecord) -> bool:
+        """Take note of a record; False if it is settled already."""
+        if not self.window.deliver(record.offset):
+            return False
+        self._bytes += record.size
+        return True
+
+    def finish(self, entry: Entry) -> None:
+        """It has its ending."""
+        heapq.heappush(self._finished, (entry.record.offset, entry))
+
+    def take(self) -> list[Entry]:
+        """Settle all that can be."""
+        taken = []
+        while self.is_due:
+            offset, entry = heapq.heappop(self._finished)
+            self.window.settle(offset)
+            self._bytes -= entry.record.size
+            entry.release()
+            taken.append(entry)
+        return taken
+
+
+def ledger_records(origin: Origin, settled: Iterable[Entry], now: int) -> list[Record]:
+    """The one terminal record of each."""
+    return [records.provision_record(origin, entry, _ending(entry), now) for entry in settled]
+
+
+def parked_records(origin: Origin, settled: Iterable[Entry], now: int) -> list[Parked]:
+    """A parked record of each that is set aside, and a tombstone for what a replay resolved."""
+    parked = []
+    for entry in settled:
+        ending, replay = _ending(entry), entry.record.replay_of
+        if ending.reason.outcome is Outcome.PARKED:
+            key = f"{origin.lane}:{entry.record.offset}"
+            parked.append(Parked(key, records.parked_event(origin, entry, ending, now)))
+        elif replay is not None and ending.reason.outcome is not Outcome.INVALID:
+            parked.append(Parked(f"{replay.topic}:{replay.partition}:{replay.offset}", None))
+    return parked
+
+
+def _ending(entry: Entry) -> Ending:
+    if entry.ending is None:
+        raise AssertionError("a finished entry has its ending")
+    return entry.ending
