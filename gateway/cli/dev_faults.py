@@ -42,7 +42,10 @@ def faults(
     admin: Annotated[str, typer.Option(help="GeNiE's admin address, as `gateway dev genie` prints it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Switch trouble at GeNiE while it runs."""
+    """Switch trouble at GeNiE while it runs.
+
+    Example: gateway dev faults set unavailable=0.5 --admin http://127.0.0.1:8444
+    """
     if (action is Action.SET) != bool(wanted):
         raise CommandError(
             Exit.WRONG_USE, "`set` takes the faults to switch on, NAME=SHARE ..; `list` and `clear` none"

@@ -11,6 +11,7 @@ import typer
 
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
+from gateway.cli.kafka_options import Bootstrap, Prefix
 
 if TYPE_CHECKING:
     from gateway.sandbox.producers.run import Produced, Progress
@@ -21,10 +22,8 @@ FEWEST_SUBJECTS = 100
 
 def produce(
     *,
-    bootstrap: Annotated[
-        str, typer.Option(envvar="GATEWAY_KAFKA__BOOTSTRAP_SERVERS", help="Address of Kafka.")
-    ] = "localhost:9092",
-    prefix: Annotated[str, typer.Option(help="Put before each topic's name.")] = "",
+    bootstrap: Bootstrap,
+    prefix: Prefix,
     events: Annotated[int, typer.Option(min=0, help="How many events.")] = 20_000,
     subjects: Annotated[
         int | None, typer.Option(min=1, help="How many customers; one for ten events if not given.")
@@ -42,7 +41,10 @@ def produce(
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Write consents, then lease payments and NOREL scores, while consents change."""
+    """Write consents, then lease payments and NOREL scores, while consents change.
+
+    Example: gateway dev produce --subjects 1 --events 4 --no-poison --withdrawals 0
+    """
     try:
         import uvloop
 
