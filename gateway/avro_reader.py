@@ -201,7 +201,7 @@ def _number(data: bytes, at: int, limit: int) -> tuple[int, int]:
 def _size(data: bytes, at: int) -> tuple[int, int]:
     """The size whose first byte, before `at`, is not all of it."""
     size, at = _number(data, at, _LIMITS["long"])
-    if not 0 <= size <= len(data):
+    if size < 0:
         raise MalformedError
     return size, at
 
