@@ -206,7 +206,7 @@ async def test_garbage_is_no_http(genie: Client) -> None:
 
 
 async def test_an_endless_body_ends_with_its_reader(genie: Client) -> None:
-    """Megabytes come and no end; GeNiE holds little of it and stops when the client leaves."""
+    """Megabytes come and no end, and GeNiE stops when the client leaves."""
     await genie.set_faults(endless_body={"share": 1})
     seen = await raw(genie, upto=4_000_000)
     assert seen.content.startswith(b"HTTP/1.1 200 OK\r\n")
