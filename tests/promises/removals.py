@@ -13,9 +13,9 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from gateway import app
-from gateway.core import decide, lane, outcome, records
+from gateway.core import decide, fates, lane, outcome, records
 from gateway.core.decide import Permit
-from gateway.core.entry import Ending, Entry, State
+from gateway.core.entry import Entry, State
 from gateway.core.metadata import CommitMetadata
 from gateway.core.order import SubjectOrder
 from gateway.core.policy import Policy
@@ -82,13 +82,7 @@ def no_live_intents() -> None:
 def withhold_without_asking() -> None:
     """A record that may have been received is withheld at once, without wait and lookup."""
 
-    def look_up_later(self: lane.Lane, entry: Entry, ending: Ending | None, now: int) -> None:
-        if ending is None:
-            plain(self, entry, ending, now)
-        else:
-            self._done(entry, ending)
-
-    plain = replace(lane.Lane, "_look_up_later", look_up_later)
+    replace_everywhere(fates.is_sure, lambda ending: True)
 
 
 # --- 4: exactly one ledger record ---------------------------------------------------------------------------
