@@ -30,10 +30,12 @@ EXPECTED = {
     "accepted by replay": "PROVIDED yes",
     "resolved_by_lookup": "PROVIDED yes",
     "same_event": "DUPLICATE yes",
+    "same_event by replay": "DUPLICATE yes",
     "same_event_other_scope": "DUPLICATE yes",
     "newer_at_genie": "SUPERSEDED yes",
     "no_consent": "WITHHELD no",
     "consent_withdrawn": "WITHHELD no",
+    "consent_withdrawn by replay": "WITHHELD no",
     "consent_expired": "WITHHELD no",
     "consent_expired by its date": "WITHHELD no",
     "consent_unknown": "WITHHELD no",
@@ -111,6 +113,7 @@ class Run:
     cluster_id: str = ""
     verdict: Verdict | None = None
     end_status: int | None = None
+    settled_while_held: set[str] = field(default_factory=set)  # topics
 
     def record(self, case: str) -> Mapping[str, Any]:
         """The one ledger record of a case."""
@@ -206,20 +209,25 @@ async def _write_poison(world: World, writer: Writer) -> None:
     await writer.value("subject_mismatch", "subject-somebody-else", good)
 
 
-async def _write_first(world: World, writer: Writer, values: dict[str, bytes]) -> None:
-    """All that needs nothing but its consent."""
+async def _hold(world: World, hold_id: str, scope: str, value: str, state: str = "held") -> None:
     hold = {
-        "hold_id": "hold-1",
-        "scope": "subject",
-        "value": subject_of("held"),
-        "state": "held",
+        "hold_id": hold_id,
+        "scope": scope,
+        "value": value,
+        "state": state,
         "operator": "on-call",
         "reason": "test",
         "ticket": "T-1",
         "at": now_ms(),
         "expires_at": None,
     }
-    await world.write(world.names.controls, "hold-1", schemas.encode("Control", hold))
+    await world.write(world.names.controls, hold_id, schemas.encode("Control", hold))
+
+
+async def _write_first(world: World, writer: Writer, values: dict[str, bytes]) -> None:
+    """All that needs nothing but its consent."""
+    await _hold(world, "hold-1", "subject", subject_of("held"))
+    await _hold(world, "hold-2", "event_type", "norel_score_update")
     for case in EXPECTED:
         if case not in WITHHELD and case != "accepted score":
             await world.consent(subject_of(case))
@@ -255,9 +263,11 @@ async def _write_later(world: World, writer: Writer, values: dict[str, bytes], b
     await writer.again("same_event_other_scope", values["other"])
     await world.consent(subject_of("no_consent"))
     await writer.replay("accepted by replay", "no_consent")
+    await writer.replay("same_event by replay", "accepted payment")
+    await writer.replay("consent_withdrawn by replay", "consent_withdrawn")
     await writer.replay("replay_target_missing", "accepted payment", beyond=1_000_000)
     await writer.replay("replay_target_missing beyond the end", "same_event_other_scope", beyond=1)
-    await world.settled(before + 4)
+    await world.settled(before + 6)
     world.faults(entry_rejected={"share": 1})
     await writer.payment("rejected_by_genie")
 
@@ -275,6 +285,10 @@ async def everything(kafka: str, directory: Path) -> Run:
             writer = Writer(world, run)
             await _write_first(world, writer, values)
             first = len(run.at)
+            scores = sum(topic == world.names.scores for topic, *_ in run.at.values())
+            await world.settled(first - scores)
+            run.settled_while_held = {written["input"]["topic"] for written in world.ledger}
+            await _hold(world, "hold-2", "event_type", "norel_score_update", "released")
             await world.settled(first)
             await _write_later(world, writer, values, first)
             await world.settled(len(run.at))

@@ -47,6 +47,12 @@ def test_verdict_is_clean(run: Run) -> None:
     assert run.end_status == 0
 
 
+def test_hold_pauses_a_type_of_event(run: Run) -> None:
+    """Scores wait while they are held; payments go on, and the scores after the release."""
+    assert run.settled_while_held == {run.at["accepted payment"][0]}
+    assert run.record("accepted score")["settled_at"] > run.record("accepted payment")["settled_at"]
+
+
 def test_payment_as_sent(run: Run) -> None:
     """GeNiE got the payment field by field as the contract says, and nothing else."""
     given = run.given["accepted payment"]
