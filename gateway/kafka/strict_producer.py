@@ -100,7 +100,8 @@ class _StrictSender(Sender):
         added = await _PromptAddPartitions(self, partitions).do(coordinator)
         if self._txn_manager.state is TransactionState.ABORTABLE_ERROR:
             # It would now produce to partitions outside the transaction, and no marker would ever end that.
-            raise KafkaError("a partition could not be added to the transaction")
+            refusal = self._txn_manager.wait_for_transaction_end().exception()
+            raise KafkaError("a partition could not be added to the transaction") from refusal
         return added
 
     async def _do_txn_offset_commit(self, offsets: Any, group: str) -> None:

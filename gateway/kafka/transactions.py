@@ -146,7 +146,7 @@ class LaneProducer:
         except AnswerLostError as error:
             raise Doubtful(Doubt.ANSWER_LOST, step, str(error)) from error
         except Exception as error:  # aiokafka also raises AssertionError and bare KafkaError here
-            raise Doubtful(Doubt.FAILED, step, type(error.__cause__ or error).__name__) from error
+            raise Doubtful(Doubt.FAILED, step, _root(error)) from error
         self._doubtful = False
 
     async def _produce(self, producer: StrictProducer, records: Sequence[Outgoing]) -> tuple[Produced, ...]:
@@ -158,7 +158,7 @@ class LaneProducer:
                 if isinstance(outcome, ProducerFenced | InvalidProducerEpoch):
                     raise outcome
                 if isinstance(outcome, BaseException):
-                    raise Doubtful(Doubt.NOT_WRITTEN, "produce", type(outcome).__name__)
+                    raise Doubtful(Doubt.NOT_WRITTEN, "produce", _root(outcome))
                 if outcome.offset == _NO_OFFSET:
                     raise Doubtful(Doubt.NOT_WRITTEN, "produce", "the broker had it already")
                 for offset, index in enumerate(indexes, start=outcome.offset):
@@ -186,6 +186,13 @@ class LaneProducer:
         self._doubtful = True
         if producer is not None:
             await producer.let_go(abort=abort)
+
+
+def _root(error: BaseException) -> str:
+    """The name of what came first: aiokafka wraps a broker's refusal more than once."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
 
 
 async def _write(
