@@ -28,7 +28,7 @@ class Fault(Enum):
     NOT_A_SCHEMA = "write it by Avro's specification"
     TOO_DEEP = f"nest at most {MAX_SCHEMA_DEPTH} levels and {MAX_SCHEMA_NODES} types, without recursion"
     AMBIGUOUS_UNION = 'use ["null", type]: no other union can be checked strictly'
-    ZERO_BYTE_ITEMS = "give the array's items a field: a few bytes could claim any number of empty ones"
+    ZERO_BYTE_ITEMS = "leave out what takes no bytes: a few bytes could claim any number of them"
     UNFIT_DEFAULT = "give a default of the field's type; of a union's first type"
 
 
@@ -214,12 +214,9 @@ class _Parser:
             raise SchemaError(Fault.NOT_A_SCHEMA, path, "a type is text, an object or a union")
         kind = raw.get("type")
         if kind == "array":
-            items = self.node(raw.get("items"), namespace, path, depth + 1)
-            if min_bytes(items) == 0:
-                raise SchemaError(Fault.ZERO_BYTE_ITEMS, path, "an array of items that take no bytes")
-            return Array(items)
+            return Array(self._repeated(raw.get("items"), namespace, path, depth))
         if kind == "map":
-            return Map(self.node(raw.get("values"), namespace, path, depth + 1))
+            return Map(self._repeated(raw.get("values"), namespace, path, depth))
         if kind in ("record", "enum", "fixed"):
             name, namespace = _full_name(raw, namespace, path)
             if name in self.named and self.named[name][0] is not raw:
@@ -227,6 +224,12 @@ class _Parser:
             self.named[name] = (raw, namespace)
             return self._definition(name, raw, namespace, path, depth)
         return self.node(kind, namespace, path, depth + 1)
+
+    def _repeated(self, raw: Any, namespace: str, path: str, depth: int) -> Node:
+        items = self.node(raw, namespace, path, depth + 1)
+        if _has_weightless_part(items):
+            raise SchemaError(Fault.ZERO_BYTE_ITEMS, path, "an array or map repeats what takes no bytes")
+        return items
 
     def _reference(self, raw: str, namespace: str, path: str, depth: int) -> Node:
         candidates = (raw,) if "." in raw or not namespace else (f"{namespace}.{raw}", raw)
@@ -282,6 +285,17 @@ class _Parser:
         if isinstance(inner, Nullable) or inner == Scalar("null"):
             raise SchemaError(Fault.AMBIGUOUS_UNION, path, "a union other than null and one type")
         return Nullable(inner, null_first)
+
+
+def _has_weightless_part(node: Node) -> bool:
+    """Whether something in a value takes no bytes: then the bytes that are there do not bound what is made of them."""
+    match node:
+        case Record(_, fields):
+            return not fields or any(_has_weightless_part(part.type) for part in fields)
+        case Nullable(inner):
+            return _has_weightless_part(inner)
+        case _:
+            return min_bytes(node) == 0
 
 
 def _fits(node: Node, default: Any) -> bool:

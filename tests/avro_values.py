@@ -91,12 +91,21 @@ def _raw(draw: st.DrawFn, names: Iterator[int], depth: int) -> Any:
 
 
 def _raw_container(container: str, inner: Any) -> Any:
-    if container == "map":
-        return {"type": "map", "values": inner}
-    if container == "array":
-        return {"type": "array", "items": inner if avro.min_bytes(avro.parse(inner)) else "long"}
+    if container in ("array", "map"):
+        held = "items" if container == "array" else "values"
+        raw = {"type": container, held: inner}
+        return raw if allowed(raw) else {**raw, held: "long"}
     inner = "string" if inner == "null" or isinstance(inner, list) else inner
     return ["null", inner] if container == "null first" else [inner, "null"]
+
+
+def allowed(raw: Any) -> bool:
+    """Whether our bounds allow the schema."""
+    try:
+        avro.parse(raw)
+    except avro.SchemaError:
+        return False
+    return True
 
 
 @st.composite

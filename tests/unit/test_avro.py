@@ -45,6 +45,24 @@ REFUSED = {
         avro.Fault.ZERO_BYTE_ITEMS,
         "a",
     ),
+    "array of records with a null": (
+        record(
+            {
+                "name": "a",
+                "type": {
+                    "type": "array",
+                    "items": ["null", record({"name": "b", "type": "int"}, {"name": "c", "type": "null"}, name="E")],
+                },
+            }
+        ),
+        avro.Fault.ZERO_BYTE_ITEMS,
+        "a",
+    ),
+    "map of nulls": (
+        record({"name": "a", "type": {"type": "map", "values": "null"}}),
+        avro.Fault.ZERO_BYTE_ITEMS,
+        "a",
+    ),
     "union of two types": (record({"name": "u", "type": ["int", "long"]}), avro.Fault.AMBIGUOUS_UNION, "u"),
     "union of three types": (
         record({"name": "u", "type": ["null", "int", "string"]}),

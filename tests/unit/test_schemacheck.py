@@ -64,7 +64,7 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "zero-byte items": (
         lambda raw: raw["fields"].append({"name": "gaps", "type": {"type": "array", "items": "null"}}),
         "gaps",
-        "an array of items that take no bytes",
+        "an array or map repeats what takes no bytes",
     ),
     "field removed": (
         lambda raw: raw["fields"].remove(field(raw, "status")),
