@@ -2,8 +2,8 @@
 
 Knows the one canonical form of every type: numbers in no more bytes than they need, an array or map as one
 counted block, each map key once. Must not know which records exist or why a refusal matters.
-Whatever the bytes, the function returns a record or raises one of REFUSALS, and it makes nothing larger
-than the bytes that are there.
+Whatever the bytes, the function returns a record, or raises TrailingBytesError or one of REFUSALS; what it
+makes is bounded by the bytes that are there, never by a number that they claim.
 """
 
 from __future__ import annotations

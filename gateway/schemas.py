@@ -132,7 +132,10 @@ def encode(name: str, record: Mapping[str, Any], number: int | None = None) -> b
 
 
 def decode(value: bytes) -> tuple[str, dict[str, Any]]:
-    """The record kind and the record of a framed value that we trust, by the ids of the file registry."""
+    """The record kind and the record of a framed value that we trust, by the ids of the file registry.
+
+    fastavro reads it, not our reader: the verifier that checks the gateway must not repeat its mistakes.
+    """
     number, payload = unframe(value)
     written = own().by_id.get(number)
     if written is None:
