@@ -99,7 +99,7 @@ class Gateway:
         closed_transport.install()
         files, warnings = await preflight.passed(settings)
         for warning in warnings:
-            log.warning("look at this soon", setting=warning.setting, remedy=str(warning))
+            log.warning("a file must be replaced soon: see gateway check", setting=warning.setting)
         partner, slots = await self._connect_genie(stack, files)
         connection = kafka_connection(settings.kafka)
         client = await stack.enter_async_context(connection.client())

@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import trustme
 from aiokafka.structs import TopicPartition
 from typer.testing import CliRunner
 
+from gateway import preflight
 from gateway.cli import app
+from gateway.genie.client import wall_ms
 from gateway.kafka.cluster import log_bounds
 from gateway.kafka.connection import KafkaConnection
 from gateway.sandbox import pki as pkis
@@ -112,6 +116,26 @@ async def test_what_genie_does_not_understand_is_named(world: World, check: Chec
         assert (ended, [finding["setting"] for finding in findings]) == (status, [setting]), (changes, findings)
         assert words in findings[0]["found"], findings
     assert world.received() == []
+
+
+async def test_a_clock_far_from_genies_is_named(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signed answer carries GeNiE's time."""
+    monkeypatch.setattr(preflight, "wall_ms", lambda: wall_ms() + 60_000)
+    status, findings = await check(genie=True)
+    assert (status, [finding["setting"] for finding in findings]) == (1, ["genie.skew_ms"])
+
+
+async def test_a_certificate_that_expires_soon_is_a_warning(world: World, check: Check) -> None:
+    """Nothing is kept from starting, and both check and serve say it."""
+    soon = trustme.CA().issue_cert("gateway.example", not_after=datetime.now(UTC) + timedelta(days=3))
+    world.genie.pki.client.write_bytes(soon.cert_chain_pems[0].bytes())
+    world.genie.pki.client_key.write_bytes(soon.private_key_pem.bytes())
+    status, (finding,) = await check()
+    assert (status, finding["severity"], finding["setting"]) == (0, "warning", "genie.client_cert_file")
+    async with world.gateway() as gateway:
+        await gateway.serving()
+    (warned,) = [line for line in gateway.lines() if line["event"].startswith("a file must be replaced")]
+    assert warned["setting"] == "genie.client_cert_file"
 
 
 async def test_a_gateway_that_runs_disturbs_no_check(world: World, check: Check) -> None:
