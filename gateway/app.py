@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from random import SystemRandom
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.structs import TopicPartition
 
 from gateway import __version__, preflight
 from gateway.core import facts, records
@@ -29,8 +30,9 @@ from gateway.genie.limiter import Limiter
 from gateway.genie.retry import Backoff
 from gateway.genie_login import genie_client
 from gateway.kafka import closed_transport
-from gateway.kafka.cluster import describe
+from gateway.kafka.cluster import LATEST, TopicMissingError, describe, list_offsets
 from gateway.kafka.codec import Codec
+from gateway.kafka.connection import KafkaUnavailableError
 from gateway.kafka.consent_view import ConsentView
 from gateway.kafka.fence import Fence, FenceFailed
 from gateway.kafka.http_registry import registry_at
@@ -49,10 +51,11 @@ from gateway.observe.health import HealthServer, LoopPulse, Status
 from gateway.observe.logs import get_logger
 from gateway.observe.metrics import Metrics
 from gateway.settings import Settings
+from gateway.tls import chain_ends
 
 INPUT_RETENTION_MS = 90 * 86_400_000  # the least that kafka/topics.py accepts for inputs
 OBSERVE_EVERY_S = 1.0
-FETCH_RECORDS = 500  # decoded in one go: more would keep the other lanes waiting for tens of ms
+LAG_EVERY_S = 5.0
 
 log = get_logger()
 
@@ -98,6 +101,7 @@ class Gateway:
         settings, names = self._settings, self._names
         closed_transport.install()
         files, warnings = await preflight.passed(settings)
+        self._show_certificates()
         for warning in warnings:
             log.warning("a file must be replaced soon: see gateway check", setting=warning.setting)
         partner, slots = await self._connect_genie(stack, files)
@@ -136,6 +140,7 @@ class Gateway:
         )
         await self._open_lanes(stack, around, identity, files.policy)
         self._watch(stack, view, slots, around.heard)
+        self._measure_lag(stack, client)
 
     def _start_observing(self, stack: AsyncExitStack) -> None:
         observe = self._settings.observe
@@ -255,7 +260,6 @@ class Gateway:
             window_bytes=lane.window_bytes,
             cycle_min_ms=lane.cycle_min_ms,
             cycle_max_ms=lane.cycle_max_ms,
-            fetch=FETCH_RECORDS,
         )
 
     # --- what it shows, and how it ends -------------------------------------------------------------------
@@ -276,6 +280,34 @@ class Gateway:
         task.add_done_callback(self._ended)
         stack.callback(task.cancel)
 
+    def _measure_lag(self, stack: AsyncExitStack, client: AIOKafkaClient) -> None:
+        """Asked of the brokers: what a paused consumer knows of the end of a log is old just when it matters."""
+
+        async def measure() -> None:
+            while True:
+                await asyncio.sleep(LAG_EVERY_S)
+                lanes = {TopicPartition(d.name.topic, d.name.partition): d for d in self._drivers() if d.is_open}
+                try:
+                    ends = await list_offsets(client, dict.fromkeys(lanes, LATEST)) if lanes else {}
+                except (KafkaUnavailableError, TopicMissingError):
+                    continue  # the last value stays; that Kafka is away shows elsewhere
+                for lane, end in ends.items():
+                    if (watermark := lanes[lane].view().get("watermark")) is not None:
+                        self._metrics.lag(lane.topic, lane.partition, max(0, end - watermark))
+
+        task = asyncio.create_task(measure(), name="lag")
+        task.add_done_callback(self._ended)
+        stack.callback(task.cancel)
+
+    def _show_certificates(self) -> None:
+        genie, kafka = self._settings.genie, self._settings.kafka
+        for name, path in (("genie", genie.client_cert_file), ("kafka", kafka.client_cert_file)):
+            if path is not None:
+                self._metrics.certificate_expiry(name, chain_ends(path).timestamp())
+
+    def _drivers(self) -> list[LaneDriver]:
+        return list(self._lanes.drivers()) if self._lanes else []
+
     @staticmethod
     def _log_breaker(heard: Heard, *, held_back: bool) -> None:
         if held_back:
@@ -284,7 +316,7 @@ class Gateway:
             log.info("GeNiE answers again")
 
     def _look_at_lanes(self) -> None:
-        drivers = list(self._lanes.drivers()) if self._lanes else []
+        drivers = self._drivers()
         self._lane_views = {str(driver.name): driver.view() for driver in drivers}
         if self._source is None or not self._source.assigned:
             self._opening = ("the group has not assigned lanes yet",)

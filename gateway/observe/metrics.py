@@ -212,7 +212,7 @@ class Metrics:
         self._slot_waiters = self._gauge("genie_slot_waiters", "Lanes that wait for a slot.")
         self._breaker = self._gauge("genie_breaker_open", "1 while the circuit breaker holds requests back.")
         self._certificates = _Series(
-            self._gauge("certificate_expiry_timestamp_seconds", "When a certificate or key ends.", "name")
+            self._gauge("certificate_expiry_timestamp_seconds", "When our certificate for this partner ends.", "name")
         )
         for kind in ANSWER_KINDS:
             self._answers(kind)
