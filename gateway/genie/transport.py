@@ -18,10 +18,6 @@ from contextlib import suppress
 import aiohttp
 import httpx
 
-from gateway.tls import TlsFileError, tls_context
-
-__all__ = ["GenieTransport", "TlsFileError", "TlsRefused", "tls_context"]
-
 CONNECT_TIMEOUT_S = 2.0
 KEEPALIVE_S = 60.0
 MAX_HEADER_BYTES = 16 * 1024  # one line of an answer's head

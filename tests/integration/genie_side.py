@@ -15,8 +15,9 @@ from gateway.core.outcome import SentEntry
 from gateway.genie.client import GenieClient, wall_ms
 from gateway.genie.contract import Provider, RequestWriter
 from gateway.genie.keys import load_answer_keys, load_signing_key
-from gateway.genie.transport import GenieTransport, tls_context
+from gateway.genie.transport import GenieTransport
 from gateway.sandbox import pki as pkis
+from gateway.tls import tls_context
 
 CONNECTIONS = 16
 SKEW_MS = 1_000

@@ -26,9 +26,9 @@ from gateway.core.outcome import (
 from gateway.core.reasons import Reason
 from gateway.genie.client import MAX_ANSWER_BYTES, GenieClient, wall_ms
 from gateway.genie.keys import load_answer_keys, load_signing_key
-from gateway.genie.transport import TlsFileError, tls_context
 from gateway.sandbox import pki as pkis
 from gateway.sandbox.genie import Sandbox
+from gateway.tls import TlsFileError, tls_context
 from tests.contract.genie_client import payment, score
 from tests.integration.genie_side import (
     CONNECTIONS,
