@@ -152,7 +152,7 @@ class LaneSettings(Section):
     """How far settlement may run ahead of the watermark, offsets."""
     window_bytes: Annotated[int, Ge(1 << 20), Le(1 << 30)] = 32 << 20
     """Bytes of input records in memory."""
-    cycle_max_ms: Annotated[int, Ge(10), Le(2_000)] = 100
+    cycle_max_ms: Annotated[int, Ge(10), Le(2_000)] = 300
     """Between two transactions of a busy lane."""
     cycle_min_ms: Annotated[int, Ge(0), Le(1_000)] = 10
     """Between two transactions of an idle lane."""

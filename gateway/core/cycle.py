@@ -14,12 +14,15 @@ from gateway.core.metadata import CommitMetadata, IntentRef
 from gateway.core.rules import Limits
 from gateway.core.window import Window
 
+PAUSE_FACTOR = 3  # of the time that a transaction takes
+
 
 class Cycle:
     """The open transaction, if there is one, and the pause before the next."""
 
     __slots__ = (
         "_batches",
+        "_began_at",
         "_committed",
         "_limits",
         "_next_at",
@@ -38,6 +41,7 @@ class Cycle:
         self._committed: int | None = None  # the offset committed by this machine
         self._next_at = self._next_gap_at = now
         self._settled = 0
+        self._began_at = now
         self._batches: Sequence[Batch] = ()
 
     def may_begin(self, now: int) -> bool:
@@ -56,9 +60,9 @@ class Cycle:
             return self._next_at
         return max(self._next_gap_at, self._next_at) if self._has_gap() else None
 
-    def begin(self, settled: int, batches: Sequence[Batch]) -> None:
+    def begin(self, settled: int, batches: Sequence[Batch], now: int) -> None:
         """It settles so many entries and announces these batches."""
-        self.is_open, self._settled, self._batches = True, settled, batches
+        self.is_open, self._settled, self._batches, self._began_at = True, settled, batches, now
 
     def commit(self, refs: Sequence[IntentRef], live: LiveIntents) -> Commit:
         """All is produced, its intents at `refs`: watermark, settled set and live intents, as they are now."""
@@ -71,10 +75,14 @@ class Cycle:
         return Commit(offset, metadata.encode(offset))
 
     def end(self, now: int) -> Sequence[Batch]:
-        """It is committed; the batches that are announced by it."""
+        """It is committed; the batches that are announced by it.
+
+        The pause follows how long it took, which tells how busy the brokers and this process are: a transaction costs
+        the same for few records as for many, so the busier they are, the more records each must carry.
+        """
         limits = self._limits
-        load = min(1.0, self._settled / limits.full_cycle)
-        self._next_at = now + limits.cycle_min_ms + int(load * (limits.cycle_max_ms - limits.cycle_min_ms))
+        pause = PAUSE_FACTOR * (now - self._began_at)
+        self._next_at = now + min(max(pause, limits.cycle_min_ms), limits.cycle_max_ms)
         self._next_gap_at = now + limits.idle_commit_ms
         batches, self._batches, self.is_open = self._batches, (), False
         return batches

@@ -149,7 +149,8 @@ class Lane:
 
     def _ask_for_records(self) -> None:
         room = self._settling.room
-        if room and not self._fetching and self._closing is None:
+        enough = self._order.ready and self._settling.window.unsettled >= self._limits.ahead
+        if room and not enough and not self._fetching and self._closing is None:
             self._fetching = True
             self._commands.append(facts.FetchMore(room))
 
@@ -178,7 +179,7 @@ class Lane:
         settling = self._settling.take()
         if not (batches or settling or self._cycle.must_begin(now)):
             return
-        self._cycle.begin(len(settling), batches)
+        self._cycle.begin(len(settling), batches, now)
         ledger, parked = ledger_records(self._origin, settling, now), parked_records(self._origin, settling, now)
         intents = [records.intent(self._origin, b.announcement, b.entries, self._epoch) for b in batches]
         self._commands.append(facts.Produce(ledger, parked, intents))

@@ -22,11 +22,11 @@ class Limits:
     window: int = MAX_WINDOW
     window_bytes: int = 32 << 20
     live_intents: int = MAX_LIVE_INTENTS
-    fetch: int = 2_000  # records in one Fetched
+    fetch: int = 500  # records in one Fetched: decoding more at once would keep other lanes waiting
+    ahead: int = 4_000  # no more is fetched beyond so many unsettled records, while some of them can start
     decision_age_ms: int = 5_000  # an older decision is fenced again
     cycle_min_ms: int = 10  # between two transactions when little is going on
-    cycle_max_ms: int = 100  # and when a full cycle's worth was settled
-    full_cycle: int = 400  # entries settled in one transaction that make the cycle a full one
+    cycle_max_ms: int = 300  # and when each takes long
     fence_retry_ms: int = 200
     hold_poll_ms: int = 500
     stop_retry_ms: int = 30_000

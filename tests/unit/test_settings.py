@@ -106,7 +106,7 @@ WRONG = [
     ("GENIE__BATCH", "501", "less than or equal to 500"),
     ("RECIPIENT__ADDRESS", "   ", "at least 1 character"),
     ("LANE__WINDOW", "20000", "less than or equal to 16384"),
-    ("LANE__CYCLE_MIN_MS", "200", "at most 100, because cycle_max_ms is 100"),
+    ("LANE__CYCLE_MIN_MS", "400", "at most 300, because cycle_max_ms is 300"),
     ("LANE__DRAIN_MS", "60000", "GATEWAY_KAFKA__REBALANCE_TIMEOUT_MS (60000)"),
     ("OBSERVE__PORT", "99999", "less than or equal to 65535"),
     ("OBSERVE__LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
