@@ -150,7 +150,7 @@ class KafkaConnection:
         host, _, port = broker.rpartition(":")
         login = {name: value for name, value in self.kwargs().items() if name not in _NOT_OF_A_CONNECTION}
         try:
-            connection = await create_conn(host, int(port), **login)
+            connection = await create_conn(host.strip("[]"), int(port), **login)
         except (TimeoutError, ConnectionRefusedError):
             return  # away: nothing to add
         except KafkaConnectionError:
