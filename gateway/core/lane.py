@@ -148,9 +148,8 @@ class Lane:
         self._live.check_delivered(fact.position)
 
     def _ask_for_records(self) -> None:
-        room = self._settling.room
-        enough = self._order.ready and self._settling.window.unsettled >= self._limits.ahead
-        if room and not enough and not self._fetching and self._closing is None:
+        room = self._settling.room(bool(self._order.ready))
+        if room and not self._fetching and self._closing is None:
             self._fetching = True
             self._commands.append(facts.FetchMore(room))
 
@@ -381,8 +380,7 @@ class Lane:
     def _finish_closing(self, now: int) -> None:
         if self._closing is None or self._cycle.is_open or self._settling.is_due:
             return
-        drained = not (self._in_flight or self._rounds)
-        if drained or now >= self._closing:
+        if not (self._in_flight or self._rounds) or now >= self._closing:
             self._over = True
             self._commands.append(facts.Closed())
 

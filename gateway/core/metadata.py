@@ -15,6 +15,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 FORMAT = 1
 MAX_METADATA_BYTES = 4_096  # the broker's offset.metadata.max.bytes by default
@@ -64,7 +65,7 @@ class CommitMetadata:
             raise NotOurMetadataError(f"format {raw[0] if raw else 'missing'}, this release reads {FORMAT}")
         try:
             return cls._read(raw, offset)
-        except (StopIteration, ValueError) as error:
+        except ValueError as error:
             raise NotOurMetadataError("cut short or not as laid out") from error
 
     @classmethod
@@ -77,14 +78,15 @@ class CommitMetadata:
             partition = _read_varint(numbers)
             last += _unzigzag(_read_varint(numbers))
             refs.append(IntentRef(partition, last))
-        kind = next(numbers)
-        rest = bytes(numbers)
+        kind, rest = next(numbers, None), bytes(numbers)
         if kind == _BITMAP:
             settled = [offset + 8 * i + bit for i, byte in enumerate(rest) for bit in range(8) if byte >> bit & 1]
         elif kind == _RUNS:
             settled = list(_read_runs(rest, offset))
         else:
             raise ValueError("unknown kind of settled set")
+        if settled and settled[-1] >= offset + MAX_WINDOW:
+            raise ValueError("settled offsets beyond the window")
         return cls(tuple(settled), tuple(refs), opens)
 
     def _intents_bytes(self) -> bytes:
@@ -124,18 +126,16 @@ def _runs(settled: Iterable[int], offset: int) -> Iterator[tuple[int, int]]:
 def _read_runs(raw: bytes, offset: int) -> Iterator[int]:
     numbers = iter(raw)
     at = offset
-    while True:
-        try:
-            skip = _read_varint(numbers)
-        except StopIteration:
-            return
-        at += skip
-        try:
-            length = _bounded(_read_varint(numbers), MAX_WINDOW)
-        except StopIteration:
-            raise ValueError("a run without its length") from None
-        yield from range(at, at + length)
-        at += length
+    for skip in _varints(numbers):
+        length = _read_varint(numbers)
+        at = _bounded(at + skip + length, offset + MAX_WINDOW)
+        yield from range(at - length, at)
+
+
+def _varints(numbers: Iterator[int]) -> Iterator[int]:
+    """Varints until nothing is left."""
+    for byte in numbers:
+        yield _read_varint(chain((byte,), numbers))
 
 
 def _bounded(number: int, most: int) -> int:
@@ -156,7 +156,9 @@ def _varint(number: int) -> bytes:
 def _read_varint(numbers: Iterator[int]) -> int:
     value = 0
     for shift in range(0, 7 * _MAX_VARINT_BYTES, 7):
-        byte = next(numbers)
+        byte = next(numbers, None)
+        if byte is None:
+            raise ValueError("a number is cut short")
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value

@@ -38,11 +38,12 @@ class Settling:
         """How many entries are DONE, but not settled."""
         return len(self._finished)
 
-    @property
-    def room(self) -> int:
-        """How many more records may be delivered."""
-        limits = self._limits
-        return 0 if self._bytes >= limits.window_bytes else max(0, min(limits.window - self.window.span, limits.fetch))
+    def room(self, any_ready: bool) -> int:
+        """How many more records may be delivered, given whether any that were can start."""
+        limits, window = self._limits, self.window
+        if self._bytes >= limits.window_bytes or (any_ready and window.unsettled >= limits.ahead):
+            return 0
+        return max(0, min(limits.window - window.span, limits.fetch))
 
     @property
     def beyond(self) -> int:
