@@ -5,6 +5,7 @@ quick and work without the extras they do not need. It ends with an exit status 
 raising `CommandError` when that is not DONE.
 """
 
+import logging
 import sys
 
 import typer
@@ -31,6 +32,8 @@ app.command("settings")(settings.settings)
 
 def main() -> None:
     """Run one command; an error it foresaw is one message, not a traceback."""
+    # Without a handler Python prints what the library says to itself while it tries: hundreds of lines a second.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         app()
     except CommandError as error:

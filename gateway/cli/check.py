@@ -24,9 +24,6 @@ def check(
     Every fault is in one list; warnings alone end with status 0, parts that could not be reached alone with 3.
     Example: GATEWAY_CONFIG=gateway.toml gateway check --genie
     """
-    import logging
-
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # the list says it all
     findings = _findings(genie=genie)
     lines = [f"{finding.severity.value}: {finding}" for finding in findings]
     rows = [

@@ -89,12 +89,10 @@ def connect(bootstrap: str) -> KafkaConnection:
 def ask_kafka(call: Coroutine[Any, Any, T], refusals: tuple[type[Exception], ...] = ()) -> T:
     """Run a call to Kafka; what it raises becomes the message and exit status of the command."""
     import asyncio
-    import logging
 
     from gateway.kafka.cluster import TopicMissingError
     from gateway.kafka.connection import KafkaRefusedError, KafkaUnavailableError
 
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # the one message below says it all
     try:
         return asyncio.run(call)
     except KafkaRefusedError as error:
