@@ -8,6 +8,7 @@ Knows every room by its door. Must not know how any of them works, and decides n
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -60,6 +61,9 @@ LAG_EVERY_S = 5.0
 log = get_logger()
 
 
+GARBAGE_EVERY = 50_000  # allocations between two collections: records come and go by reference counts alone
+
+
 class StartError(Exception):
     """The gateway can't start; the text names the setting or part, what was found, and the remedy."""
 
@@ -88,6 +92,7 @@ class Gateway:
         async with AsyncExitStack() as stack:
             self._start_observing(stack)
             await self._start(stack)
+            _spare_the_collector()
             log.info("serving", group=self._settings.kafka.group_id, instance=self._settings.instance)
             await self._stopping.wait()
             self._not_ready = "stopping"
@@ -343,3 +348,10 @@ class Gateway:
             self._error = error
             log.error("failing", error=type(error).__name__)
         self._stopping.set()
+
+
+def _spare_the_collector() -> None:
+    """What is here now stays for good; and a window full of records is not worth looking through for cycles often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_EVERY)
