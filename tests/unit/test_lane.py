@@ -179,15 +179,17 @@ def test_gaps_are_committed_once_the_position_has_passed_them() -> None:
 
 
 def test_a_doubtful_commit_ends_the_machine() -> None:
-    """It asks to be opened anew and hears nothing any more. (g)"""
+    """It asks to be opened anew and does nothing any more, not even with a fence that was under way. (g)"""
     story = Story()
     story.deliver(record(0))
-    story.grant()
+    story.announce()
+    story.deliver(undecodable(1))
+    story.wait(1_000)
     story.tell(facts.CommitDoubtful())
     story.take(facts.Reopen)
-    story.asked.clear()
+    story.decide()
     story.wait(10_000)
-    assert not story.asked
+    assert not story.all(facts.Send)
     assert story.lane.wake_at(story.now) is None
 
 

@@ -1,5 +1,7 @@
 """Holds, bounds and the end of a lane: pausing, parking, windows, slots, closing. (steps i, j, k)"""
 
+from typing import Any
+
 import pytest
 
 from gateway.core import facts
@@ -129,6 +131,38 @@ def test_at_the_bound_of_live_intents_lookups_make_room() -> None:
     story.until_lookup()
     story.look_up(LookupStatus.NOT_RECEIVED)
     assert len(story.announce().intents) == 2
+
+
+def lost_and_withdrawn(*records: Any, batch: int) -> Story:
+    """Records whose attempts are lost and whose consents are withdrawn by then."""
+    story = Story(batch=batch, window=2_000)
+    story.deliver(*records)
+    story.announce()
+    story.decide()
+    for send in story.all(facts.Send):
+        story.answer(send, LOST)
+    story.wait(100)
+    story.announce_or_check()
+    story.decide(**{f"s{n}": state(n, status=ConsentStatus.WITHDRAWN) for n in range(len(records))})
+    story.until_lookup()
+    return story
+
+
+def test_lookups_are_few_at_a_time() -> None:
+    """A hung GeNiE holds a handful of questions, each of at most a hundred keys."""
+    story = lost_and_withdrawn(*(record(n, n) for n in range(1_000)), batch=500)
+    questions = story.all(facts.LookUp)
+    assert [len(question.keys) for question in questions] == [100] * 4
+    story.tell(facts.LookedUp(questions[0].lookup_id, None))
+    assert len(story.all(facts.LookUp)) == 5
+
+
+def test_a_key_is_asked_once_for_all_records_that_have_it() -> None:
+    """Two records with one event id, of two subjects, share the answer."""
+    story = lost_and_withdrawn(record(0, 0, number=7), record(1, 1, number=7), batch=1)
+    assert story.all(facts.LookUp)[0].keys == ("key-000007",)
+    story.look_up(LookupStatus.NOT_RECEIVED)
+    assert story.settle() == {0: ("consent_withdrawn", "no"), 1: ("consent_withdrawn", "no")}
 
 
 def test_slots_that_come_too_late_go_back_at_once() -> None:
