@@ -14,7 +14,7 @@ from gateway.core.metadata import CommitMetadata, IntentRef
 from gateway.core.rules import Limits
 from gateway.core.window import Window
 
-PAUSE_FACTOR = 3  # of the time that a transaction takes
+PAUSE_FACTOR = 1  # of the time that a transaction takes
 
 
 class Cycle:

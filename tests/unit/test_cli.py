@@ -23,9 +23,7 @@ def failing_command(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("failing_command")
-def test_a_foreseen_error_is_one_message(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_foreseen_error_is_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A CommandError ends the program with its status and one line on standard error."""
     monkeypatch.setattr(sys, "argv", ["gateway"])
     with pytest.raises(SystemExit) as ended:

@@ -130,17 +130,13 @@ def _only_one(cache: Path, progress: Progress) -> Iterator[None]:
                     progress.say("another run is downloading Apache Kafka: waiting for it")
                     told = True
             if time.monotonic() > give_up_at:
-                message = (
-                    f"another run still holds {handle.name} after {COLD_RUN_SECONDS} s: end it and try again"
-                )
+                message = f"another run still holds {handle.name} after {COLD_RUN_SECONDS} s: end it and try again"
                 raise UnreachableError(message)
             time.sleep(0.1)
         yield
 
 
-def _download_all(
-    jars: Sequence[Jar], cache: Path, progress: Progress, repositories: Mapping[str, str] | None
-) -> None:
+def _download_all(jars: Sequence[Jar], cache: Path, progress: Progress, repositories: Mapping[str, str] | None) -> None:
     """Download beside the cache and move in only what is right: the cache never holds half a file."""
     give_up = threading.Event()
     with (
@@ -183,9 +179,7 @@ def _download(jar: Jar, cache: Path, into: Path, repositories: Mapping[str, str]
         remote_repos=None if repositories is None else dict(repositories),
         timeout=REPLY_SECONDS,
     )
-    artifact = (
-        context.project(jar.group, jar.artifact).at_version(jar.version).artifact(packaging=jar.packaging)
-    )
+    artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact(packaging=jar.packaging)
 
     def once() -> Path:
         # jgo takes the half file of a broken try for the whole.

@@ -30,12 +30,9 @@ def resolve() -> str:
         context = MavenContext(repo_cache=Path(repository))
         inputs, transitive = context.resolver.resolve([context.create_dependency(c) for c in COORDINATES])
         locked = LockFile.from_resolved_dependencies(inputs + transitive).dependencies
-    entries = sorted(
-        (entry.to_dict() for entry in locked), key=lambda entry: (entry["groupId"], entry["artifactId"])
-    )
+    entries = sorted((entry.to_dict() for entry in locked), key=lambda entry: (entry["groupId"], entry["artifactId"]))
     return HEAD + "".join(
-        "\n[[dependencies]]\n" + "".join(f'{name} = "{value}"\n' for name, value in entry.items())
-        for entry in entries
+        "\n[[dependencies]]\n" + "".join(f'{name} = "{value}"\n' for name, value in entry.items()) for entry in entries
     )
 
 
