@@ -7,7 +7,7 @@ never a personal data value.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.decide import Scope
@@ -31,15 +31,11 @@ class Recipient:
     name: str
     address: str
     representative: str
+    record: Mapping[str, str] = field(init=False, repr=False, compare=False)  # as the ledger holds it
 
-    def record(self) -> dict[str, str]:
-        """As the ledger holds it."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "address": self.address,
-            "representative": self.representative,
-        }
+    def __post_init__(self) -> None:
+        record = {"id": self.id, "name": self.name, "address": self.address, "representative": self.representative}
+        object.__setattr__(self, "record", record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +51,12 @@ class Origin:
     gateway_version: str
     instance: str
     problem_types: frozenset[str]  # those that a parked record may repeat
+    lane: str = field(init=False)
+    gateway: Mapping[str, str] = field(init=False, repr=False, compare=False)  # which process of which release wrote it
 
-    @property
-    def lane(self) -> str:
-        """The lane's name."""
-        return f"{self.topic}:{self.partition}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lane", f"{self.topic}:{self.partition}")
+        object.__setattr__(self, "gateway", {"version": self.gateway_version, "instance": self.instance})
 
     def input(self, record: InputRecord) -> dict[str, Any]:
         """The position of an input record."""
@@ -70,10 +67,6 @@ class Origin:
             "offset": record.offset,
             "timestamp": record.timestamp,
         }
-
-    def gateway(self) -> dict[str, str]:
-        """Which process of which release wrote it."""
-        return {"version": self.gateway_version, "instance": self.instance}
 
 
 def intent(origin: Origin, announcement: Announcement, entries: Sequence[Entry], epoch: int) -> Record:
@@ -88,7 +81,7 @@ def intent(origin: Origin, announcement: Announcement, entries: Sequence[Entry],
         "mapping_version": origin.mapping_version,
         "key_version": KEY_VERSION,
         "entries": [_intent_entry(entry, h) for entry, h in zip(entries, held, strict=True)],
-        "gateway": {**origin.gateway(), "epoch": epoch},
+        "gateway": {**origin.gateway, "epoch": epoch},
     }
 
 
@@ -133,7 +126,7 @@ def provision_record(origin: Origin, entry: Entry, ending: Ending, settled_at: i
         "outcome": ending.reason.outcome.value,
         "reason": ending.reason.value,
         "transmitted": ending.transmitted.value,
-        "recipient": origin.recipient.record(),
+        "recipient": origin.recipient.record,
         "consent": _consent(ending.consent),
         "items": held.scope.items if held else (),
         "permitted_purposes": held.scope.purposes if held else (),
@@ -146,7 +139,7 @@ def provision_record(origin: Origin, entry: Entry, ending: Ending, settled_at: i
         "settled_at": settled_at,
         "replay_of": _replay_of(record),
         "mapping_version": origin.mapping_version,
-        "gateway": origin.gateway(),
+        "gateway": origin.gateway,
     }
 
 
@@ -167,7 +160,7 @@ def parked_event(origin: Origin, entry: Entry, ending: Ending, parked_at: int) -
         "parked_at": parked_at,
         "input_expires_at": record.timestamp + origin.input_retention_ms,
         "attempts": entry.sends,
-        "gateway": origin.gateway(),
+        "gateway": origin.gateway,
     }
 
 

@@ -23,7 +23,7 @@ class Limits:
     window_bytes: int = 32 << 20
     live_intents: int = MAX_LIVE_INTENTS
     fetch: int = 500  # records in one Fetched: decoding more at once would keep other lanes waiting
-    ahead: int = 4_000  # no more is fetched beyond so many unsettled records, while some of them can start
+    ahead: int = 2_000  # no more is fetched beyond so many unsettled records, while some of them can start
     decision_age_ms: int = 5_000  # an older decision is fenced again
     cycle_min_ms: int = 10  # between two transactions when little is going on
     cycle_max_ms: int = 300  # and when each takes long
