@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from gateway.cli.answers import AsJson
 from gateway.cli.errors import CommandError, Exit
 
 
-def serve() -> None:
+def serve(as_json: AsJson = False) -> None:
     """Run the gateway until SIGTERM or Ctrl-C. Settings come from the environment and GATEWAY_CONFIG.
+
+    Its log is JSON in any case; with --json the error that ends it is too.
 
     Example: GATEWAY_CONFIG=gateway.toml gateway serve
     """
@@ -23,7 +26,7 @@ def serve() -> None:
     from gateway.kafka.lane_driver import LaneFailedError
     from gateway.kafka.opening import LaneRefusedError
     from gateway.kafka.registry import NotRegisteredError, RegistryAway
-    from gateway.kafka.source import MembershipLostError
+    from gateway.kafka.source import MembershipLostError, PositionLostError
     from gateway.kafka.transactions import Doubtful
     from gateway.kafka.view_store import ViewDamagedError
     from gateway.observe import logs
@@ -36,7 +39,7 @@ def serve() -> None:
         NotRegisteredError,
         TopicMissingError,
     )
-    contradictory = (ContradictionError, ViewDamagedError)
+    contradictory = (ContradictionError, PositionLostError, ViewDamagedError)
     away = (KafkaUnavailableError, RegistryAway, Doubtful, LaneFailedError, MembershipLostError, ViewFailedError)
 
     async def run() -> None:

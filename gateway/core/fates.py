@@ -69,7 +69,7 @@ class Fates:
         half = max(1, len(batch.entries) // 2)
         ending = None
         if said.meaning is Meaning.UNKNOWN:
-            ending = self._unknown(entry, batch.announcement.expires_at, half, now)
+            ending = self._unknown(entry, outcome, batch.announcement.expires_at, half, now)
         else:
             _refused(entry, outcome, half)
         if ending is None and len(batch.entries) == 1 and self._genie_fails_on(entry, now):
@@ -86,11 +86,11 @@ class Fates:
             self.taken_at = now
         return _sent(reason, entry, held, said.receipt, said.problem_type)
 
-    def _unknown(self, entry: Entry, expires_at: int, half: int, now: int) -> Ending | None:
+    def _unknown(self, entry: Entry, outcome: BatchOutcome, expires_at: int, half: int, now: int) -> Ending | None:
         entry.maybe_received = True
         entry.unknown_since = entry.unknown_since or now
         entry.last_expires = max(entry.last_expires, expires_at)
-        entry.unknowns += 1
+        entry.unknowns += outcome.stop is None  # a wrong configuration is not the entry's fault: it parks nothing
         if entry.unknowns > 1:
             entry.batch_limit = half
         return self._given_up(entry, now)

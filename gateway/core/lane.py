@@ -148,7 +148,7 @@ class Lane:
         self._live.check_delivered(fact.position)
 
     def _ask_for_records(self) -> None:
-        room = self._settling.room(bool(self._order.ready))
+        room = self._settling.room(bool(self._order.ready), self._live.awaits_delivery)
         if room and not self._fetching and self._closing is None:
             self._fetching = True
             self._commands.append(facts.FetchMore(room))

@@ -40,6 +40,11 @@ class LiveIntents:
             self._forget_dead()
         return len(self._live) >= self._most
 
+    @property
+    def awaits_delivery(self) -> bool:
+        """Whether live intents name offsets that are not delivered again yet: until then they can't be resolved."""
+        return bool(self._recovered)
+
     def add(self, announcement: Announcement) -> None:
         """One more is about to be produced."""
         if self.is_full:

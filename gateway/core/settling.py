@@ -38,10 +38,12 @@ class Settling:
         """How many entries are DONE, but not settled."""
         return len(self._finished)
 
-    def room(self, any_ready: bool) -> int:
-        """How many more records may be delivered, given whether any that were can start."""
+    def room(self, any_ready: bool, must_deliver: bool) -> int:
+        """How many more records may be delivered, given whether any that were can start, and whether live intents
+        wait for records: an earlier owner had those in memory too, and without them no intent may come free."""
         limits, window = self._limits, self.window
-        if self._bytes >= limits.window_bytes or (any_ready and window.unsettled >= limits.ahead):
+        full = self._bytes >= limits.window_bytes or (any_ready and window.unsettled >= limits.ahead)
+        if full and not must_deliver:
             return 0
         return max(0, min(limits.window - window.span, limits.fetch))
 

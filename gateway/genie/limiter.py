@@ -128,6 +128,11 @@ class Limiter:
         self._adapt(what)
         self.grant()
 
+    def heard(self) -> None:
+        """A lookup got a verified answer: GeNiE copes, so a breaker that its probe went to may close."""
+        self._break_or_mend(Seen.TAKEN)
+        self.grant()
+
     def grant(self) -> None:
         """Hand out what is free. Called whenever something may have become free, by the timer too."""
         while self._waiting and (free := self._free()) > 0:

@@ -20,7 +20,7 @@ PRODUCER_HEADER = "producer"
 MEMORY_FACTOR = 4  # a decoded record takes about so many times its bytes
 MEMORY_OVERHEAD = 2_048  # and so much besides
 
-_PRODUCER = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
+_PRODUCER = re.compile(rb"(?=[0-9._-]*[A-Za-z])[A-Za-z0-9._-]{1,64}").fullmatch
 
 
 class RawRecord(Protocol):

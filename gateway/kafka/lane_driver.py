@@ -321,6 +321,8 @@ class LaneDriver:
             reply = await around.partner.look_up(command.keys)
         finally:
             around.slots.release(1)
+        if reply is not None:
+            around.slots.heard()
         around.metrics.lookup(reply is not None, time.perf_counter() - began)
         self._tell(facts.LookedUp(command.lookup_id, reply))
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import KAFKA_START_TIMEOUT_S, KafkaConnection, close_quietly, within
@@ -37,6 +37,10 @@ _UNCLEAN = (NoOffsetForPartitionError, OffsetOutOfRangeError)
 
 class MembershipLostError(Exception):
     """The group did not confirm within the session timeout that this process is still a member."""
+
+
+class PositionLostError(Exception):
+    """An open lane's next offset is no longer in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,11 @@ class Feed:
         self._position: int | None = None  # what was taken, or passed as a gap
         self._more = asyncio.Event()
         self._looked_at = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a lane takes from it."""
+        return self._position is not None
 
     def seek(self, offset: int) -> None:
         """Start (again) at an offset; what waited is forgotten."""
@@ -179,13 +188,23 @@ class Source(ConsumerRebalanceListener):
         while True:
             try:
                 polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
-            except _UNCLEAN:  # a lane that opens finds this out for itself and says what to do
+            except _UNCLEAN as error:
+                self._check_open_feeds(error)
                 await asyncio.sleep(ERROR_PAUSE_S)
                 continue
             for partition, records in polled.items():
                 if feed := self._feeds.get(partition):
                     feed.put(records)
             await self._look_at_positions()
+
+    def _check_open_feeds(self, error: KafkaError) -> None:
+        """A lane that opens finds out for itself that an offset is not in the log; one that is open cannot."""
+        for partition, feed in self._feeds.items():
+            if feed.is_open and partition in _partitions_of(error):
+                raise PositionLostError(
+                    f"lane {partition.topic}:{partition.partition}: its next offset has left the log: records were "
+                    "deleted or the topic was made anew. The next start says what to do."
+                )
 
     async def _look_at_positions(self) -> None:
         now = time.monotonic()
@@ -252,3 +271,9 @@ class Source(ConsumerRebalanceListener):
             return succeeded
 
         coordinator._do_heartbeat = observed
+
+
+def _partitions_of(error: KafkaError) -> Collection[TopicPartition]:
+    """The partitions that aiokafka's error is about: its one argument is a partition, or a mapping by partition."""
+    about = error.args[0] if error.args else ()
+    return (about,) if isinstance(about, TopicPartition) else tuple(about)

@@ -44,6 +44,9 @@ class Slots(Protocol):
     def observe(self, answer: Answer) -> None:
         """Learn from an answer."""
 
+    def heard(self) -> None:
+        """Learn that a lookup got a verified answer."""
+
 
 class Reader(Protocol):
     """Makes InputRecords of the raw records of one input topic."""

@@ -7,6 +7,7 @@ import pytest
 from gateway.core import facts
 from gateway.core.consent import ConsentStatus
 from gateway.core.holds import Holds, HoldScope
+from gateway.core.metadata import CommitMetadata, IntentRef
 from gateway.core.outcome import LookupStatus
 from tests.lane_story import LOST, Story, hold, record, replay, signed, state, undecodable
 
@@ -242,3 +243,22 @@ def test_a_closed_lane_hears_nothing() -> None:
     story.asked.clear()
     story.answer(sent, signed(503))
     assert not story.asked
+
+
+def test_a_new_owner_fetches_what_live_intents_wait_for() -> None:
+    """Although enough records wait and no intent is free: only those that are named can make room. (a, j)"""
+    before = Story(batch=1)
+    before.deliver(record(0, 1))
+    before.announce()
+    (intent,) = before.intents.values()
+    named = [
+        {**intent, "entries": [{**intent["entries"][0], "offset": n, "idempotency_key": record(n, n).idempotency_key}]}
+        for n in (4, 5, 6)
+    ]
+    metadata = CommitMetadata(intents=tuple(IntentRef(0, n) for n in range(3)))
+    story = Story(facts.Opened(0, metadata, named, Holds(), 2), batch=1, fetch=4, ahead=4, live_intents=3)
+    story.commit()
+    story.deliver(*(record(n, n) for n in range(4)))
+    story.deliver_more(*(record(n, n) for n in range(4, 8)))
+    story.until_lookup()
+    assert story.all(facts.LookUp)

@@ -1,5 +1,6 @@
 """What answers and lookups make of a record: unknown outcomes, refusals, poison, replays. (step f)"""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -298,6 +299,25 @@ def test_a_wrong_configuration_stops_the_lane_and_parks_nothing(status: int) -> 
     for send in story.all(facts.Send):
         story.answer(send)
     assert set(story.settle().values()) == {("accepted", "yes")}
+
+
+def test_an_unsigned_wrong_configuration_parks_nothing_however_long_it_lasts() -> None:
+    """A load balancer's 403 says nothing about the entry: it goes again when the fault is mended."""
+    story = Story(batch=1)
+    story.deliver(record(0))
+    unsigned = replace(signed(403), verified=False)
+    for _ in range(150):  # more than an hour of them
+        story.grant()
+        story.commit_all()
+        if story.all(facts.StartFence):
+            story.decide()
+        for send in story.all(facts.Send):
+            story.asked.remove(send)
+            story.answer(send, unsigned)
+        story.wait(story.limits.stop_retry_ms)
+    assert story.settle() == {}
+    story.answer(story.send())
+    assert story.settle() == {0: ("accepted", "yes")}
 
 
 def test_a_batch_announced_before_the_lane_stopped_is_not_sent() -> None:

@@ -235,3 +235,12 @@ async def test_giving_back_too_much_is_a_mistake(clock: Clock) -> None:
     subject.release()
     with pytest.raises(AssertionError):
         subject.release()
+
+
+async def test_a_lookup_that_was_answered_closes_the_breaker(clock: Clock) -> None:
+    """A lookup may be the breaker's probe, so its verified answer counts as one."""
+    subject = limiter(clock)
+    break_it(subject)
+    assert subject.open
+    subject.heard()
+    assert not subject.open

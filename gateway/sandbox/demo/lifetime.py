@@ -92,7 +92,7 @@ def _to_try(report: Report, stage: Stage) -> str:
 everything stays up until Ctrl-C. In a second terminal, for example:
   curl {report.endpoints["metrics"]}
   curl {stage.genie.admin}/stats
-  curl -X PUT {stage.genie.admin}/faults -d '{{"unavailable": {{"share": 0.5}}}}'
+  gateway dev faults set unavailable=0.5 --admin {stage.genie.admin}
   gateway dev produce --bootstrap {kafka} --events 2000 --rate 500 --seed 2
   gateway dev verify --bootstrap {kafka} --receipts {stage.genie.receipts} --logs {stage.gateway_log}
   tail -f {stage.gateway_log}"""

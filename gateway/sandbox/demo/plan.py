@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-PARTITIONS = 6
+PARTITIONS = 3  # of each busy topic: six lanes and one for replays
 EVENTS_PER_SUBJECT = 10
 FEWEST_SUBJECTS = 100
 PACED_SECONDS = 30.0
