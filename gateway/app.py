@@ -328,7 +328,11 @@ class Gateway:
         else:
             self._opening = tuple(f"lane {driver.name} opening" for driver in drivers if not driver.is_open)
         for driver in drivers:
-            self._metrics.lane_view(driver.name.topic, driver.name.partition, driver.view())
+            name, view = driver.name, self._lane_views[str(driver.name)]
+            oldest_at = view.get("oldest_at")
+            self._metrics.lane_view(name.topic, name.partition, view)
+            waited = (Surroundings.now() - oldest_at) / 1000 if isinstance(oldest_at, int) else 0.0
+            self._metrics.oldest_unsettled(name.topic, name.partition, waited)
 
     def _status(self) -> Status:
         """As last looked at: the health server asks from threads of its own."""

@@ -104,6 +104,7 @@ class Lane:
             "watermark": self._settling.window.watermark,
             "position": self._settling.window.position,
             "unsettled": self._settling.window.unsettled,
+            "oldest_at": self._settling.oldest_at,
             "window_span": self._settling.window.span,
             "window_bytes": self._settling.bytes,
             "ready": self._order.ready,

@@ -6,6 +6,7 @@ Knows the window and the bounds on what the lane keeps. Must not know how an ent
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterable
 
 from gateway.core import records
@@ -20,18 +21,24 @@ from gateway.core.window import Window
 class Settling:
     """The window, the bytes in it, and the entries that are DONE but not settled."""
 
-    __slots__ = ("_bytes", "_finished", "_limits", "window")
+    __slots__ = ("_appended", "_bytes", "_finished", "_limits", "window")
 
     def __init__(self, limits: Limits, opened: Opened) -> None:
         self.window = Window(opened.offset, opened.metadata.settled)
         self._limits = limits
         self._bytes = 0
+        self._appended: deque[tuple[int, int]] = deque()  # offset and append time from the watermark on
         self._finished: list[tuple[int, Entry]] = []  # a heap by offset
 
     @property
     def bytes(self) -> int:
         """What the unsettled records may take in memory."""
         return self._bytes
+
+    @property
+    def oldest_at(self) -> int | None:
+        """When the first unsettled record was appended, ms; None if there is none."""
+        return self._appended[0][1] if self._appended else None
 
     @property
     def finished(self) -> int:
@@ -63,6 +70,7 @@ class Settling:
         if not self.window.deliver(record.offset):
             return False
         self._bytes += record.size
+        self._appended.append((record.offset, record.timestamp))
         return True
 
     def finish(self, entry: Entry) -> None:
@@ -78,7 +86,12 @@ class Settling:
             self._bytes -= entry.record.size
             entry.release()
             taken.append(entry)
+        self._forget_settled()
         return taken
+
+    def _forget_settled(self) -> None:
+        while self._appended and self._appended[0][0] < self.window.watermark:
+            self._appended.popleft()
 
 
 def ledger_records(origin: Origin, settled: Iterable[Entry], now: int) -> list[Record]:

@@ -1,5 +1,7 @@
 """The lane protocol: opening, announcing, fencing, deciding, sending, the order of a subject. (steps a to e, h)"""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.core import facts
@@ -367,3 +369,18 @@ def test_a_parked_record_does_not_hold_its_subject() -> None:
     assert [entry.idempotency_key for entry in story.send().entries] == ["key-000001"]
     assert story.ledger[0]["reason"] == "rejected_by_genie"
     assert [parked.key for parked in story.parked] == ["lease.payments:0:0"]
+
+
+def test_the_oldest_unsettled_record_is_told_by_its_append() -> None:
+    """Health shows since when the watermark waits, and nothing once all is settled."""
+    story = Story(batch=1)
+    early, late = record(0), replace(record(1, 2), timestamp=record(0).timestamp + 5)
+    assert story.lane.view()["oldest_at"] is None
+    story.deliver(early, late)
+    story.announce()
+    story.decide()
+    assert story.lane.view()["oldest_at"] == early.timestamp
+    for send, left in zip(story.all(facts.Send), (late.timestamp, None), strict=True):
+        story.answer(send)
+        story.settle()
+        assert story.lane.view()["oldest_at"] == left
