@@ -23,13 +23,14 @@ from gateway.kafka.opening import LaneName, open_lane
 from gateway.kafka.registry import RegistryAway
 from gateway.kafka.source import Feed
 from gateway.kafka.surroundings import Reader, Surroundings
-from gateway.kafka.transactions import Doubtful, LaneProducer, Outgoing
+from gateway.kafka.transactions import Doubtful, Fenced, LaneProducer, Outgoing
 from gateway.observe.logs import get_logger
 from gateway.observe.metrics import answer_kind
 
 REGISTRY_RETRY_S = 1.0
 MIN_WAKE_S = 0.001
 OPEN_BOUND_S = 60.0
+OPEN_RETRY_S = 0.5
 HTTP_OK = 200
 CLOSE_BOUND_S = 25.0  # after the drain: the last transaction and the producer's end
 REOPEN_WINDOW_S = 60.0  # one reopening in it is a doubt, a second one a fault
@@ -105,14 +106,27 @@ class LaneDriver:
         return await self._ended
 
     async def _open(self) -> tuple[LaneProducer, facts.Opened]:
-        around = self._around
+        """Take over; a connection that broke on the way is no reason to end, for the whole can be done again."""
+        around, last = self._around, "Kafka did not answer"
         try:
             async with asyncio.timeout(OPEN_BOUND_S):
-                return await open_lane(
-                    around.connection, around.client, around.codec, self.name, around.topics.intents, around.view.holds
-                )
+                while True:
+                    try:
+                        return await open_lane(
+                            around.connection,
+                            around.client,
+                            around.codec,
+                            self.name,
+                            around.topics.intents,
+                            around.view.holds,
+                        )
+                    except Fenced:  # by a process that takes over at this moment: it is not for us to take it back
+                        raise
+                    except Doubtful as doubt:
+                        last = str(doubt)
+                    await asyncio.sleep(OPEN_RETRY_S)
         except TimeoutError:
-            raise LaneFailedError(f"lane {self.name}: not open within {OPEN_BOUND_S:g} s; is Kafka well?") from None
+            raise LaneFailedError(f"lane {self.name}: not open within {OPEN_BOUND_S:g} s: {last}") from None
 
     async def _consider_reopening(self) -> None:
         """After a doubt: only as a member that the group still knows, and not again and again."""

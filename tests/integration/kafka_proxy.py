@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Self
 
-OFFSET_FETCH, FIND_COORDINATOR, END_TXN = 9, 10, 26
+OFFSET_FETCH, FIND_COORDINATOR, INIT_PRODUCER_ID, END_TXN = 9, 10, 22, 26
 _METADATA = 3
 _LENGTH = struct.Struct(">i")
 _REQUEST = struct.Struct(">hhi")  # api key, version, correlation id

@@ -12,7 +12,7 @@ from gateway.kafka.requests import StableOffsetsRequestV7
 from gateway.sandbox.genie.faults import Point
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.gateway_world import LANES, PARTITIONS, World
-from tests.integration.kafka_proxy import END_TXN, OFFSET_FETCH, KafkaProxy
+from tests.integration.kafka_proxy import END_TXN, INIT_PRODUCER_ID, OFFSET_FETCH, KafkaProxy
 
 ANN, BOB, CAROL = "subject-ann", "subject-bob", "subject-carol"
 COORDINATOR_LOADS, COORDINATOR_AWAY, COORDINATOR_MOVED = 14, 15, 16
@@ -51,6 +51,21 @@ async def test_coordinator_away_while_a_lane_opens(world: World, kafka: str) -> 
     verdict = await world.verdict()
     assert verdict.clean, verdict.examples
     assert verdict.ledger_records == 2
+
+
+async def test_a_connection_lost_while_a_lane_takes_over(world: World, kafka: str) -> None:
+    """The opening is done again: the process does not end for one broken connection."""
+    await world.consent(ANN)
+    await world.payment(ANN)
+    async with KafkaProxy(kafka) as proxy:
+        proxy.lose_answer(INIT_PRODUCER_ID)
+        async with world.gateway(kafka__bootstrap_servers=proxy.address) as gateway:
+            await world.settled(1)
+            await gateway.ready(LANES)
+            await end_in_order(gateway)
+        assert proxy.lost[INIT_PRODUCER_ID] == 1
+    verdict = await world.verdict()
+    assert verdict.clean, verdict.examples
 
 
 async def test_lost_answer_to_a_commit(world: World, kafka: str) -> None:
