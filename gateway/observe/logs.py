@@ -92,7 +92,7 @@ def configure(level: str) -> None:
     logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers[:] = [_Bridge()]
-    root.setLevel(logging.WARNING)  # httpx, pyreqwest and others tell nothing below it that we need
+    root.setLevel(logging.WARNING)  # httpx, aiohttp and others tell nothing below it that we need
     # Its DEBUG prints keys and values; its INFO, of which only the templates are left, says a hundred times nothing.
     logging.getLogger("aiokafka").setLevel(logging.INFO if least <= logging.DEBUG else logging.WARNING)
     sys.excepthook = _uncaught

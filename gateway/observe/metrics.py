@@ -120,10 +120,6 @@ class Metrics:
         """So many records of an input topic ended so."""
         self._settled(topic, outcome, reason).inc(count)
 
-    def append_to_ledger(self, seconds: float) -> None:
-        """One record was settled so long after its append."""
-        self._append_to_ledger.observe_many((seconds,))
-
     def append_to_ledger_many(self, seconds: Sequence[float]) -> None:
         """These records were settled so long after their appends."""
         self._append_to_ledger.observe_many(seconds)

@@ -63,7 +63,7 @@ def test_every_reason_of_an_open_lane_starts_at_zero(metrics: Metrics) -> None:
 def test_end_to_end_times_fall_into_their_buckets(metrics: Metrics) -> None:
     """A value on a bound belongs to that bound's bucket, and buckets are cumulative."""
     metrics.append_to_ledger_many([0.059, 0.06, 0.061])
-    metrics.append_to_ledger(299)
+    metrics.append_to_ledger_many([299])
     name = "gateway_append_to_ledger_seconds"
     found = {le: value(metrics, f"{name}_bucket", le=le) for le in ("0.05", "0.06", "0.25", "300.0", "+Inf")}
     assert found == {"0.05": 0, "0.06": 2, "0.25": 3, "300.0": 4, "+Inf": 4}
