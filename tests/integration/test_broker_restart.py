@@ -4,6 +4,7 @@ from pathlib import Path
 
 from gateway.sandbox.broker import Node
 from gateway.sandbox.genie.faults import Point
+from tests.faults import Where, fault
 from tests.integration.gateway_world import LANES, PARTITIONS, World
 from tests.integration.waiting import until
 
@@ -11,6 +12,12 @@ CRASH_S = 60.0  # to come back, or to end in order
 UNREACHABLE = 3
 
 
+@fault(
+    Where.KAFKA,
+    "the only broker is killed under load and comes back",
+    does="settles nothing meanwhile; goes on by itself, or ends where it can't keep its promises",
+    seen="`gateway_doubtful_commits_total`, lag growing; exit status 3 if it ends",
+)
 async def test_broker_crash(prefix: str, tmp_path: Path) -> None:
     """While the only broker is away nothing is settled; afterwards each record is settled once, if need be by the
     next process: one that can't keep its promises any more has ended and said so."""

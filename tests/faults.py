@@ -1,0 +1,97 @@
+"""The faults that the gateway is put through: what goes wrong, what it does, what an operator sees.
+
+A test says it of itself, or a case of a test in its `marks`:
+
+    @fault(Where.GENIE, "GeNiE takes the request and never answers", does="...", seen="...")
+
+`make edges` runs exactly these tests, and docs/faults.md is written from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+import pytest
+
+
+class Where(Enum):
+    """Whose trouble it is, in the order of the document."""
+
+    GENIE = "GeNiE"
+    KAFKA = "Kafka"
+    REGISTRY = "The schema registry"
+    OWN = "The gateway's own machine"
+    INPUT = "Bad input"
+    SECURITY = "Kafka logins and rights"
+    SETTINGS = "Settings"
+    BOUNDS = "Too much of everything"
+    RELEASES = "One release back and forth"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault; `name` is unlike any other's."""
+
+    where: Where
+    name: str  # what goes wrong, as a noun phrase or a short sentence without its full stop
+    does: str  # what the gateway does, one sentence
+    seen: str  # what an operator sees: metric, health field, log line, exit status
+
+
+def fault(where: Where, name: str, *, does: str, seen: str) -> pytest.MarkDecorator:
+    """Mark a test as the proof of what happens under one fault."""
+    return pytest.mark.fault(Fault(where, name, does, seen))
+
+
+def proven_by(items: Iterable[pytest.Item]) -> dict[Fault, list[str]]:
+    """The tests of each fault, by node id."""
+    proofs: dict[Fault, list[str]] = {}
+    for item in items:
+        for mark in item.iter_markers("fault"):
+            proofs.setdefault(mark.args[0], []).append(item.nodeid)
+    return proofs
+
+
+class Collected:
+    """A pytest plugin that keeps what was collected."""
+
+    def __init__(self) -> None:
+        self.proofs: dict[Fault, list[str]] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.proofs = proven_by(session.items)
+
+
+_HEAD = """\
+# What can go wrong, and what happens then
+
+Written from the tests by `python -m tests.edges --write`: each line is proven by the test that it names, on a real
+Apache Kafka and the strict GeNiE over TLS. `make edges` runs them all. The gateway resumes by itself once the cause is
+gone, unless a line says that the process ends: then whatever runs it starts it again, and it goes on where it was.
+"""
+
+
+def document(proofs: dict[Fault, list[str]]) -> str:
+    """docs/faults.md."""
+    return "\n".join([_HEAD, *_sections(proofs)])
+
+
+def _sections(proofs: dict[Fault, list[str]]) -> Iterator[str]:
+    for where in Where:
+        rows = sorted((fault.name, fault, tests) for fault, tests in proofs.items() if fault.where is where)
+        if not rows:
+            continue
+        yield f"## {where.value}\n"
+        yield "| what goes wrong | what the gateway does | what an operator sees | proven by |"
+        yield "|---|---|---|---|"
+        for name, fault, tests in rows:
+            yield f"| {name} | {fault.does} | {fault.seen} | {_test(tests)} |"
+        yield ""
+
+
+def _test(tests: list[str]) -> str:
+    """The test's name without its cases, linked."""
+    path, _, name = min(tests).partition("::")
+    return f"[{name.partition('[')[0]}](../{path})"
