@@ -30,11 +30,15 @@ class Cycle:
         "_opens",
         "_settled",
         "_window",
+        "has_opened",
         "is_open",
     )
 
     def __init__(self, limits: Limits, opened: Opened, window: Window, now: int) -> None:
         self.is_open = False
+        self.has_opened = (
+            False  # until it is counted no record is read: one that ends the process must not do so uncounted
+        )
         self._limits = limits
         self._window = window
         self._opens = opened.metadata.opens + 1
@@ -84,7 +88,7 @@ class Cycle:
         pause = PAUSE_FACTOR * (now - self._began_at)
         self._next_at = now + min(max(pause, limits.cycle_min_ms), limits.cycle_max_ms)
         self._next_gap_at = now + limits.idle_commit_ms
-        batches, self._batches, self.is_open = self._batches, (), False
+        batches, self._batches, self.is_open, self.has_opened = self._batches, (), False, True
         return batches
 
     def _has_gap(self) -> bool:

@@ -75,7 +75,7 @@ class Lane:
     # --- facts in, commands out ---------------------------------------------------------------------------
 
     def start(self, now: int) -> list[Command]:
-        """The first commands: commit the opening, fetch."""
+        """The first command: commit the opening."""
         return self._go_on(now)
 
     def handle(self, fact: Fact, now: int) -> list[Command]:
@@ -150,7 +150,7 @@ class Lane:
 
     def _ask_for_records(self) -> None:
         room = self._settling.room(bool(self._order.ready), self._live.awaits_delivery)
-        if room and not self._fetching and self._closing is None:
+        if room and self._cycle.has_opened and not self._fetching and self._closing is None:
             self._fetching = True
             self._commands.append(facts.FetchMore(room))
 
@@ -313,7 +313,8 @@ class Lane:
     def _retry(self, entries: list[Entry], outcome: BatchOutcome, now: int) -> None:
         """They wait together, so that they ride together again."""
         attempt = 1 if outcome.bisect else max(entry.unknowns + entry.refusals for entry in entries)
-        due_at = now + self._rules.waits(attempt, outcome.retry_after_ms)
+        budget = 0 if outcome.bisect else self._rules.retry_delay()  # GeNiE copes with a batch that it refuses whole
+        due_at = now + self._rules.waits(attempt, outcome.retry_after_ms) + budget
         for entry in entries:
             self._waiting.add(entry, State.RETRYING, due_at)
 

@@ -19,8 +19,8 @@ from gateway.kafka.registry import Registry
 
 MAX_RECORD_BYTES = 128 * 1024  # twice the longest memo that billing allows (64 KB)
 MAX_WRITERS = 1_000  # schemas kept ready; beyond it the one learnt first is asked for again
-MAX_ABSENT_IDS = 10_000
-ABSENT_FOR_S = 60.0  # a schema may be registered after the first record that needs it
+MAX_UNFIT_IDS = 10_000
+UNFIT_FOR_S = 60.0  # a schema may be registered, or mended, after the first record that needs it
 
 T = TypeVar("T")
 
@@ -50,16 +50,17 @@ class Codec:
         self, registry: Registry, records: Mapping[str, str], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._registry = registry
+        self._kinds = dict(records)
         self._names = {topic: schemas.schema(name).record.name for topic, name in records.items()}
         self._clock = clock
-        self._writers: dict[int, writer.Writer | writer.Unfit] = {}
-        self._absent: dict[int, float] = {}  # id -> when it was found to be absent
+        self._writers: dict[int, writer.Writer] = {}
+        self._unfit: dict[int, tuple[float, writer.Unfit]] = {}  # with when it was found so
 
     async def prepare(self, values: Iterable[bytes | None]) -> None:
         """Learn the schemas of these values; raises RegistryAway while they cannot be known."""
         heads = {value[: schemas.HEADER_BYTES] for value in values if value}
         wanted = {_schema_id(head) for head in heads if _framed(head)}
-        since = self._clock() - ABSENT_FOR_S
+        since = self._clock() - UNFIT_FOR_S
         while missing := [number for number in wanted if not self._knows(number, since)]:
             for number in missing:
                 await self._learn(number)
@@ -75,34 +76,52 @@ class Codec:
         schema_id = _schema_id(value)
         written = self._writers.get(schema_id)
         if written is None:
-            if schema_id not in self._absent:
-                raise RuntimeError(f"schema {schema_id} is not known yet: await prepare() with the same values first")
-            return Undecodable(Reason.UNKNOWN_SCHEMA_ID)
-        if written.name not in (None, self._names[topic]):
+            return Undecodable(self._unfit_reason(schema_id, topic))
+        if written.name != self._names[topic]:
             return Undecodable(Reason.NOT_AVRO)
-        read = written.reason if isinstance(written, writer.Unfit) else written.read(value[schemas.HEADER_BYTES :])
+        read = written.read(value[schemas.HEADER_BYTES :])
         return Undecodable(read) if isinstance(read, Reason) else Decoded(schema_id, read)
 
     def fields(self, schema_id: int) -> Mapping[str, str]:
         """Leaf path -> item of a writer's schema that `decode` has read by; KeyError for any other."""
-        written = self._writers[schema_id]
-        if isinstance(written, writer.Unfit):
-            raise KeyError(schema_id)
-        return written.items
+        return self._writers[schema_id].items
+
+    async def source(self, value: bytes | None) -> Any | None:
+        """The JSON of the schema that a value would be decoded by; None if nothing of it would be decoded.
+
+        Raises RegistryAway.
+        """
+        if value is None or len(value) > MAX_RECORD_BYTES or not _framed(value):
+            return None
+        try:
+            return await self._registry.writer_schema(_schema_id(value))
+        except avro.SchemaError:
+            return None
+
+    def kind(self, topic: str) -> str:
+        """The record kind of a topic."""
+        return self._kinds[topic]
+
+    def _unfit_reason(self, schema_id: int, topic: str) -> Reason:
+        if schema_id not in self._unfit:
+            raise RuntimeError(f"schema {schema_id} is not known yet: await prepare() with the same values first")
+        unfit = self._unfit[schema_id][1]
+        return unfit.reason if unfit.name in (None, self._names[topic]) else Reason.NOT_AVRO
 
     def _knows(self, number: int, since: float) -> bool:
-        return number in self._writers or self._absent.get(number, since) > since
+        return number in self._writers or (number in self._unfit and self._unfit[number][0] > since)
 
     async def _learn(self, number: int) -> None:
         try:
             raw = await self._registry.writer_schema(number)
         except avro.SchemaError as error:
-            _put(self._writers, number, writer.unfit(error), MAX_WRITERS)
-            return
-        if raw is None:
-            _put(self._absent, number, self._clock(), MAX_ABSENT_IDS)
+            written: writer.Writer | writer.Unfit = writer.unfit(error)
         else:
-            _put(self._writers, number, writer.make_ready(raw), MAX_WRITERS)
+            written = writer.Unfit(Reason.UNKNOWN_SCHEMA_ID) if raw is None else writer.make_ready(raw)
+        if isinstance(written, writer.Unfit):
+            _put(self._unfit, number, (self._clock(), written), MAX_UNFIT_IDS)
+        else:
+            _put(self._writers, number, written, MAX_WRITERS)
 
 
 def _framed(value: bytes) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from gateway import avro, schemas
 from gateway.core.reasons import Reason
 from gateway.kafka import codec as codec_module
-from gateway.kafka.codec import ABSENT_FOR_S, MAX_RECORD_BYTES, Codec, Decoded, Undecodable
+from gateway.kafka.codec import MAX_RECORD_BYTES, UNFIT_FOR_S, Codec, Decoded, Undecodable
 from gateway.kafka.registry import FileRegistry, RegistryAway
 from tests import avro_oracle
 
@@ -282,7 +282,7 @@ async def test_an_absent_schema_is_asked_for_again_after_a_while() -> None:
     codec = Codec(registry, {TOPIC: "Control"}, clock=lambda: now)
     value = schemas.frame(70, PAYLOAD)
     await codec.prepare([value])
-    now += ABSENT_FOR_S - 1
+    now += UNFIT_FOR_S - 1
     await codec.prepare([value])
     assert registry.asked == [70]
     assert codec.decode(TOPIC, value) == Undecodable(Reason.UNKNOWN_SCHEMA_ID)
@@ -293,9 +293,35 @@ async def test_an_absent_schema_is_asked_for_again_after_a_while() -> None:
     assert codec.decode(TOPIC, value) == Decoded(70, CONTROL)
 
 
+async def test_an_unfit_schema_is_asked_for_again_after_a_while() -> None:
+    """A schema that lacked an item may have been mended under its id."""
+    now = 1_000.0
+    unlabelled = copy.deepcopy(dict(schemas.schema("Control").source))
+    del unlabelled["fields"][0]["item"]
+    registry = Registered(id70=unlabelled)
+    codec = Codec(registry, {TOPIC: "Control"}, clock=lambda: now)
+    value = schemas.frame(70, PAYLOAD)
+    await codec.prepare([value])
+    assert codec.decode(TOPIC, value) == Undecodable(Reason.SCHEMA_WITHOUT_ITEM)
+    registry.known[70] = dict(schemas.schema("Control").source)
+    now += UNFIT_FOR_S
+    await codec.prepare([value])
+    assert codec.decode(TOPIC, value) == Decoded(70, CONTROL)
+
+
+async def test_the_schema_of_a_value_is_told_unless_nothing_of_it_is_decoded() -> None:
+    """What is refused by its size or its first bytes needs no schema."""
+    raw = dict(schemas.schema("Control").source)
+    registry = Registered(id70=raw, id71=avro.SchemaError(avro.Fault.NOT_AVRO, "", "in another format"))
+    codec = Codec(registry, {TOPIC: "Control"})
+    assert await codec.source(schemas.frame(70, b"anything")) == raw
+    refused = (None, b"", b"{}", schemas.frame(70, bytes(MAX_RECORD_BYTES)), schemas.frame(71, b""))
+    assert [await codec.source(value) for value in refused] == [None] * len(refused)
+
+
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Made-up ids push out the oldest, and a batch of values still finds all of its own."""
-    monkeypatch.setattr(codec_module, "MAX_ABSENT_IDS", 10)
+    monkeypatch.setattr(codec_module, "MAX_UNFIT_IDS", 10)
     registry = Registered()
     codec = Codec(registry, {TOPIC: "Control"})
     for start in range(0, 100, 10):

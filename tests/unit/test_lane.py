@@ -19,11 +19,12 @@ OPTED_OUT = state(opted_out=frozenset({"credit_product_marketing"}))
 # --- (a) open -----------------------------------------------------------------------------------------------
 
 
-def test_opening_commits_at_once_and_asks_for_records() -> None:
-    """A lane shows that it owns the partition before anything is delivered."""
+def test_opening_commits_at_once_and_then_asks_for_records() -> None:
+    """A lane shows that it owns the partition, and its opening is counted, before anything is delivered."""
     story = Story()
-    story.take(facts.FetchMore)
+    assert not story.all(facts.FetchMore)
     story.commit()
+    story.take(facts.FetchMore)
     assert (story.offset, story.metadata) == (0, CommitMetadata(opens=1))
 
 

@@ -77,6 +77,7 @@ def test_a_lane_that_mixes_types_parks_where_another_would_pause() -> None:
 def test_the_window_bounds_how_far_the_lane_reads_ahead() -> None:
     """However many are settled beyond it, nothing is fetched past the window's distance from the watermark."""
     story = Story(window=4, fetch=3, batch=1)
+    story.commit()
     assert story.all(facts.FetchMore)[0].limit == 3
     story.deliver(record(0, 1), record(1, 2), record(2, 3))
     assert story.all(facts.FetchMore)[0].limit == 1
