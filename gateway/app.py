@@ -223,6 +223,7 @@ class Gateway:
                 origin=self._origin(cluster_id, topic, partition, policy),
                 limits=self._limits(),
                 waits=waits,
+                retry_delay=around.slots.retry_delay,
                 event_type=inputs.get(topic),
             )
             return LaneDriver(around, LaneName(kafka.group_id, topic, partition), rules, feed, readers[topic])
@@ -277,6 +278,7 @@ class Gateway:
                     held_back = slots.open
                     self._log_breaker(heard, held_back=held_back)
                 self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
+                self._metrics.retry_budget(slots.retries.per_second, slots.retries.wait_s)
                 self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
                 self._look_at_lanes()
                 await asyncio.sleep(OBSERVE_EVERY_S)

@@ -86,7 +86,7 @@ class Story:
             self.intents = dict(zip(opened.metadata.intents, opened.intents, strict=True))
         opened = opened or facts.Opened(0, self.metadata, (), self.holds, 1)
         kind = None if mixed else EventType.LEASE_PAYMENT
-        rules = Rules(POLICY, MINIMISER, ORIGIN, self.limits, lambda attempt, wait: 100 + (wait or 0), kind)
+        rules = Rules(POLICY, MINIMISER, ORIGIN, self.limits, lambda attempt, wait: 100 + (wait or 0), lambda: 0, kind)
         self.lane = Lane(rules, opened, self.now)
         self.asked += self.lane.start(self.now)
 

@@ -48,4 +48,5 @@ class Rules:
     origin: Origin
     limits: Limits
     waits: Callable[[int, int | None], int]  # (attempt, Retry-After in ms) -> ms to wait
+    retry_delay: Callable[[], int]  # ms more to wait for the retry budget, for each request that is made again
     event_type: EventType | None  # None: the lane mixes types (replays), and a hold parks instead of pausing it

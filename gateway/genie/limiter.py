@@ -7,6 +7,8 @@ Slots adapt by AIMD: about one more for each round of good answers (twice as man
 as many when GeNiE pushes back or is lost, at most once a round. A slow answer lowers nothing: a GeNiE that takes
 longer needs more requests at once, not fewer, and a busy event loop here looks just like it.
 
+Of the requests made it keeps the retry budget (budget.py), which a lane asks before it tries again.
+
 The breaker opens after OPEN_AFTER failures in a row. Open, it lets one request through per pause (half-open), each
 pause longer than the last; an answer of a GeNiE that copes closes it.
 """
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gateway.core.outcome import Answer, Lost, NotSent, Unsent
+from gateway.genie.budget import RetryBudget
 
 INITIAL_SLOTS = 8
 OPEN_AFTER = 5  # failures in a row
@@ -66,6 +69,7 @@ class Limiter:
     """
 
     def __init__(self, *, maximum: int, waits: Callable[[int], int], now: Callable[[], float] = time.monotonic) -> None:
+        self.retries = RetryBudget(now)
         self._maximum = maximum
         self._waits = waits
         self._now = now
@@ -124,9 +128,15 @@ class Limiter:
         what = seen(answer)
         if what is None:
             return
+        if what is not Seen.UNSENT:
+            self.retries.count()
         self._break_or_mend(what)
         self._adapt(what)
         self.grant()
+
+    def retry_delay(self) -> int:
+        """How long one more request that is made again must wait for the retry budget, ms; its turn is then taken."""
+        return self.retries.take()
 
     def heard(self) -> None:
         """A lookup got a verified answer: GeNiE copes, so a breaker that its probe went to may close."""

@@ -44,6 +44,9 @@ class Slots(Protocol):
     def observe(self, answer: Answer) -> None:
         """Learn from an answer."""
 
+    def retry_delay(self) -> int:
+        """Take a turn of the retry budget; how far away it is, ms."""
+
     def heard(self) -> None:
         """Learn that a lookup got a verified answer."""
 

@@ -207,6 +207,11 @@ class Metrics:
         self._slots_in_use = self._gauge("genie_slots_in_use", "Requests under way or about to be.")
         self._slot_waiters = self._gauge("genie_slot_waiters", "Lanes that wait for a slot.")
         self._breaker = self._gauge("genie_breaker_open", "1 while the circuit breaker holds requests back.")
+        self._retries = self._gauge("genie_retry_budget_per_second", "Requests a second that may be made again now.")
+        self._retry_wait = self._gauge(
+            "genie_retry_budget_wait_seconds",
+            "How long the retry budget, used up, keeps a request from being made again.",
+        )
         self._certificates = _Series(
             self._gauge("certificate_expiry_timestamp_seconds", "When our certificate for this partner ends.", "name")
         )
@@ -237,6 +242,11 @@ class Metrics:
         self._slots_in_use.set(in_use)
         self._slot_waiters.set(waiting)
         self._breaker.set(breaker_open)
+
+    def retry_budget(self, per_second: float, wait: float) -> None:
+        """The retry budget as it is now."""
+        self._retries.set(per_second)
+        self._retry_wait.set(wait)
 
     def certificate_expiry(self, name: str, epoch_seconds: float) -> None:
         """The certificate of this name ends then."""

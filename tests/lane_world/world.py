@@ -67,6 +67,7 @@ class World:
             ORIGIN,
             self.shape.limits,
             self._waits,
+            lambda: self.rng.choice([0, 0, self.rng.randrange(5_000)]),
             None if self.shape.replays else EventType.LEASE_PAYMENT,
         )
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
