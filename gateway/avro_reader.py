@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from gateway import avro
-from gateway.avro_code import Code
+from gateway.core.code import Code
 
 Read: TypeAlias = Callable[[bytes], dict[str, Any]]
 
@@ -32,6 +32,8 @@ REFUSALS = (MalformedError, IndexError, KeyError, UnicodeDecodeError, struct.err
 
 _MORE = 0x80  # the bit of a number's byte that says that more follow
 _MAX_NUMBER_BYTES = 10
+# For each byte after the first: how far it is shifted, and the sum of the bits _MORE of all before it.
+_SHIFTS = tuple((7 * n, sum(_MORE << 7 * m for m in range(n))) for n in range(1, _MAX_NUMBER_BYTES))
 _LIMITS = {"int": 1 << 32, "long": 1 << 64}  # of the bits on the wire, where the lowest one is the sign
 _SHORT_SYMBOLS = 64  # indexes below it take one byte
 
@@ -185,16 +187,20 @@ class _Generator:
 
 
 def _number(data: bytes, at: int, limit: int) -> tuple[int, int]:
-    """The number whose first byte, before `at`, says that more follow; and where it ends."""
-    bits, shift = data[at - 1] - _MORE, 7
-    for byte in data[at : at + _MAX_NUMBER_BYTES - 1]:
+    """The number whose first byte, before `at`, says that more follow; and where it ends.
+
+    The bits that say so are summed up with the rest, and taken off in the end: half the work of masking each byte.
+    """
+    bits = data[at - 1]
+    for shift, following in _SHIFTS:
+        byte = data[at]
+        at += 1
+        bits += byte << shift
         if byte < _MORE:
-            bits += byte << shift
+            bits -= following
             if byte == 0 or bits >= limit:
                 raise MalformedError
-            return ~(bits >> 1) if bits & 1 else bits >> 1, at + shift // 7
-        bits += (byte - _MORE) << shift
-        shift += 7
+            return ~(bits >> 1) if bits & 1 else bits >> 1, at
     raise MalformedError
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn, TypeAlias
 
 from gateway import avro
-from gateway.avro_code import Code
+from gateway.core.code import Code
 
 Write: TypeAlias = Callable[[Mapping[str, Any]], bytes]
 
@@ -30,11 +31,14 @@ _TYPES = {
     "bytes": "bytes",
     "string": "str",
 }
+LONGS_KEPT = 4096  # numbers remembered: records written together share their times
+TEXTS_KEPT = 1024  # tuples remembered, for each array of texts in a schema
 _LIMITS = {"int": 1 << 32, "long": 1 << 64}  # of the bits on the wire, where the lowest one is the sign
 
 # A number goes out two bytes at a time, 14 bits: with more to follow, or as its end.
 _PAIR = 0x3FFF
 _MORE = tuple(bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(_PAIR + 1))
+_LONGS: dict[int, bytes] = {}
 _LAST = tuple(bytes((bits,) if bits < 0x80 else (bits & 0x7F | 0x80, bits >> 7)) for bits in range(_PAIR + 1))
 
 
@@ -71,10 +75,10 @@ class _Generator:
                 parts = [value]
             case avro.Nullable(inner, null_first):
                 parts = self._nullable(inner, null_first, value, path)
+            case avro.Array(avro.Scalar("string")):
+                parts = [self._texts(node, value, path)]
             case avro.Array(items):
-                item = self.code.local()
-                self._check(f"isinstance({value}, (list, tuple))", value, "array", path)
-                parts = self._block(value, f"for {item} in {value}", {item: items}, f"{path}[]")
+                parts = self._array(items, value, path)
             case avro.Map(values):
                 key, item = self.code.local(), self.code.local()
                 self._check(f"type({value}) is dict", value, "map", path)
@@ -95,6 +99,8 @@ class _Generator:
                 return [f"(b'\\1' if {value} else b'\\0')"]
             case "int" | "long":
                 many = f"number({value}, {_LIMITS[kind]}, {path!r})"
+                if kind == "long":
+                    many = f"LONGS.get({value}) or remember({value}, {many})"
                 return [f"(LAST[{value} + {value}] if 0 <= {value} <= {_PAIR >> 1} else {many})"]
             case "string":
                 self.code.line(f"{value} = {value}.encode()")
@@ -126,6 +132,17 @@ class _Generator:
             code.line(f"{out} = {_joined([other, *parts])}")
         return [out]
 
+    def _texts(self, node: avro.Array, value: str, path: str) -> str:
+        """A tuple of texts is written once and remembered: the same few come again and again."""
+        alone = Code(_CONSTANTS)
+        alone.line(f"return {_joined(_Generator(alone)._array(node.items, 'texts', path))}")
+        return f"{self.code.constant(_remembering(alone.function('texts')))}({value})"
+
+    def _array(self, items: avro.Node, value: str, path: str) -> list[str]:
+        item = self.code.local()
+        self._check(f"isinstance({value}, (list, tuple))", value, "array", path)
+        return self._block(value, f"for {item} in {value}", {item: items}, f"{path}[]")
+
     def _block(self, value: str, loop: str, entry: Mapping[str, avro.Node], path: str) -> list[str]:
         code, out = self.code, self.code.local()
         code.line(f"{out} = b'\\0'")
@@ -154,6 +171,18 @@ class _Generator:
         return parts
 
 
+def _remembering(write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    remembered = lru_cache(TEXTS_KEPT)(write)
+
+    def texts(value: Any) -> bytes:
+        try:
+            return remembered(value)
+        except TypeError:  # a list; or what is no text at all, and is refused with its path
+            return write(value)
+
+    return texts
+
+
 def _joined(parts: list[str]) -> str:
     """For up to three, adding is faster."""
     return " + ".join(parts) if 0 < len(parts) <= 3 else f"b''.join(({''.join(f'{part}, ' for part in parts)}))"
@@ -168,6 +197,13 @@ def _number(number: int, limit: int, path: str = "") -> bytes:
         out += _MORE[bits & _PAIR]
         bits >>= 14
     return out + _LAST[bits]
+
+
+def _remember(number: int, written: bytes) -> bytes:
+    if len(_LONGS) >= LONGS_KEPT:
+        _LONGS.clear()
+    _LONGS[number] = written
+    return written
 
 
 def _too_much(path: str) -> NoReturn:
@@ -188,6 +224,8 @@ def _misfit(path: str, names: tuple[str, ...], record: Mapping[str, Any]) -> NoR
 _CONSTANTS = {
     "Mapping": Mapping,
     "LAST": _LAST,
+    "LONGS": _LONGS,
+    "remember": _remember,
     "number": _number,
     "float_bytes": struct.Struct("<f").pack,
     "double_bytes": struct.Struct("<d").pack,

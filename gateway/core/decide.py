@@ -90,6 +90,17 @@ def decide(
     return _both(state, event, policy, expires_at)
 
 
+def still_holds(permit: Permit, event: Event, *, now: int, expires_at: int, skew_ms: int) -> bool:
+    """Whether `decide`, which gave this permit for the same event, consent and policy, gives it again at this time: of
+    all its rules only these three ask for the time."""
+    latest, consent = now + skew_ms, permit.consent
+    return (
+        event.occurred_at <= latest
+        and consent.consented_at <= latest
+        and (consent.expires_at is None or consent.expires_at > expires_at)
+    )
+
+
 def _consent(consent: Consent, event: Event, policy: Policy, latest: int) -> Reason | None:
     if consent.subject_ref != event.subject_ref:
         return Reason.NO_CONSENT

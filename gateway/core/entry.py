@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from gateway.core.consent import Consent, ConsentState
-from gateway.core.decide import Scope
+from gateway.core.decide import Permit, Scope
 from gateway.core.events import Event
 from gateway.core.metadata import IntentRef
 from gateway.core.outcome import Receipt
@@ -139,6 +139,7 @@ class Entry:
     record: InputRecord
     state: State = State.QUEUED
     consent: ConsentState = None  # as last seen
+    permit: Permit | None = None  # the last that was given
     made: Made | None = None
     held: list[Held] = field(default_factory=list)  # oldest first
     must_ask: bool = False  # a replay: what GeNiE has already is not sent again

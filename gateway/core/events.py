@@ -8,12 +8,13 @@ what stays inside is not looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Any
 
+from gateway.core.code import Code
 from gateway.core.reasons import Reason
 from gateway.core.values import value
 
@@ -132,36 +133,33 @@ def parse(
     return Reason.BAD_VALUE
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """The values that are possible in one record, by field."""
+def _fits(
+    integers: Iterable[tuple[str, int, int]],  # name, lowest, highest
+    texts: Iterable[tuple[str, int, int]] = (),  # name, shortest, longest
+    codes: Iterable[tuple[str, frozenset[str | None]]] = (),
+    forms: Iterable[tuple[str, Callable[[str], object]]] = (),
+) -> Callable[[Record], bool]:
+    """A function that says whether these fields of a record have possible values."""
+    code = Code({})
 
-    integers: tuple[tuple[str, int, int], ...]  # name, lowest, highest
-    texts: tuple[tuple[str, int, int], ...]  # name, shortest, longest
-    codes: tuple[tuple[str, frozenset[str | None]], ...] = ()
-    forms: tuple[tuple[str, Callable[[str], object]], ...] = ()
+    def refuse_unless(name: str, possible: str) -> None:
+        code.line(f"value = record[{name!r}]")
+        code.line(f"if not ({possible}): return False")
 
-    def fits(self, record: Record) -> bool:
-        for name, low, high in self.integers:
-            value = record[name]
-            if type(value) is not int or not low <= value <= high:  # to isinstance a bool is an int
-                return False
-        for name, low, high in self.texts:
-            value = record[name]
-            if type(value) is not str or not low <= len(value) <= high:
-                return False
-            if not value.isascii():
-                value.encode()  # raises for half a surrogate pair, which no JSON can hold
-        for name, codes in self.codes:
-            if record[name] not in codes:
-                return False
-        for name, form in self.forms:  # noqa: SIM110 - all() over a generator costs twice as much
-            if not form(record[name]):
-                return False
-        return True
+    for name, low, high in integers:
+        refuse_unless(name, f"type(value) is int and {low} <= value <= {high}")  # to isinstance a bool is an int
+    for name, low, high in texts:
+        refuse_unless(name, f"type(value) is str and {low} <= len(value) <= {high}")
+        code.line("if not value.isascii(): value.encode()")  # raises for half a surrogate pair, which no JSON can hold
+    for name, known in codes:
+        refuse_unless(name, f"value in {code.constant(known)}")
+    for name, form in forms:
+        refuse_unless(name, f"{code.constant(form)}(value)")
+    code.line("return True")
+    return code.function("record")
 
 
-_PAYMENT = _Shape(
+_PAYMENT = _fits(
     integers=(
         ("occurred_at", 0, LAST_MS),
         ("installment_no", 0, INT_MAX),
@@ -171,7 +169,6 @@ _PAYMENT = _Shape(
         ("amount_past_due_jpy", 0, SAFE_INTEGER),
         ("days_past_due", 0, INT_MAX),
     ),
-    texts=(),
     codes=(
         ("creditor", frozenset({"idom_caas", "partner_lessor"})),
         (
@@ -183,7 +180,7 @@ _PAYMENT = _Shape(
     ),
     forms=(("event_id", _UUID), ("contract_ref", check_ref), ("billing_month", _MONTH)),
 )
-_CUSTOMER = _Shape(
+_CUSTOMER = _fits(
     integers=(("birth_date", FIRST_DAY, LAST_DAY),),
     texts=(
         ("name", 1, TEXT_MAX),
@@ -192,12 +189,12 @@ _CUSTOMER = _Shape(
         ("phone", 1, PHONE_MAX),
     ),
 )
-_SCORE = _Shape(
+_SCORE = _fits(
     integers=(("sequence", 0, SAFE_INTEGER), ("as_of", 0, LAST_MS), ("computed_at", 0, LAST_MS)),
     texts=(("model_id", 1, TEXT_MAX), ("model_version", 1, TEXT_MAX)),
     forms=(("score_id", _UUID), ("score", _DECIMAL), ("scale_min", _DECIMAL), ("scale_max", _DECIMAL)),
 )
-_INPUT = _Shape(
+_INPUT = _fits(
     integers=(("observed_at", 0, LAST_MS),),
     texts=(("input_id", 1, TEXT_MAX), ("unit", 0, UNIT_MAX), ("source", 1, TEXT_MAX)),
     forms=(("value", _DECIMAL),),
@@ -207,8 +204,8 @@ _INPUT = _Shape(
 def _payment(kind: EventType, layout: Layout, record: Record) -> Event | None:
     paid_date, corrects = record["paid_date"], record["corrects_event_id"]
     if (
-        not _PAYMENT.fits(record)
-        or not _CUSTOMER.fits(record["customer"])
+        not _PAYMENT(record)
+        or not _CUSTOMER(record["customer"])
         or not (paid_date is None or (type(paid_date) is int and FIRST_DAY <= paid_date <= LAST_DAY))
         or not (corrects is None or _UUID(corrects))
     ):
@@ -230,11 +227,11 @@ def _payment(kind: EventType, layout: Layout, record: Record) -> Event | None:
 def _score(kind: EventType, layout: Layout, record: Record) -> Event | None:
     supersedes, inputs = record["supersedes"], record["inputs"]
     if (
-        not _SCORE.fits(record)
+        not _SCORE(record)
         or not Decimal(record["scale_min"]) <= Decimal(record["score"]) <= Decimal(record["scale_max"])
         or not (supersedes is None or _UUID(supersedes))
         or len(inputs) > INPUTS_MAX
-        or not all(map(_INPUT.fits, inputs))
+        or not all(map(_INPUT, inputs))
     ):
         return None
     return Event(

@@ -5,7 +5,7 @@ Knows the formulas of the contract. Must not know bodies, or where the secret ke
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC  # its copies cost a third of hmac.digest
@@ -16,10 +16,12 @@ SEPARATOR = b"\x1f"  # the unit separator: in no part, so no two lists of parts 
 KEY_VERSION = 1  # of the idempotency key: a new key is a new version, and both are tried
 KEY_BYTES_MIN = 32
 
+_URLSAFE = bytes.maketrans(b"+/", b"-_")
+
 
 def b64url(data: bytes) -> str:
     """Base64url without padding."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return b2a_base64(data, newline=False).translate(_URLSAFE, b"=").decode("ascii")
 
 
 class Identity:

@@ -6,7 +6,7 @@ know when it is asked: a decision is final only behind a fence, and that is core
 
 from __future__ import annotations
 
-from gateway.core.decide import Permit, decide
+from gateway.core.decide import Permit, decide, still_holds
 from gateway.core.entry import Entry, Made
 from gateway.core.events import Event
 from gateway.core.holds import Holds
@@ -35,8 +35,13 @@ class Judge:
         event, rules = entry.event, self._rules
         if self.holds.all and self._is_held(event, now):
             return Reason.HELD
-        skew_ms = rules.limits.skew_ms
-        return decide(event, entry.consent, rules.policy, now=now, expires_at=expires_at, skew_ms=skew_ms)
+        skew_ms, last = rules.limits.skew_ms, entry.permit
+        unchanged = last is not None and last.consent is entry.consent
+        if last and unchanged and still_holds(last, event, now=now, expires_at=expires_at, skew_ms=skew_ms):
+            return last
+        said = decide(event, entry.consent, rules.policy, now=now, expires_at=expires_at, skew_ms=skew_ms)
+        entry.permit = said if isinstance(said, Permit) else None
+        return said
 
     def _is_held(self, event: Event, now: int) -> bool:
         mixed = self._rules.event_type is None

@@ -7,10 +7,11 @@ item, and whose item is in the scope. Must not know why the scope is what it is.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.core.canonical import canonical_json, iso_day, iso_ms
+from gateway.core.code import Code
 from gateway.core.decide import Scope
 from gateway.core.events import Event, EventType, Item, Layout, Record
 from gateway.core.identity import Identity
@@ -18,8 +19,8 @@ from gateway.core.policy import INPUTS, Fields, Kind, Policy
 
 PROJECTIONS_KEPT = 1024  # event types x live schema ids x sets of items; beyond it they are compiled again
 
-Projection = Callable[[Record], Any]
-_WRITERS: dict[Kind, Callable[[int], str]] = {Kind.DATE: iso_day, Kind.TIME: iso_ms}
+Projection = Callable[[Record], tuple[Mapping[str, Any], Mapping[str, Any]]]  # to envelope and items
+_WRITERS = {Kind.DATE: "iso_day({})", Kind.TIME: "iso_ms({})"}
 
 
 def body_digest(body: bytes) -> bytes:
@@ -33,24 +34,24 @@ class Minimiser:
     def __init__(self, policy: Policy, identity: Identity) -> None:
         self._policy = policy
         self._identity = identity
-        self._projections: dict[tuple[str, int, tuple[str, ...]], tuple[Projection, Projection]] = {}
+        self._projections: dict[tuple[str, int, tuple[str, ...]], Projection] = {}
 
     def body(self, event: Event, scope: Scope) -> bytes:
         """The canonical JSON of `body`: a function of event, scope and mapping version alone."""
-        kind, record = event.type, event.record
+        kind = event.type
         key = (kind.code, event.layout.schema_id, scope.items)
-        projections = self._projections.get(key)
-        if projections is None:
-            projections = self._compile(kind, event.layout, scope.items)
+        projection = self._projections.get(key)
+        if projection is None:
+            projection = self._compile(kind, event.layout, scope.items)
             if len(self._projections) >= PROJECTIONS_KEPT:
                 self._projections.clear()
-            self._projections[key] = projections
-        envelope, items = projections
+            self._projections[key] = projection
+        envelope, items = projection(event.record)
         body = {
             "event_type": kind.code,
-            "envelope": envelope(record),
+            "envelope": envelope,
             "subject_key": self._identity.subject_key(event.subject_ref),
-            "items": items(record),
+            "items": items,
             "permitted_purposes": scope.purposes,
             "consent": {
                 "policy_version": iso_day(scope.policy_version),
@@ -61,18 +62,21 @@ class Minimiser:
             body["contract_key"] = self._identity.contract_key(event.contract_ref)
         return canonical_json(body)
 
-    def _compile(self, kind: EventType, layout: Layout, items: tuple[str, ...]) -> tuple[Projection, Projection]:
-        fields = self._policy.fields[kind]
+    def _compile(self, kind: EventType, layout: Layout, items: tuple[str, ...]) -> Projection:
+        """A function that picks out of a record what may leave of it; an item with nothing in it stays out."""
         if not self._policy.event_items[kind].issuperset(items):
             raise AssertionError("a scope holds an item that its event type may not carry")
-        parts = {}
+        fields = self._policy.fields[kind]
+        code = Code({"iso_day": iso_day, "iso_ms": iso_ms, "registered": self._policy.registered_inputs})
+        envelope = _group(code, _allowed(fields[Item.ENVELOPE], layout, Item.ENVELOPE))
+        code.line("items = {}")
         for item in items:
-            allowed = _allowed(fields[item], layout, item)
-            if item == Item.NOREL_SCORE_INPUTS:
-                parts[item] = _inputs(allowed, self._policy.registered_inputs)
-            else:
-                parts[item] = _group(allowed)
-        return _group(_allowed(fields[Item.ENVELOPE], layout, Item.ENVELOPE)), _items(parts)
+            write = _inputs if item == Item.NOREL_SCORE_INPUTS else _group
+            picked = write(code, _allowed(fields[item], layout, item))
+            with code.block(f"if {picked}"):
+                code.line(f"items[{item!r}] = {picked}")
+        code.line(f"return {envelope}, items")
+        return code.function("record")
 
 
 def _allowed(fields: Fields, layout: Layout, item: str) -> Fields:
@@ -80,32 +84,32 @@ def _allowed(fields: Fields, layout: Layout, item: str) -> Fields:
     return {path: kind for path, kind in fields.items() if layout.items.get(path) == item}
 
 
-def _group(fields: Fields) -> Projection:
-    """A function that picks the fields out of a record, all from one part of it; nulls stay out."""
+def _group(code: Code, fields: Fields) -> str:
+    """Pick fields, all from one part of the record; the local that holds them."""
     part = next((path.rpartition(".")[0] for path in fields), "")
-    kinds = {path.rpartition(".")[2]: kind for path, kind in fields.items()}
-    names = tuple(kinds)
-    written = tuple((name, _WRITERS[kind]) for name, kind in kinds.items() if kind in _WRITERS)
-
-    def pick(record: Record) -> dict[str, Any]:
-        picked = {name: value for name in names if (value := record[name]) is not None}
-        for name, write in written:
-            if name in picked:
-                picked[name] = write(picked[name])
-        return picked
-
-    return (lambda record: pick(record[part])) if part else pick
+    source = "record"
+    if part:
+        source = code.local()
+        code.line(f"{source} = record[{part!r}]")
+    return _picked(code, source, {path.rpartition(".")[2]: kind for path, kind in fields.items()})
 
 
-def _inputs(fields: Fields, registered: Callable[[Record], Iterable[Record]]) -> Projection:
-    pick = _group({path.removeprefix(INPUTS + "."): kind for path, kind in fields.items()})
-    return lambda record: [picked for each in registered(record) if (picked := pick(each))]
+def _inputs(code: Code, fields: Fields) -> str:
+    """Pick fields of each registered input of a score; the local that holds them."""
+    inputs, each = code.local(), code.local()
+    code.line(f"{inputs} = []")
+    with code.block(f"for {each} in registered(record)"):
+        picked = _picked(code, each, {path.removeprefix(INPUTS + "."): kind for path, kind in fields.items()})
+        with code.block(f"if {picked}"):
+            code.line(f"{inputs}.append({picked})")
+    return inputs
 
 
-def _items(parts: dict[str, Projection]) -> Projection:
-    """A function that makes all items; one with nothing in it stays out."""
-
-    def pick(record: Record) -> dict[str, Any]:
-        return {item: picked for item, part in parts.items() if (picked := part(record))}
-
-    return pick
+def _picked(code: Code, source: str, fields: Fields) -> str:
+    """Pick fields out of what `source` names; nulls stay out."""
+    picked, value = code.local(), code.local()
+    code.line(f"{picked} = {{}}")
+    for name, kind in fields.items():
+        with code.block(f"if ({value} := {source}[{name!r}]) is not None"):
+            code.line(f"{picked}[{name!r}] = {_WRITERS.get(kind, '{}').format(value)}")
+    return picked

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.consent import Consent, ConsentState, Denied
-from gateway.core.decide import Permit, decide
+from gateway.core.decide import Permit, decide, still_holds
 from gateway.core.events import Event, EventType, jst_day
 from gateway.core.reasons import Outcome, Reason
 from tests.core_cases import NOW, POLICY, TIMES, day
@@ -107,3 +107,13 @@ def test_a_later_end_of_the_attempt_never_permits_more(event: Event, state: Cons
     later = TIMES | {"expires_at": TIMES["expires_at"] + longer}
     if isinstance(decide(event, state, POLICY, **later), Permit):
         assert isinstance(decide(event, state, POLICY, **TIMES), Permit)
+
+
+@given(events, consents, *[st.integers(-(10**11), 10**11)] * 2)
+def test_a_permit_that_still_holds_is_given_again(event: Event, state: Consent, later: int, longer: int):
+    """To ask a permit whether it still holds says what a whole decision says at that time."""
+    given_before = decide(event, state, POLICY, **TIMES)
+    if isinstance(given_before, Permit):
+        then = TIMES | {"now": NOW + later, "expires_at": TIMES["expires_at"] + longer}
+        again = decide(event, state, POLICY, **then)
+        assert again == given_before if still_holds(given_before, event, **then) else isinstance(again, Reason)

@@ -1,8 +1,8 @@
-"""Python source written for one schema, compiled once.
+"""Python source written for one schema or projection, compiled once: what is done for each event is done straight.
 
-Knows lines, depth, locals and constants. Must not know Avro.
-A line holds only what the generators themselves write: numbers, names of locals and constants, paths of fields
-whose names gateway/avro.py has checked. Anything else that a schema says is a constant, never source.
+Knows lines, depth, locals and constants. Must not know Avro or bodies.
+A line holds only what the generators themselves write: numbers, names of locals and constants, and quoted by repr()
+the names of fields and items. Anything else that a schema or the policy says is a constant, never source.
 """
 
 from __future__ import annotations
@@ -48,5 +48,5 @@ class Code:
         """What has been written, as a function of one parameter."""
         source = "\n".join([f"def compiled({parameter}):", *self._lines])
         scope = dict(self._constants)
-        exec(compile(source, "<schema>", "exec"), scope)  # noqa: S102 - no line holds anyone's text: see above
+        exec(compile(source, "<compiled>", "exec"), scope)  # noqa: S102 - no line holds anyone's text: see above
         return scope["compiled"]  # type: ignore[no-any-return]  # the source defines it
