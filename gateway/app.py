@@ -183,7 +183,7 @@ class Gateway:
         await first.close()
 
     async def _connect_genie(self, stack: AsyncExitStack, files: Files) -> tuple[GenieClient, Limiter]:
-        partner = genie_client(self._settings, files)
+        partner = genie_client(self._settings, files.credentials)
         await partner.start()
         stack.push_async_callback(partner.close)
         return partner, Limiter(maximum=self._settings.genie.connections, waits=Backoff(SystemRandom()))
@@ -232,7 +232,7 @@ class Gateway:
         group = GroupSettings(
             kafka.group_id, kafka.group_instance_id, kafka.session_timeout_ms, kafka.rebalance_timeout_ms
         )
-        source = Source(around.connection, group, list(readers), lanes.open, lanes.close, self._fail)
+        source = Source(around.connection, around.client, group, list(readers), lanes.open, lanes.close, self._fail)
         await source.start()
         self._source = source
         stack.push_async_callback(source.stop)

@@ -7,8 +7,8 @@ the keys are used for, nor any network. No finding quotes a file.
 from __future__ import annotations
 
 import os
-import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import TypeVar
 from gateway import policies
 from gateway.core.policy import Policy, PolicyError
 from gateway.findings import Finding, Severity
-from gateway.genie.keys import AnswerKey, KeyFileError, SigningKey, load_answer_keys, load_signing_key
+from gateway.genie.client import Credentials
+from gateway.genie.keys import KeyFileError, load_answer_keys, load_signing_key
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka_login import kafka_connection
 from gateway.secret_keys import SecretKeyError, read_secret
@@ -35,45 +36,48 @@ class Files:
     """All that was read."""
 
     policy: Policy
-    tls: ssl.SSLContext
-    signing_key: SigningKey
-    answer_keys: Mapping[str, AnswerKey]
+    credentials: Credentials
     idempotency_key: bytes
     pseudonym_key: bytes
 
 
 def read_files(settings: Settings) -> tuple[Files | None, list[Finding]]:
     """The files of everything but Kafka, if all can be used, and what is wrong with those that can't."""
-    genie, keys = settings.genie, settings.keys
+    keys = settings.keys
     findings: list[Finding] = []
-
-    def read(names: str, reading: Callable[[], T]) -> T | None:
-        try:
-            return reading()
-        except _REFUSALS as error:
-            findings.append(_wrong(names, str(error)))
-            return None
-
-    policy = read("policy_file", lambda: policies.load(settings.policy_file))
-    tls = read(
-        "genie.ca_file, genie.client_cert_file, genie.client_key_file",
-        lambda: tls_context(genie.ca_file, genie.client_cert_file, genie.client_key_file),
-    )
-    signing_key = read(
-        "genie.signing_key_file, genie.signing_key_id",
-        lambda: load_signing_key(genie.signing_key_file, genie.signing_key_id),
-    )
-    answer_keys = read("genie.answer_key_files", lambda: load_answer_keys(genie.answer_key_files))
-    idempotency_key = read("keys.idempotency_key_file", lambda: read_secret(keys.idempotency_key_file))
-    pseudonym_key = read("keys.pseudonym_key_file", lambda: read_secret(keys.pseudonym_key_file))
+    policy = _read("policy_file", lambda: policies.load(settings.policy_file), findings)
+    credentials, of_credentials = read_credentials(settings)
+    findings += of_credentials
+    idempotency_key = _read("keys.idempotency_key_file", lambda: read_secret(keys.idempotency_key_file), findings)
+    pseudonym_key = _read("keys.pseudonym_key_file", lambda: read_secret(keys.pseudonym_key_file), findings)
     if policy is not None:
         findings += _about_somebody_else(settings, policy)
     if pseudonym_key is not None and pseudonym_key == idempotency_key:
         findings.append(_wrong("keys.pseudonym_key_file", "the same key as in keys.idempotency_key_file"))
-    findings += _dates({"genie.ca_file": genie.ca_file, "genie.client_cert_file": genie.client_cert_file})
-    if not (policy and tls and signing_key and answer_keys and idempotency_key and pseudonym_key):
+    if not (policy and credentials and idempotency_key and pseudonym_key):
         return None, findings
-    return Files(policy, tls, signing_key, answer_keys, idempotency_key, pseudonym_key), findings
+    return Files(policy, credentials, idempotency_key, pseudonym_key), findings
+
+
+def read_credentials(settings: Settings) -> tuple[Credentials | None, list[Finding]]:
+    """Keys and certificates for GeNiE, if all can be used, and what is wrong with those that can't."""
+    genie = settings.genie
+    findings: list[Finding] = []
+    tls = _read(
+        "genie.ca_file, genie.client_cert_file, genie.client_key_file",
+        lambda: tls_context(genie.ca_file, genie.client_cert_file, genie.client_key_file),
+        findings,
+    )
+    signing_key = _read(
+        "genie.signing_key_file, genie.signing_key_id",
+        lambda: load_signing_key(genie.signing_key_file, genie.signing_key_id),
+        findings,
+    )
+    answer_keys = _read("genie.answer_key_files", lambda: load_answer_keys(genie.answer_key_files), findings)
+    findings += _dates(settings, "genie")
+    if not (tls and signing_key and answer_keys):
+        return None, findings
+    return Credentials(tls, signing_key, answer_keys), findings
 
 
 def read_login(settings: Settings) -> tuple[KafkaConnection | None, list[Finding]]:
@@ -83,11 +87,20 @@ def read_login(settings: Settings) -> tuple[KafkaConnection | None, list[Finding
     if kafka.security_protocol == "PLAINTEXT" and not kafka.allow_dev_topics:
         found = "found PLAINTEXT: customers' names, addresses and phone numbers would cross the network readable"
         findings.append(_wrong("kafka.security_protocol", found, "set SSL or SASL_SSL"))
-    findings += _dates({"kafka.ca_file": kafka.ca_file, "kafka.client_cert_file": kafka.client_cert_file})
+    findings += _dates(settings, "kafka")
     try:
         return kafka_connection(kafka), findings
     except SettingsError as error:
         return None, [*findings, *Finding.of(error.problems)]
+
+
+def certificate_ends(settings: Settings, section: str) -> dict[str, datetime]:
+    """Setting of a section -> when the certificates in its file end; a file that can't be read is found elsewhere."""
+    ends = {}
+    for setting, path in _certificates(settings, section).items():
+        with suppress(TlsFileError):
+            ends[setting] = authorities_end(path) if setting.endswith("ca_file") else chain_ends(path)
+    return ends
 
 
 def look_at_view(path: Path) -> list[Finding]:
@@ -106,21 +119,29 @@ def _about_somebody_else(settings: Settings, policy: Policy) -> Iterator[Finding
         yield _wrong("recipient.id", found, f"change {PREFIX}RECIPIENT__ID or {PREFIX}POLICY_FILE")
 
 
-def _dates(certificates: Mapping[str, Path | None]) -> Iterator[Finding]:
-    """What has expired, or soon will have; a file that can't be read is found elsewhere."""
-    now = datetime.now(UTC)
-    for setting, path in certificates.items():
-        if path is None:
-            continue
-        try:
-            ends = authorities_end(path) if setting.endswith("ca_file") else chain_ends(path)
-        except TlsFileError:
-            continue
+def _certificates(settings: Settings, section: str) -> dict[str, Path]:
+    partner = getattr(settings, section)
+    files = {f"{section}.{name}": getattr(partner, name) for name in ("ca_file", "client_cert_file")}
+    return {setting: path for setting, path in files.items() if path is not None}
+
+
+def _dates(settings: Settings, section: str) -> Iterator[Finding]:
+    """What of a section has expired, or soon will have."""
+    now, paths = datetime.now(UTC), _certificates(settings, section)
+    for setting, ends in certificate_ends(settings, section).items():
         if ends <= now:
-            yield _wrong(setting, f"{path} has expired at {ends.isoformat()}", "put a new certificate there")
+            yield _wrong(setting, f"{paths[setting]} has expired at {ends.isoformat()}", "put a new certificate there")
         elif ends <= now + WARN_BEFORE:
-            soon = f"{path} expires at {ends.isoformat()}"
+            soon = f"{paths[setting]} expires at {ends.isoformat()}"
             yield Finding(Severity.WARNING, setting, soon, "put a new certificate there before")
+
+
+def _read(names: str, reading: Callable[[], T], findings: list[Finding]) -> T | None:
+    try:
+        return reading()
+    except _REFUSALS as error:
+        findings.append(_wrong(names, str(error)))
+        return None
 
 
 def _wrong(settings: str, found: str, needed: str = "") -> Finding:

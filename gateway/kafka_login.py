@@ -12,7 +12,7 @@ from gateway.kafka.connection import KafkaConnection
 from gateway.secret_keys import SecretKeyError, read_password
 from gateway.sections import KafkaSettings
 from gateway.settings import PREFIX, Problem, SettingsError
-from gateway.tls import TlsFileError, prove, trusting
+from gateway.tls import TlsFileError, prove, trust, trusting
 
 
 def kafka_connection(kafka: KafkaSettings) -> KafkaConnection:
@@ -33,21 +33,37 @@ def kafka_connection(kafka: KafkaSettings) -> KafkaConnection:
     return connection
 
 
+def renew_tls(connection: KafkaConnection, kafka: KafkaSettings) -> None:
+    """Let new connections prove who we are by what the files hold now, and trust the authorities in them too.
+
+    Raises SettingsError, with nothing changed, if the files can't be used. Every client of the connection shares its
+    context, and OpenSSL can't be told to trust less.
+    """
+    kafka_connection(kafka)
+    if connection.ssl_context is not None and kafka.ca_file is not None:
+        trust(connection.ssl_context, kafka.ca_file)
+        _prove(connection.ssl_context, kafka, [])
+
+
 def _tls(kafka: KafkaSettings, problems: list[Problem]) -> ssl.SSLContext | None:
     if kafka.ca_file is None:
         return None
-    password = _password("client_key_password_file", kafka.client_key_password_file, problems)
     try:
         context = trusting(kafka.ca_file)
     except TlsFileError as error:
         problems.append(_problem("ca_file", error))
         return None
+    _prove(context, kafka, problems)
+    return context
+
+
+def _prove(context: ssl.SSLContext, kafka: KafkaSettings, problems: list[Problem]) -> None:
+    password = _password("client_key_password_file", kafka.client_key_password_file, problems)
     if kafka.client_cert_file is not None and kafka.client_key_file is not None:
         try:
             prove(context, kafka.client_cert_file, kafka.client_key_file, password or "")
         except TlsFileError as error:
             problems.append(_problem("client_cert_file", error))
-    return context
 
 
 def _password(name: str, path: Path | None, problems: list[Problem]) -> str | None:

@@ -11,10 +11,10 @@ import secrets
 from aiokafka.client import AIOKafkaClient
 
 from gateway.core.identity import b64url
-from gateway.core.outcome import Answer, LookupReply, Reply, Unsent, classify
+from gateway.core.outcome import Answer, LookupReply, Loss, Lost, Reply, Unsent, classify
 from gateway.files import Files, look_at_view, read_files, read_login
 from gateway.findings import Finding, NotReadyError, Severity
-from gateway.genie.client import wall_ms
+from gateway.genie.client import Credentials, wall_ms
 from gateway.genie_login import genie_client
 from gateway.kafka.acls import Role, commands, least
 from gateway.kafka.authorized import lacking
@@ -48,7 +48,7 @@ async def look(settings: Settings, *, genie: bool = False) -> tuple[Files | None
         findings += await _kafka(settings, connection)
     findings += await _schemas(settings)
     if genie and files is not None:
-        findings += await _genie(settings, files)
+        findings += await ask_genie(settings, files.credentials)
     return files, findings
 
 
@@ -141,9 +141,9 @@ async def _schemas(settings: Settings) -> list[Finding]:
     return findings
 
 
-async def _genie(settings: Settings, files: Files) -> list[Finding]:
+async def ask_genie(settings: Settings, credentials: Credentials) -> list[Finding]:
     """A lookup changes nothing there, and its answer proves certificates, both signatures, recipient and clocks."""
-    client = genie_client(settings, files)
+    client = genie_client(settings, credentials)
     await client.start()
     try:
         before = wall_ms()
@@ -151,13 +151,17 @@ async def _genie(settings: Settings, files: Files) -> list[Finding]:
         after = wall_ms()
     finally:
         await client.close()
-    if not isinstance(answer, LookupReply):
-        return [_no_lookup(answer)]
     skew = settings.genie.skew_ms
-    if before - skew <= answer.as_of <= after + skew:
-        return []
-    found = f"GeNiE's clock differs from ours by {answer.as_of - after} ms, more than {skew}"
-    return [Finding(Severity.PROBLEM, "genie.skew_ms", found, "set the clocks, or agree on more with GeNiE")]
+    if isinstance(answer, LookupReply):
+        return [] if before - skew <= answer.as_of <= after + skew else [_far(answer.as_of - after, skew)]
+    if answer == Lost(Loss.CLOCK):
+        return [_far(client.clock_difference_ms, skew)]
+    return [_no_lookup(answer)]
+
+
+def _far(difference: int, skew: int) -> Finding:
+    found = f"GeNiE's clock differs from ours by {difference} ms, more than {skew}"
+    return Finding(Severity.PROBLEM, "genie.skew_ms", found, "set the clocks, or agree on more with GeNiE")
 
 
 def _no_lookup(answer: Answer) -> Finding:

@@ -28,11 +28,16 @@ def trusting(ca: Path) -> ssl.SSLContext:
     """Trust the authorities in `ca` and nothing else."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies the certificate and the host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    trust(context, ca)
+    return context
+
+
+def trust(context: ssl.SSLContext, ca: Path) -> None:
+    """Trust the authorities in `ca` too."""
     try:
         context.load_verify_locations(cafile=str(ca))
     except OSError:
         raise TlsFileError(f"authority {ca}: not readable as PEM certificates; check the path") from None
-    return context
 
 
 def prove(context: ssl.SSLContext, certificate: Path, key: Path, password: str = "") -> None:

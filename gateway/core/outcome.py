@@ -13,6 +13,7 @@ safe, because a lane sends the same bytes again or looks up. Keys are unique wit
 | 401 signature-expired                             | NOT_RECEIVED: announce again  | UNKNOWN and stop |
 | 408, 409                                          | UNKNOWN                       | UNKNOWN          |
 | any 3xx, any other 4xx                            | NOT_RECEIVED and stop         | UNKNOWN and stop |
+| signed at a time far from ours (`Loss.CLOCK`)     |                               | UNKNOWN and stop |
 | all else: other statuses, no whole answer (`Lost`)| UNKNOWN                       | UNKNOWN          |
 """
 
@@ -43,12 +44,13 @@ class Unsent(Enum):
 
 
 class Loss(Enum):
-    """Why the request may have arrived, but no whole answer came."""
+    """Why the request may have arrived, but no whole answer came that can be believed."""
 
     TIMEOUT = "no whole answer before the attempt's deadline"
     BROKEN = "the connection broke or spoke no HTTP"
     TOO_LARGE = "the answer was larger than its bound"
     ENCODED = "the answer came compressed although that was ruled out"
+    CLOCK = "GeNiE signed the answer at a time that is far from ours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The request may have arrived; no whole answer came back."""
+    """The request may have arrived; no whole answer came back that can be believed."""
 
     detail: Loss
 
@@ -176,6 +178,7 @@ class Stop(StrEnum):
     WRONG_URL = ("genie_wrong_url", "GeNiE's URL is wrong (404, 405, 410): check the base URL.")
     WRONG_MEDIA_TYPE = ("genie_wrong_media_type", "GeNiE takes other media (415): compare contract versions.")
     REDIRECTED = ("genie_redirected", "GeNiE redirects (3xx), which is never followed: check the base URL.")
+    CLOCK = ("genie_clock", "GeNiE's clock is further from ours than the skew allows: set the clocks.")
     REFUSED = ("genie_refused", "GeNiE refuses with another 4xx: ask GeNiE what it expects.")
 
 
@@ -266,7 +269,7 @@ def classify(answer: Answer, sent: Sequence[SentEntry]) -> BatchOutcome:
     if isinstance(answer, NotSent):
         return _all(_NOT_RECEIVED, sent)
     if isinstance(answer, Lost):
-        return _all(_UNKNOWN, sent)
+        return _all(_UNKNOWN, sent, stop=Stop.CLOCK if answer.detail is Loss.CLOCK else None)
     rule = next((rule for statuses, rule in _STATUSES if answer.status in statuses), _Rule.MAYBE)
     if not answer.verified:
         return _all(_UNKNOWN, sent, stop=rule if isinstance(rule, Stop) else None)

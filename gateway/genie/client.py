@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from gateway.core.facts import OutgoingEntry
 from gateway.core.outcome import Answer, LookupReply, Loss, Lost, NotSent, Unsent
 from gateway.genie.contract import MAX_LOOKUP_KEYS, RequestWriter, read_lookup, read_reply
 from gateway.genie.keys import AnswerKey, SigningKey
-from gateway.genie.signing import METHOD, SignedRequest, sign_request, verified_key_id
+from gateway.genie.signing import METHOD, SignedAnswer, SignedRequest, sign_request, signed_answer
 from gateway.genie.transport import TlsRefused
 
 BATCH_PATH = "/v1/provision-batches"
@@ -26,6 +27,7 @@ LOOKUP_PATH = "/v1/provision-lookups"
 MAX_ANSWER_BYTES = 1024 * 1024
 LOOKUP_TIMEOUT_MS = 5_000
 _NONCE_BYTES = 18
+_SECOND_MS = 1000
 
 # What an exception says; the first row that fits. Whatever GeNiE makes a library raise, the lane needs an answer,
 # and "it may have arrived" is always safe.
@@ -41,6 +43,42 @@ _FAILURES: tuple[tuple[type[Exception], NotSent | Lost], ...] = (
 def wall_ms() -> int:
     """Now, in ms since epoch."""
     return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who we are to GeNiE, and whose answers we believe: one set, taken and replaced as a whole."""
+
+    tls: ssl.SSLContext
+    signing_key: SigningKey
+    answer_keys: Mapping[str, AnswerKey]
+
+
+class _Link:
+    """Connections made with one set of credentials. `with` it while a request is under way."""
+
+    def __init__(self, credentials: Credentials, transport: httpx.AsyncBaseTransport) -> None:
+        self.credentials = credentials
+        self.transport = transport
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __enter__(self) -> None:
+        self._under_way += 1
+        self._idle.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.set()
+
+    async def retire(self) -> None:
+        """Close once nothing is under way; each request has its own deadline."""
+        try:
+            await self._idle.wait()
+        finally:
+            await self.transport.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +98,43 @@ class GenieClient:
         self,
         *,
         base_url: str,
-        transport: Callable[[], httpx.AsyncBaseTransport],
+        transport: Callable[[ssl.SSLContext], httpx.AsyncBaseTransport],
         writer: RequestWriter,
-        signing_key: SigningKey,
-        answer_keys: Mapping[str, AnswerKey],
+        credentials: Credentials,
         skew_ms: int,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
         base = httpx.URL(base_url)
         self._batches, self._lookups = base.join(BATCH_PATH), base.join(LOOKUP_PATH)
         self._make_transport = transport
-        self._transport: httpx.AsyncBaseTransport | None = None
         self._writer = writer
-        self._signing_key = signing_key
-        self._answer_keys = answer_keys
+        self._credentials = credentials
+        self._link: _Link | None = None
         self._skew_ms = skew_ms
         self._now_ms = now_ms
+        self.clock_difference_ms = 0
+        """GeNiE's clock minus ours, as far as the last signed answer proves: it names whole seconds only."""
 
     async def start(self) -> None:
         """Make ready to connect; the first request opens the first connection."""
-        self._transport = self._make_transport()
+        self._link = self._linked()
 
     async def close(self) -> None:
         """Close all connections; requests still in flight are lost."""
-        if self._transport is not None:
-            await self._transport.aclose()
-            self._transport = None
+        link, self._link = self._link, None
+        if link is not None:
+            await link.transport.aclose()
 
-    def use_keys(self, signing_key: SigningKey, answer_keys: Mapping[str, AnswerKey]) -> None:
-        """Take other keys from the next request on; an answer is checked by the keys that are live when it comes."""
-        self._signing_key, self._answer_keys = signing_key, answer_keys
+    async def use(self, credentials: Credentials) -> None:
+        """Take another set from the next request on; what is under way ends with the old set, and is waited for."""
+        self._credentials = credentials
+        old = self._link
+        if old is not None:
+            self._link = self._linked()
+            await old.retire()
+
+    def _linked(self) -> _Link:
+        return _Link(self._credentials, self._make_transport(self._credentials.tls))
 
     async def send(self, entries: Sequence[OutgoingEntry], expires_at: int) -> Answer:
         """Make one attempt; whatever happens is an Answer, by `expires_at` (ms) at the latest."""
@@ -126,14 +171,14 @@ class GenieClient:
         return read_reply(whole.status, media_type, None, whole.content, key_id=whole.key_id, now_ms=self._now_ms())
 
     async def _exchange(self, url: httpx.URL, content: bytes, expires_at: int) -> _Whole | NotSent | Lost:
-        now = self._now_ms()
+        now, link = self._now_ms(), self._link
         created, expires = now // 1000, expires_at // 1000
-        if self._transport is None:
+        if link is None:
             return NotSent(Unsent.CLOSED)
         if expires <= created:
             return NotSent(Unsent.EXPIRED)
         signed = sign_request(
-            self._signing_key,
+            link.credentials.signing_key,
             str(url),
             content,
             created=created,
@@ -142,15 +187,14 @@ class GenieClient:
         )
         request = httpx.Request(METHOD, url, headers={**signed.headers, "accept-encoding": "identity"}, content=content)
         try:
-            async with asyncio.timeout((expires_at - now) / 1000):
-                return await self._receive(self._transport, request, signed)
+            with link:
+                async with asyncio.timeout((expires_at - now) / 1000):
+                    return await self._receive(link, request, signed, now)
         except Exception as error:
             return next(answer for kind, answer in _FAILURES if isinstance(error, kind))
 
-    async def _receive(
-        self, transport: httpx.AsyncBaseTransport, request: httpx.Request, signed: SignedRequest
-    ) -> _Whole | Lost:
-        response = await transport.handle_async_request(request)
+    async def _receive(self, link: _Link, request: httpx.Request, signed: SignedRequest, sent_at: int) -> _Whole | Lost:
+        response = await link.transport.handle_async_request(request)
         try:
             if response.headers.get("content-encoding", "identity") != "identity":
                 return Lost(Loss.ENCODED)
@@ -162,14 +206,23 @@ class GenieClient:
                 chunks.append(chunk)
         finally:
             await response.aclose()
-        content = b"".join(chunks)
-        key_id = verified_key_id(
-            self._answer_keys,
+        content, now = b"".join(chunks), self._now_ms()
+        answer = signed_answer(
+            link.credentials.answer_keys,
             signed,
             response.status_code,
             response.headers,
             content,
-            now_ms=self._now_ms(),
+            now_ms=now,
             skew_ms=self._skew_ms,
         )
-        return _Whole(response.status_code, response.headers, content, key_id)
+        if answer is not None:
+            self._compare_clocks(answer, sent_at, now)
+            if not answer.fresh:
+                return Lost(Loss.CLOCK)
+        return _Whole(response.status_code, response.headers, content, answer.key_id if answer is not None else None)
+
+    def _compare_clocks(self, answer: SignedAnswer, sent_at: int, now: int) -> None:
+        """It was signed between sending and now, within the second that it names."""
+        least, most = answer.created_ms - now, answer.created_ms + _SECOND_MS - sent_at
+        self.clock_difference_ms = least if least > 0 else min(most, 0)

@@ -25,6 +25,7 @@ _ANSWER_COMPONENTS = (
 )
 _ANSWER_TAG = "genie-answer-v1"
 _ANSWER_PARAMETER_COUNT = 4  # each exactly once
+_SECOND_MS = 1000  # what `created` leaves out
 _ANSWER_PARAMETER = r';(?:(created)=([0-9]{1,12})|(keyid|alg|tag)="([!#-\[\]-~]{1,64})")'
 _ANSWER_PARAMETERS = re.compile(_ANSWER_PARAMETER)
 _ANSWER_INPUT = re.compile(
@@ -42,6 +43,15 @@ class SignedRequest:
     content_digest: str
     signature: str
     headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAnswer:
+    """An answer that GeNiE's key surely signed, to this request; it is verified only if it is `fresh` too."""
+
+    key_id: str
+    created_ms: int  # by GeNiE's clock, in whole seconds
+    fresh: bool
 
 
 def content_digest(content: bytes) -> str:
@@ -76,7 +86,7 @@ def sign_request(
     return SignedRequest(target_uri, created, digest_header, signature, headers)
 
 
-def verified_key_id(
+def signed_answer(
     keys: Mapping[str, AnswerKey],
     request: SignedRequest,
     status: int,
@@ -85,8 +95,8 @@ def verified_key_id(
     *,
     now_ms: int,
     skew_ms: int,
-) -> str | None:
-    """The id of GeNiE's key that signed this answer to this request, or None if that is not proven.
+) -> SignedAnswer | None:
+    """Who signed this answer to this request, and when; None if that is not proven.
 
     `headers` maps lower-case names to values, several fields of one name joined by ", ".
     """
@@ -96,22 +106,25 @@ def verified_key_id(
     signature = _ANSWER_SIGNATURE.fullmatch(headers.get("signature", ""))
     if described is None or signature is None:
         return None
-    key = _answer_key(keys, described["parameters"], request, now_ms, skew_ms)
-    if key is None:
+    claimed = _claimed(keys, described["parameters"])
+    if claimed is None:
         return None
+    key, created_ms = claimed
     base = (
         f'"@status": {status}\n"content-type": {headers.get("content-type", "")}\n'
         f'"content-digest": {headers["content-digest"]}\n"signature";req: {request.signature}\n'
         f'"@method";req: {METHOD}\n"@target-uri";req: {request.target_uri}\n'
         f'"content-digest";req: {request.content_digest}\n"@signature-params": {described["signed"]}'
     )
-    return key.id if key.verify(base.encode("utf-8", "replace"), b64decode(signature[1])) else None
+    if not key.verify(base.encode("utf-8", "replace"), b64decode(signature[1])):
+        return None
+    # The covered signature of the request binds the answer to this attempt; the time is a second wall.
+    fresh = request.created * 1000 - skew_ms - _SECOND_MS < created_ms <= now_ms + skew_ms
+    return SignedAnswer(key.id, created_ms, fresh)
 
 
-def _answer_key(
-    keys: Mapping[str, AnswerKey], text: str, request: SignedRequest, now_ms: int, skew_ms: int
-) -> AnswerKey | None:
-    """The accepted key that the parameters name, if they are the four of the profile and fresh."""
+def _claimed(keys: Mapping[str, AnswerKey], text: str) -> tuple[AnswerKey, int] | None:
+    """The accepted key that the parameters name, and their time, if they are the four of the profile."""
     found = {
         number_name or word_name: number or word
         for number_name, number, word_name, word in _ANSWER_PARAMETERS.findall(text)
@@ -121,7 +134,4 @@ def _answer_key(
     key = keys.get(found["keyid"])
     if key is None or found["alg"] != key.algorithm or found["tag"] != _ANSWER_TAG:
         return None
-    # The covered signature of the request binds the answer to this attempt; the time is a second wall.
-    created_ms = int(found["created"]) * 1000
-    fresh = request.created * 1000 - skew_ms - 1000 < created_ms <= now_ms + skew_ms
-    return key if fresh else None
+    return key, int(found["created"]) * 1000

@@ -19,7 +19,7 @@ from gateway.genie.keys import (
     load_answer_keys,
     load_signing_key,
 )
-from gateway.genie.signing import SignedRequest, content_digest, sign_request, verified_key_id
+from gateway.genie.signing import SignedAnswer, SignedRequest, content_digest, sign_request, signed_answer
 from gateway.sandbox import pki as pkis
 
 URI = "https://genie.example:8443/v1/provision-batches"
@@ -191,7 +191,7 @@ def check(
     status: int | None = None,
     content: bytes = ANSWER,
 ) -> str | None:
-    return verified_key_id(
+    answer = signed_answer(
         keys,
         request,
         status or response.status_code,
@@ -200,6 +200,7 @@ def check(
         now_ms=NOW_S * 1000,
         skew_ms=SKEW_MS,
     )
+    return answer.key_id if answer is not None and answer.fresh else None
 
 
 @pytest.mark.parametrize("status", [200, 422, 503])
@@ -281,6 +282,18 @@ def test_validly_signed_but_not_as_agreed_is_not_verified(
         library_answer(pki, request, nonce="n"),
     ]
     assert [check(genie_keys, request, response) for response in others] == [None] * len(others)
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_clock_that_is_far_is_told_from_a_signature_that_is_wrong(
+    pki: pkis.Pki, norel: SigningKey, genie_keys: dict[str, AnswerKey], seconds: int
+) -> None:
+    """An answer that GeNiE surely signed, at a time far from ours, is not fresh and says when that was."""
+    request = our_request(norel)
+    response = library_answer(pki, request, created=NOW + timedelta(seconds=seconds))
+    now_ms = NOW_S * 1000
+    answer = signed_answer(genie_keys, request, 200, response.headers, ANSWER, now_ms=now_ms, skew_ms=SKEW_MS)
+    assert answer == SignedAnswer("genie-1", now_ms + seconds * 1000, fresh=False)
 
 
 def test_an_answer_belongs_to_one_attempt_and_one_content(

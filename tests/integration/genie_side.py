@@ -12,7 +12,7 @@ from gateway.core.canonical import canonical_json
 from gateway.core.facts import OutgoingEntry
 from gateway.core.identity import b64url
 from gateway.core.outcome import SentEntry
-from gateway.genie.client import GenieClient, wall_ms
+from gateway.genie.client import Credentials, GenieClient, wall_ms
 from gateway.genie.contract import Provider, RequestWriter
 from gateway.genie.keys import load_answer_keys, load_signing_key
 from gateway.genie.transport import GenieTransport
@@ -37,6 +37,22 @@ def sent(entry: OutgoingEntry) -> SentEntry:
     return SentEntry(entry.idempotency_key, entry.origin, entry.source_digest, sha256(entry.body).digest())
 
 
+def credentials(
+    pki: pkis.Pki,
+    *,
+    signing: Path | None = None,
+    key_id: str = pkis.NOREL_ED25519_ID,
+    ca: Path | None = None,
+    answering: Path | None = None,
+) -> Credentials:
+    """The development keys unless a test wants others."""
+    return Credentials(
+        tls_context(ca or pki.ca, pki.client, pki.client_key),
+        load_signing_key(signing or pki.norel_ed25519, key_id),
+        load_answer_keys({pkis.GENIE_ED25519_ID: pkis.public_half(answering or pki.genie_ed25519)}),
+    )
+
+
 @asynccontextmanager
 async def genie_client(
     url: str,
@@ -48,13 +64,11 @@ async def genie_client(
     ca: Path | None = None,
 ) -> AsyncIterator[GenieClient]:
     """Our client, started, with the development keys unless a test wants others."""
-    tls = tls_context(ca or pki.ca, pki.client, pki.client_key)
     client = GenieClient(
         base_url=url,
-        transport=lambda: GenieTransport(tls, CONNECTIONS),
+        transport=lambda tls: GenieTransport(tls, CONNECTIONS),
         writer=RequestWriter(Provider("見本", "見本市", "見本 花子"), "見本", "genie"),
-        signing_key=load_signing_key(signing or pki.norel_ed25519, key_id),
-        answer_keys=load_answer_keys({pkis.GENIE_ED25519_ID: pkis.public_half(pki.genie_ed25519)}),
+        credentials=credentials(pki, signing=signing, key_id=key_id, ca=ca),
         skew_ms=SKEW_MS,
         now_ms=now_ms,
     )

@@ -25,7 +25,6 @@ from gateway.core.outcome import (
 )
 from gateway.core.reasons import Reason
 from gateway.genie.client import MAX_ANSWER_BYTES, GenieClient, wall_ms
-from gateway.genie.keys import load_answer_keys, load_signing_key
 from gateway.sandbox import pki as pkis
 from gateway.sandbox.genie import Sandbox
 from gateway.tls import TlsFileError, tls_context
@@ -35,6 +34,7 @@ from tests.integration.genie_side import (
     RawServer,
     Script,
     answering,
+    credentials,
     genie_client,
     hanging_up_after,
     outgoing,
@@ -43,6 +43,7 @@ from tests.integration.genie_side import (
     silence,
     without_end,
 )
+from tests.integration.waiting import until
 
 ONE = outgoing("one", payment("subject-1"))
 TWO = outgoing("two", score("subject-2", 5))
@@ -149,23 +150,43 @@ async def test_a_lost_answer_is_unknown_and_resolved(
 
 async def test_wrong_keys_stop_the_lanes(sandbox: Sandbox, client: GenieClient) -> None:
     """A key id that GeNiE does not know, and a key that is not ours, are configuration, not the entries' fault."""
-    answer_keys = load_answer_keys({pkis.GENIE_ED25519_ID: pkis.public_half(sandbox.pki.genie_ed25519)})
-    unknown = load_signing_key(sandbox.pki.norel_ed25519, "norel-unknown")
-    client.use_keys(unknown, answer_keys)
+    await client.use(credentials(sandbox.pki, key_id="norel-unknown"))
     assert classify(await client.send([ONE], soon()), [sent(ONE)]).stop is Stop.FORBIDDEN
-    swapped = load_signing_key(sandbox.pki.genie_ed25519, pkis.NOREL_ED25519_ID)
-    client.use_keys(swapped, answer_keys)
+    await client.use(credentials(sandbox.pki, signing=sandbox.pki.genie_ed25519))
     assert classify(await client.send([ONE], soon()), [sent(ONE)]).stop is Stop.UNAUTHENTICATED
 
 
 async def test_an_answer_by_a_key_that_is_not_accepted_is_no_answer(sandbox: Sandbox, client: GenieClient) -> None:
     """GeNiE takes the entry, but with other keys of GeNiE's in our settings its word is not believed."""
-    other = load_answer_keys({pkis.GENIE_ED25519_ID: pkis.public_half(sandbox.pki.norel_ed25519)})
-    client.use_keys(load_signing_key(sandbox.pki.norel_ed25519, pkis.NOREL_ED25519_ID), other)
+    await client.use(credentials(sandbox.pki, answering=sandbox.pki.norel_ed25519))
     answer = await client.send([ONE], soon())
     assert isinstance(answer, Reply)
     assert (answer.status, answer.verified, answer.results) == (200, False, None)
     assert await client.look_up([ONE.idempotency_key]) is None
+
+
+async def test_credentials_change_under_a_request(sandbox: Sandbox, client: GenieClient) -> None:
+    """What is under way ends with the old set and is waited for; the next request goes with the new one."""
+    sandbox.faults.replace({"latency": {"share": 1, "ms": 300}})
+    async with asyncio.TaskGroup() as group:
+        sending = group.create_task(client.send([ONE], soon()))
+        await until(lambda: client._link._under_way, BOUND_S, "the request under way")
+        group.create_task(client.use(credentials(sandbox.pki, signing=sandbox.pki.norel_p256, key_id="unknown")))
+        await until(lambda: client._credentials.signing_key.id == "unknown", BOUND_S, "the new set")
+        assert not sending.done()
+        refused = group.create_task(client.send([TWO], soon()))
+    assert classify(sending.result(), [sent(ONE)]).entries[0].reason is Reason.ACCEPTED
+    assert classify(refused.result(), [sent(TWO)]).stop is Stop.FORBIDDEN
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_clock_far_from_genies_stops_the_lanes(sandbox: Sandbox, hours: int) -> None:
+    """What GeNiE surely said at another time is not believed, and how far its clock is from ours is known."""
+    async with genie_client(sandbox.url, sandbox.pki, now_ms=lambda: wall_ms() + hours * 3_600_000) as client:
+        answer = await client.send([ONE], soon(20_000 + hours * 3_600_000))
+    assert answer == Lost(Loss.CLOCK)
+    assert classify(answer, [sent(ONE)]).stop is Stop.CLOCK
+    assert -2 < client.clock_difference_ms / 1000 + hours * 3_600 < 2
 
 
 async def test_an_expired_announcement_is_not_sent(sandbox: Sandbox, client: GenieClient) -> None:

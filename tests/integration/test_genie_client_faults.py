@@ -133,8 +133,8 @@ NOBODY_KNOWS = [
     Row("bad_signature", UNKNOWN),
     Row("swapped_signature", UNKNOWN),
     Row("unknown_key_id", UNKNOWN),
-    Row("old_signature", UNKNOWN),
-    Row("old_signature", UNKNOWN, {"ahead": True}),
+    Row("old_signature", UNKNOWN, stop=Stop.CLOCK),
+    Row("old_signature", UNKNOWN, {"ahead": True}, Stop.CLOCK),
     Row("wrong_digest", UNKNOWN),
     # timeout
     Row("hang_before_accepting", UNKNOWN, silent=True),

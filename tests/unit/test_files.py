@@ -49,7 +49,7 @@ def test_right_files_are_read(pki: pkis.Pki) -> None:
     files, findings = read_files(settings(pki))
     assert findings == []
     assert files is not None
-    assert files.signing_key.id == "norel-2026-1"
+    assert files.credentials.signing_key.id == "norel-2026-1"
     assert files.policy.recipient_id == "genie"
 
 

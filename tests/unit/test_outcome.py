@@ -105,6 +105,7 @@ BATCH_ROWS = [
     (Lost(Loss.TIMEOUT), UNKNOWN, None, False),
     (Lost(Loss.BROKEN), UNKNOWN, None, False),
     (Lost(Loss.TOO_LARGE), UNKNOWN, None, False),
+    (Lost(Loss.CLOCK), UNKNOWN, Stop.CLOCK, False),
     (reply(429), NOT_RECEIVED, None, False),
     (reply(503), NOT_RECEIVED, None, False),
     (reply(429, verified=False), UNKNOWN, None, False),
