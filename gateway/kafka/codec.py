@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from gateway import avro, schemas
 from gateway.core.reasons import Reason
+from gateway.core.values import value
 from gateway.kafka import writer
 from gateway.kafka.registry import Registry
 
@@ -25,7 +26,7 @@ UNFIT_FOR_S = 60.0  # a schema may be registered, or mended, after the first rec
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Decoded:
     """A record, and the id of the writer's schema that it was read by."""
 

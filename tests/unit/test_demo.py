@@ -316,7 +316,13 @@ def test_the_gateway_accepts_the_settings_that_the_demo_writes(tmp_path, monkeyp
     file = tmp_path / "gateway.toml"
     keys = pki.make(tmp_path / "pki")
     wiring.write(
-        file, bootstrap="127.0.0.1:1", genie_url="https://localhost:2", keys=keys, view=tmp_path / "view", port=3
+        file,
+        instance="demo-1",
+        bootstrap="127.0.0.1:1",
+        genie_url="https://localhost:2",
+        keys=keys,
+        view=tmp_path / "view",
+        port=3,
     )
     monkeypatch.setenv("GATEWAY_CONFIG", str(file))
     loaded = settings.load()

@@ -51,8 +51,8 @@ class Killer:
             unsettled = await self._aim() if moment is Kill.UNSETTLED else frozenset()
             self.stage.kill_gateway()
             self.kills.append(Killed(time.time_ns() // 1_000_000, unsettled))
-            self.stage.start_gateway()
-            await self.stage.gateway_ready()
+            self.stage.start_gateways()
+            await self.stage.gateways_ready()
 
     def _is_due(self, share: float) -> bool:
         return self.tally.settled >= share * self.stage.plan.events

@@ -94,5 +94,5 @@ everything stays up until Ctrl-C. In a second terminal, for example:
   curl {stage.genie.admin}/stats
   gateway dev faults set unavailable=0.5 --admin {stage.genie.admin}
   gateway dev produce --bootstrap {kafka} --events 2000 --rate 500 --seed 2
-  gateway dev verify --bootstrap {kafka} --receipts {stage.genie.receipts} --logs {stage.gateway_log}
-  tail -f {stage.gateway_log}"""
+  gateway dev verify --bootstrap {kafka} --receipts {stage.genie.receipts} --logs {stage.gateway_logs[0]}
+  tail -f {stage.gateway_logs[0]}"""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 PARTITIONS = 3  # of each busy topic: six lanes and one for replays
+SMALLEST_MACHINE_CORES = 2
 EVENTS_PER_SUBJECT = 10
 FEWEST_SUBJECTS = 100
 PACED_SECONDS = 30.0
@@ -70,6 +71,12 @@ class Plan:
         """Whether the run is about how fast the gateway settles. Then all events are there when it starts, so that
         neither waits for the other; consents go on changing."""
         return not self.faults
+
+    @property
+    def gateways(self) -> int:
+        """Processes of the gateway. Each keeps one core busy at most, so a run for speed has as many as the smallest
+        machine has cores; they share the lanes."""
+        return SMALLEST_MACHINE_CORES if self.for_speed else 1
 
     @property
     def rate(self) -> float:

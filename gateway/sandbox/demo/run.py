@@ -70,8 +70,8 @@ class Demo:
         """Return when every event is settled and every kill is done, or when nothing moves any more."""
         if self._plan.for_speed:
             await until(self._all_produced)
-        self._stage.start_gateway()
-        await self._stage.gateway_ready()
+        self._stage.start_gateways()
+        await self._stage.gateways_ready()
         await asyncio.gather(self._all_settled(), self._killer.run())
 
     def _all_produced(self) -> bool:
@@ -99,7 +99,7 @@ class Demo:
             await asyncio.sleep(self._screen.pause_seconds)
 
     async def _snapshot(self, doing: str) -> Snapshot:
-        metrics = await self._stage.metrics() or ""
+        metrics = await self._stage.metrics()
         genie = await self._stage.genie_stats() or {}
         progress = self._progress()
         seconds = time.monotonic() - self._began
@@ -143,7 +143,7 @@ class Demo:
 
     async def _judge(self, directory: Path) -> Finished:
         metrics = directory / "metrics.txt"
-        metrics.write_text(await self._stage.metrics() or "", "utf-8")
+        metrics.write_text(await self._stage.metrics(), "utf-8")
         verifying = self._stage.verify(metrics)
         announced = await evidence.read(self._stage.bootstrap)
         genie = await self._stage.genie_stats()
@@ -173,7 +173,7 @@ class Demo:
         return {
             "kafka": self._stage.bootstrap,
             "genie": self._stage.genie.url,
-            "metrics": self._stage.metrics_url,
+            "metrics": self._stage.gateways[0].metrics_url,
         }
 
 

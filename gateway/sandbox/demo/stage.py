@@ -36,19 +36,33 @@ class Genie:
     receipts: Path
 
 
+@dataclass(slots=True)
+class Gateway:
+    """One process of the gateway: what it runs with, and itself once it is started."""
+
+    name: str
+    settings: Path
+    metrics_url: str
+    child: Child | None = None
+
+    @property
+    def process(self) -> Child:
+        if self.child is None:
+            raise ChildError("the gateway was not started")
+        return self.child
+
+
 class Stage:
     """`async with Stage(..) as stage` has Kafka, its topics and GeNiE up; leaving ends every part."""
 
     def __init__(self, plan: Plan, directory: Path) -> None:
         self.plan = plan
         self.crew = Crew(directory)
-        self.settings = directory / "gateway.toml"
-        self.metrics_url = ""
+        self.gateways: list[Gateway] = []
         self.genie = Genie("", "", Path(), Path())
         self._directory = directory
         self._node = Node(directory / "kafka")
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HTTP_SECONDS))
-        self._gateway: Child | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -56,13 +70,12 @@ class Stage:
 
     @property
     def gateway(self) -> Child:
-        if self._gateway is None:
-            raise ChildError("the gateway was not started")
-        return self._gateway
+        """The first one: what is killed."""
+        return self.gateways[0].process
 
     @property
-    def gateway_log(self) -> Path:
-        return self._directory / "gateway.log"
+    def gateway_logs(self) -> list[Path]:
+        return [gateway.process.log for gateway in self.gateways]
 
     async def __aenter__(self) -> Stage:
         try:
@@ -95,16 +108,22 @@ class Stage:
         await self._once("lanes", "lanes", "init", "--from", "earliest")
         told = await genie.says("receipts", START_SECONDS)
         self.genie = Genie(told["url"], told["admin"], Path(told["pki"]), Path(told["receipts"]))
-        port = free_port()
-        self.metrics_url = f"http://127.0.0.1:{port}/metrics"
+        self.gateways = [self._gateway(number) for number in range(1, self.plan.gateways + 1)]
+
+    def _gateway(self, number: int) -> Gateway:
+        """Write down what it runs with."""
+        name, port = f"gateway-{number}", free_port()
+        settings = self._directory / f"{name}.toml"
         wiring.write(
-            self.settings,
+            settings,
+            instance=f"demo-{number}",
             bootstrap=self.bootstrap,
             genie_url=self.genie.url,
             keys=Pki(self.genie.keys),
-            view=self._directory / "view",
+            view=self._directory / f"view-{number}",
             port=port,
         )
+        return Gateway(name, settings, f"http://127.0.0.1:{port}/metrics")
 
     def _start_genie(self) -> Child:
         faults = [f"--fault={name}={share}" for name, share in self.plan.fault_shares.items()]
@@ -119,26 +138,28 @@ class Stage:
         """Run a command to its end."""
         await self.crew.start(name, *arguments, "--bootstrap", self.bootstrap).succeeds(START_SECONDS)
 
-    # --- the gateway --------------------------------------------------------------------------------------
+    # --- the gateways -------------------------------------------------------------------------------------
 
-    def start_gateway(self) -> None:
-        """Start it, or start it again; its log goes on."""
-        self._gateway = self.crew.start(
-            "gateway", "serve", watched=True, environment={"GATEWAY_CONFIG": str(self.settings)}
-        )
+    def start_gateways(self) -> None:
+        """Start those that do not run, for the first time or again; their logs go on."""
+        for gateway in self.gateways:
+            if gateway.child is None or gateway.child.status is not None:
+                environment = {"GATEWAY_CONFIG": str(gateway.settings)}
+                gateway.child = self.crew.start(gateway.name, "serve", watched=True, environment=environment)
 
     def kill_gateway(self) -> None:
-        """End it as a crash would."""
+        """End the first as a crash would."""
         self.crew.dismiss(self.gateway)
         self.gateway.kill()
 
-    async def gateway_ready(self) -> None:
-        """Wait until it says that it is."""
+    async def gateways_ready(self) -> None:
+        """Wait until all say that they are."""
         give_up_at = time.monotonic() + START_SECONDS
-        while await self._get(self.metrics_url.replace("/metrics", "/ready")) is None:
-            if time.monotonic() > give_up_at:
-                raise self.gateway.failure(f"is not ready after {START_SECONDS:.0f} s")
-            await asyncio.sleep(POLL_SECONDS)
+        for gateway in self.gateways:
+            while await self._get(gateway.metrics_url.replace("/metrics", "/ready")) is None:
+                if time.monotonic() > give_up_at:
+                    raise gateway.process.failure(f"is not ready after {START_SECONDS:.0f} s")
+                await asyncio.sleep(POLL_SECONDS)
 
     # --- the producers ------------------------------------------------------------------------------------
 
@@ -158,15 +179,16 @@ class Stage:
         return self.crew.start(
             "verifier",
             *("dev", "verify", "--json", "--complete", "--bootstrap", self.bootstrap),
-            *("--receipts", str(self.genie.receipts), "--logs", str(self.gateway_log)),
-            *("--metrics", str(metrics), "--skew-ms", str(wiring.SKEW_MS)),
+            *("--receipts", str(self.genie.receipts), "--metrics", str(metrics), "--skew-ms", str(wiring.SKEW_MS)),
+            *(f"--logs={log}" for log in self.gateway_logs),
         )
 
     # --- what the parts say of themselves -----------------------------------------------------------------
 
-    async def metrics(self) -> str | None:
-        """The gateway's metrics; None while it does not answer."""
-        return await self._get(self.metrics_url)
+    async def metrics(self) -> str:
+        """The metrics of all gateways that answer, one after the other."""
+        told = await asyncio.gather(*(self._get(gateway.metrics_url) for gateway in self.gateways))
+        return "".join(text for text in told if text is not None)
 
     async def genie_stats(self) -> dict[str, Any] | None:
         """GeNiE's counts; None while it does not answer."""

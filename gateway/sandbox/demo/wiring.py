@@ -13,17 +13,16 @@ from gateway.sandbox import pki
 EXPIRES_MS = 3_000
 SKEW_MS = 1_000
 SESSION_TIMEOUT_MS = 6_000  # so that a killed gateway's lanes are taken over soon
-INSTANCE = "demo-1"
 
 _HEAD = "# What the demo runs the gateway with: GATEWAY_CONFIG={path} gateway serve\n"
 
 
-def write(path: Path, *, bootstrap: str, genie_url: str, keys: pki.Pki, view: Path, port: int) -> None:
+def write(path: Path, *, instance: str, bootstrap: str, genie_url: str, keys: pki.Pki, view: Path, port: int) -> None:
     """Write the file. Names and addresses are made up and say so."""
     sections: dict[str, dict[str, str | int | bool]] = {
         "kafka": {
             "bootstrap_servers": bootstrap,
-            "group_instance_id": INSTANCE,
+            "group_instance_id": instance,
             "session_timeout_ms": SESSION_TIMEOUT_MS,
             "allow_dev_topics": True,
         },
@@ -55,7 +54,7 @@ def write(path: Path, *, bootstrap: str, genie_url: str, keys: pki.Pki, view: Pa
         "view": {"path": str(view)},
         "observe": {"host": "127.0.0.1", "port": port},
     }
-    text = _HEAD.format(path=path) + f"instance = {_toml(INSTANCE)}\n"
+    text = _HEAD.format(path=path) + f"instance = {_toml(instance)}\n"
     for name, settings in sections.items():
         text += f"\n[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
     path.write_text(text, "utf-8")
