@@ -1,38 +1,103 @@
 """What can be set, section by section, with defaults, bounds and one sentence each.
 
-Knows what a right value looks like. Must not know where values come from, nor how anything is done with them.
+Knows what a right value looks like. Must not know where values come from, nor how anything is done with them; what
+is wrong only beside another setting is in contradictions.py.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field, FilePath, StringConstraints, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FilePath, StringConstraints
 from pydantic_core import PydanticCustomError
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Port = Annotated[int, Ge(0), Le(65_535)]
+PORT_MAX = 65_535
+KAFKA_NAME_MAX = 249  # what Kafka allows a topic or an instance to be called
+PREFIX_MAX = 200  # leaves room for the names of topics
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """In words, the values that a setting takes, where its type does not say so."""
+
+    words: str
+
+
+def _no_truth(value: Any) -> Any:
+    """TOML's `true` is no number, although Python takes it for 1."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("not_a_number", "is no number")
+    return value
+
+
+def _bootstrap(value: str) -> str:
+    brokers = value.split(",")
+    if any(_broker(broker) is None for broker in brokers) or len(set(brokers)) < len(brokers):
+        raise PydanticCustomError("not_brokers", "is no list of brokers")
+    return value
+
+
+def _broker(text: str) -> tuple[str, int] | None:
+    """Host and port."""
+    matched = re.fullmatch(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", text)
+    return (matched[1], int(matched[2])) if matched and 0 < int(matched[2]) <= PORT_MAX else None
+
+
+def _url(value: str) -> str:
+    """A host, a port that exists, and neither user nor spaces nor what comes behind a path."""
+    if re.search(r"[\s@?#\\]", value) or not _address(value):
+        raise PydanticCustomError("not_a_url", "is no such URL")
+    return value
+
+
+def _address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number or too large, brackets that don't close
+        return False
+
+
+def _without_path(value: str) -> str:
+    if urlsplit(value).path:
+        raise PydanticCustomError("with_path", "has a path")
+    return value
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), Allowed("text that is not empty")]
+Whole = Annotated[int, BeforeValidator(_no_truth)]
+Port = Annotated[Whole, Ge(0), Le(PORT_MAX)]
+Url = Annotated[str, AfterValidator(_url)]
+IN_A_FILE = Allowed("the path of a file that is there; the secret itself is in the file")
+Secret = Annotated[FilePath, IN_A_FILE]
+Brokers = Annotated[
+    str, AfterValidator(_bootstrap), Allowed("host:port, or several with commas and no spaces, ports from 1 to 65535")
+]
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=KAFKA_NAME_MAX),
+    Allowed("letters, digits, '.', '_' and '-', at most 249"),
+]
+Group = Annotated[
+    str,
+    StringConstraints(pattern=r"^[!-~]+$", max_length=KAFKA_NAME_MAX),
+    Allowed("1 to 249 ASCII characters, no spaces"),
+]
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
 
 
-def _at_most(value: int, info: ValidationInfo, other: str, share: float) -> int:
-    """Refuse a value above this share of another setting of its section, if that one is right."""
-    bound = info.data.get(other)
-    if bound is not None and value > bound * share:
-        about = {"most": f"{bound * share:g}", "other": other, "bound": bound}
-        raise PydanticCustomError("too_much", "must be at most {most}, because {other} is {bound}", about)
-    return value
-
-
 class KafkaSettings(Section):
     """Where Kafka is."""
 
-    bootstrap_servers: Annotated[str, Field(pattern=r"^[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*$")]
+    bootstrap_servers: Brokers
     """Brokers to start from, host:port, comma-separated."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = "PLAINTEXT"
     """SSL proves who we are by certificate, SASL_SSL by password; PLAINTEXT is for development alone."""
@@ -40,25 +105,25 @@ class KafkaSettings(Section):
     """Certificates of the authority that signs the brokers' certificates (PEM)."""
     client_cert_file: FilePath | None = None
     """Our client certificate (PEM)."""
-    client_key_file: FilePath | None = None
+    client_key_file: Secret | None = None
     """Its private key (PEM)."""
-    client_key_password_file: FilePath | None = None
+    client_key_password_file: Secret | None = None
     """The password of that key, if it is encrypted: one line."""
     sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
     """How the password is proven; PLAIN shows it to the broker."""
     sasl_username: Text | None = None
     """Our user on Kafka."""
-    sasl_password_file: FilePath | None = None
+    sasl_password_file: Secret | None = None
     """Its password: one line."""
-    group_id: Text = "credit-gateway"
+    group_id: Group = "credit-gateway"
     """Consumer group; also the first part of each lane's transactional.id."""
-    group_instance_id: Text | None = None
+    group_instance_id: Name | None = None
     """Static membership: stable for one replica across restarts, so that a restart moves no lane."""
     client_id: Text = "credit-gateway"
     """What brokers' logs call this process."""
-    session_timeout_ms: Annotated[int, Ge(6_000), Le(300_000)] = 30_000
+    session_timeout_ms: Annotated[Whole, Ge(6_000), Le(300_000)] = 30_000
     """How long the group waits for a silent process before its lanes move."""
-    rebalance_timeout_ms: Annotated[int, Ge(5_000), Le(600_000)] = 60_000
+    rebalance_timeout_ms: Annotated[Whole, Ge(5_000), Le(600_000)] = 60_000
     """How long a rebalance waits for lanes to drain."""
     allow_dev_topics: bool = False
     """Accept one broker without replication; never in production."""
@@ -67,47 +132,59 @@ class KafkaSettings(Section):
 class TopicSettings(Section):
     """Names of topics."""
 
-    prefix: str = ""
+    prefix: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z0-9._-]*$", max_length=PREFIX_MAX),
+        Allowed("letters, digits, '.', '_' and '-', at most 200, or nothing"),
+    ] = ""
     """Put before every topic's name."""
 
 
 class SchemaSettings(Section):
     """Where writers' schemas are looked up."""
 
-    registry_url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] | None = None
+    registry_url: (
+        Annotated[
+            Url, StringConstraints(pattern=r"^https?://"), Allowed("http:// or https://, host, and perhaps a path")
+        ]
+        | None
+    ) = None
     """URL of a Confluent-compatible registry, without a user; none: the files of this release."""
 
 
 class GenieSettings(Section):
     """How to reach GeNiE."""
 
-    base_url: Annotated[str, Field(pattern=r"^https://[^/\s@]+$")]
+    base_url: Annotated[
+        Url,
+        AfterValidator(_without_path),
+        StringConstraints(pattern=r"^https://"),
+        Allowed("https://host or https://host:port"),
+    ]
     """https://host[:port], without a path."""
     ca_file: FilePath
     """Certificates of the authority that signs GeNiE's server certificate."""
     client_cert_file: FilePath
     """Our client certificate (PEM)."""
-    client_key_file: FilePath
+    client_key_file: Secret
     """Its private key (PEM)."""
-    signing_key_file: FilePath
+    signing_key_file: Secret
     """Private key that signs requests: Ed25519 or P-256 (PEM)."""
     signing_key_id: Text
     """Its key id, as agreed with GeNiE."""
-    answer_key_files: dict[str, FilePath] = Field(min_length=1)
+    answer_key_files: Annotated[
+        dict[str, FilePath],
+        Allowed('a key id and a file that is there, or several: {"genie-2026-1": "/path/genie.pub"}'),
+    ] = Field(min_length=1)
     """Key id -> public key file (PEM) of each key that GeNiE may sign answers with."""
-    expires_ms: Annotated[int, Ge(2_000), Le(300_000)] = 30_000
+    expires_ms: Annotated[Whole, Ge(2_000), Le(300_000)] = 30_000
     """How long GeNiE may accept an attempt."""
-    skew_ms: Annotated[int, Ge(500), Le(60_000)] = 5_000
+    skew_ms: Annotated[Whole, Ge(500), Le(60_000)] = 5_000
     """How far GeNiE's clock may be from ours."""
-    batch: Annotated[int, Ge(1), Le(500)] = 100
+    batch: Annotated[Whole, Ge(1), Le(500)] = 100
     """Entries in one request, at most."""
-    connections: Annotated[int, Ge(1), Le(1_024)] = 64
+    connections: Annotated[Whole, Ge(1), Le(1_024)] = 64
     """Requests under way at once, at most."""
-
-    @field_validator("skew_ms")
-    @classmethod
-    def _within_expires(cls, skew_ms: int, info: ValidationInfo) -> int:
-        return _at_most(skew_ms, info, "expires_ms", 0.5)
 
 
 class RecipientSettings(Section):
@@ -139,30 +216,25 @@ class ProviderSettings(Section):
 class KeySettings(Section):
     """Secret keys for names that GeNiE sees; back them up like the ledger."""
 
-    idempotency_key_file: FilePath
+    idempotency_key_file: Secret
     """Base64 of 32 bytes or more; it never changes without a new version."""
-    pseudonym_key_file: FilePath
+    pseudonym_key_file: Secret
     """Base64 of 32 bytes or more."""
 
 
 class LaneSettings(Section):
     """Bounds of one lane."""
 
-    window: Annotated[int, Ge(100), Le(16_384)] = 16_384
+    window: Annotated[Whole, Ge(100), Le(16_384)] = 16_384
     """How far settlement may run ahead of the watermark, offsets."""
-    window_bytes: Annotated[int, Ge(1 << 20), Le(1 << 30)] = 32 << 20
+    window_bytes: Annotated[Whole, Ge(1 << 20), Le(1 << 30)] = 32 << 20
     """Bytes of input records in memory."""
-    cycle_max_ms: Annotated[int, Ge(10), Le(2_000)] = 300
+    cycle_max_ms: Annotated[Whole, Ge(10), Le(2_000)] = 300
     """Between two transactions of a busy lane."""
-    cycle_min_ms: Annotated[int, Ge(0), Le(1_000)] = 10
+    cycle_min_ms: Annotated[Whole, Ge(0), Le(1_000)] = 10
     """Between two transactions of an idle lane."""
-    drain_ms: Annotated[int, Ge(1_000), Le(300_000)] = 30_000
-    """How long a closing lane waits for answers; less than kafka.rebalance_timeout_ms."""
-
-    @field_validator("cycle_min_ms")
-    @classmethod
-    def _within_cycle_max(cls, cycle_min_ms: int, info: ValidationInfo) -> int:
-        return _at_most(cycle_min_ms, info, "cycle_max_ms", 1)
+    drain_ms: Annotated[Whole, Ge(1_000), Le(300_000)] = 30_000
+    """How long a closing lane waits for answers; at most half of kafka.rebalance_timeout_ms."""
 
 
 class ViewSettings(Section):
@@ -170,8 +242,8 @@ class ViewSettings(Section):
 
     path: Path = Path("/var/lib/credit-gateway/view")
     """Directory of the view; it is rebuilt from Kafka when lost."""
-    max_idle_ms: Annotated[int, Ge(60_000)] = 12 * 3_600_000
-    """Rebuild a view that was idle for longer: at most half of delete.retention.ms of consent.records."""
+    max_idle_ms: Annotated[Whole, Ge(60_000), Le(12 * 3_600_000)] = 12 * 3_600_000
+    """Rebuild a view that was idle for longer: at most half of the least delete.retention.ms of consent.records."""
 
 
 class ObserveSettings(Section):

@@ -1,5 +1,8 @@
 """All settings, read and judged: the only reader of the environment and of the TOML file.
 
+What is wrong comes in one list: wrong by itself (sections.py), by its name (mistakes.py), or beside others
+(contradictions.py).
+
 `GATEWAY_KAFKA__BOOTSTRAP_SERVERS` in the environment is `bootstrap_servers` under `[kafka]` in the file that
 GATEWAY_CONFIG names; the environment wins. Secrets are never settings: settings name the files that hold them.
 Must not know how anything is done with them.
@@ -8,17 +11,15 @@ Must not know how anything is done with them.
 from __future__ import annotations
 
 import os
-import re
 import socket
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, FilePath, ValidationError
+from pydantic import Field, FilePath, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -27,6 +28,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from gateway.contradictions import contradictions
+from gateway.mistakes import PREFIX, Problem, problems, shown, unknown, variable
 from gateway.sections import (
     GenieSettings,
     KafkaSettings,
@@ -42,7 +45,8 @@ from gateway.sections import (
     ViewSettings,
 )
 
-PREFIX = "GATEWAY_"
+__all__ = ["PREFIX", "Problem", "Settings", "SettingsError", "found", "load", "load_kafka", "reference", "values"]
+
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 REQUIRED = "required"
 
@@ -125,23 +129,12 @@ def _sources(settings_class: type[BaseSettings]) -> dict[str, PydanticBaseSettin
     return sources
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One wrong setting: its name, what was found, what is needed."""
-
-    setting: str
-    found: str
-    needed: str
-
-    def __str__(self) -> str:
-        return f"{self.setting}: {self.found}; {self.needed}"
-
-
 class SettingsError(Exception):
-    """Some settings are missing or wrong; `problems` has all of them."""
+    """Some settings are missing or wrong; `problems` has all of them, `right` the values of the others by name."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], right: Mapping[str, Any] | None = None) -> None:
         self.problems = problems
+        self.right = right or {}
         super().__init__("\n".join(["settings are missing or wrong:", *(f"  {problem}" for problem in problems)]))
 
 
@@ -150,67 +143,104 @@ _ReadT = TypeVar("_ReadT", bound=_Read)
 
 def load() -> Settings:
     """Read the environment and the file; raises SettingsError with every problem in one list."""
-    settings = _loaded(Settings)
-    problems = [*_misspelt(), *_login(settings.kafka), *_contradictions(settings)]
-    if problems:
-        raise SettingsError(problems)
-    return settings
+    return _loaded(Settings)
 
 
 def load_kafka(**given: str) -> KafkaSettings:
     """Read [kafka] alone, as load() does; what a command was `given` goes before both. Raises SettingsError."""
-    kafka = _loaded(_KafkaAlone, kafka=given).kafka
-    problems = [*_misspelt(), *_login(kafka)]
-    if problems:
-        raise SettingsError(problems)
-    return kafka
+    return _loaded(_KafkaAlone, kafka=given).kafka
+
+
+def values(settings: BaseSettings) -> dict[str, Any]:
+    """Setting -> value, of all that were read."""
+    flat: dict[str, Any] = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        inside = (
+            {f"{name}.{inner}": getattr(value, inner) for inner in type(value).model_fields}
+            if isinstance(value, Section)
+            else {name: value}
+        )
+        flat |= inside
+    return flat
 
 
 def _loaded(kind: type[_ReadT], **given: Any) -> _ReadT:
+    """Read and judge all of it: each by itself, the names, and what fits together."""
+    fields = _fields(kind)
+    raw = _raw(kind, given)
+    settings = None
     try:
-        return kind(**given)
+        settings = kind(**given)
+        wrong, right = [], values(settings)
     except ValidationError as error:
-        wrong = [problem for details in error.errors(include_url=False) for problem in _problems(details)]
+        right = _right(fields, raw)
+        wrong = [each for details in error.errors(include_url=False) for each in problems(details, fields)]
         if not any(name.upper().startswith(PREFIX) for name in os.environ):
             wrong.append(Problem(CONFIG_VARIABLE, "not set", "it may name a TOML file that holds all of these"))
-        raise SettingsError(wrong + list(_misspelt())) from None
+    wrong += [*_misspelt(), *contradictions(right, raw.keys())]
+    if settings is None or wrong:
+        raise SettingsError(wrong, right)
+    return settings
 
 
 def found() -> dict[str, tuple[str, str]]:
     """Setting -> (value as written, "environment" or "file") of what is set here, right or wrong."""
+    fields = _fields(Settings)
     there: dict[str, tuple[str, str]] = {}
     for name, source in reversed(_sources(Settings).items()):
-        values = source()
-        for setting, *_ in reference():
-            section, _, inner = setting.partition(".")
-            value: Any = values.get(section)
-            if inner:
-                value = value.get(inner) if isinstance(value, dict) else None
-            if value is not None:
-                there[setting] = (_shown(value), name)
+        there |= {setting: (shown(value, fields[setting]), name) for setting, value in _named(source(), fields)}
     return there
-
-
-def _shown(value: Any) -> str:
-    """As text; a password that somebody put into a URL is not shown."""
-    return re.sub(r"//[^/@\s]*@", "//***@", str(value))
 
 
 def reference() -> Iterator[tuple[str, str, str, str]]:
     """(setting, variable, default, sentence) of every setting, in order."""
-    for name, info in Settings.model_fields.items():
-        section = _section(info)
-        if section is not None:
-            for inner, field in section.model_fields.items():
-                variable = f"{PREFIX}{name}__{inner}".upper()
-                yield f"{name}.{inner}", variable, _default(field), field.description or ""
+    for setting, field in _fields(Settings).items():
+        yield setting, variable(setting), _default(field), field.description or ""
+
+
+def _fields(kind: type[BaseSettings]) -> dict[str, FieldInfo]:
+    """Every setting by its name, in order."""
+    fields: dict[str, FieldInfo] = {}
+    for name, info in kind.model_fields.items():
+        section = info.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            fields |= {f"{name}.{inner}": field for inner, field in section.model_fields.items()}
         else:
-            yield name, f"{PREFIX}{name}".upper(), _default(info), info.description or ""
+            fields[name] = info
+    return fields
 
 
-def _section(info: FieldInfo) -> type[Section] | None:
-    kind = info.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+def _raw(kind: type[BaseSettings], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set, as written."""
+    fields = _fields(kind)
+    raw: dict[str, Any] = {}
+    for source in (*(source() for source in reversed(_sources(kind).values())), given):
+        raw.update(_named(source, fields))
+    return raw
+
+
+def _named(source: Mapping[str, Any], fields: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    for setting in fields:
+        section, _, inner = setting.partition(".")
+        value = source.get(section)
+        if inner:
+            value = value.get(inner) if isinstance(value, dict) else None
+        if value is not None:
+            yield setting, value
+
+
+def _right(fields: Mapping[str, FieldInfo], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the settings that are right by themselves, although others are not."""
+    right: dict[str, Any] = {}
+    for setting, field in fields.items():
+        if setting not in raw and not field.is_required():
+            right[setting] = field.get_default(call_default_factory=True, validated_data={})
+        elif setting in raw:
+            with suppress(ValidationError):
+                kind: Any = Annotated[field.annotation, field]
+                right[setting] = TypeAdapter(kind).validate_python(raw[setting])
+    return right
 
 
 def _default(info: FieldInfo) -> str:
@@ -222,68 +252,13 @@ def _default(info: FieldInfo) -> str:
     return words.get(str(info.default), str(info.default))
 
 
-def _problems(details: ErrorDetails) -> Iterator[Problem]:
-    """One problem for each setting that an error is about; a missing section is all that it requires."""
-    name = ".".join(str(part) for part in details["loc"])
-    about = [row for row in reference() if f"{name}.".startswith(f"{row[0]}.")]
-    if details["type"] == "missing":
-        inside = [row for row in reference() if row[0].startswith(f"{name}.") and row[2] == REQUIRED]
-        for setting, variable, _, sentence in about or inside:
-            yield Problem(setting, "missing", f"set {variable} ({sentence.rstrip('.')})")
-    elif details["type"] == "extra_forbidden":
-        yield Problem(name, "no such setting", "see `gateway settings`")
-    else:
-        found = "" if isinstance(details["input"], dict | list) else f"found {_shown(details['input'])!r}: "
-        _, variable, _, sentence = about[0] if about else ("", f"{PREFIX}{name}".upper(), "", "")
-        needed = f"change {variable}" + (f" ({sentence.rstrip('.')})" if sentence else "")
-        yield Problem(name, f"{found}{details['msg']}", needed)
-
-
 def _misspelt() -> Iterator[Problem]:
     """Variables with our prefix that name no setting: the environment source passes them over in silence."""
-    fields = Settings.model_fields
-    sections = {name for name, info in fields.items() if _section(info) is not None}
+    fields = _fields(Settings)
+    sections = {setting.partition(".")[0] for setting in fields if "." in setting}
     for name in sorted(os.environ):
-        first, _, inner = name.upper().removeprefix(PREFIX).lower().partition("__")
-        known = first in sections or (first in fields and not inner)
-        if name.upper().startswith(PREFIX) and name != CONFIG_VARIABLE and not known:
-            yield Problem(name, "no such setting", "see `gateway settings`")
-
-
-def _contradictions(settings: Settings) -> Iterator[Problem]:
-    """What only two sections together get wrong."""
-    drain, rebalance = settings.lane.drain_ms, settings.kafka.rebalance_timeout_ms
-    if drain >= rebalance:
-        needed = f"make GATEWAY_LANE__DRAIN_MS less than GATEWAY_KAFKA__REBALANCE_TIMEOUT_MS ({rebalance})"
-        yield Problem("lane.drain_ms", f"found {drain}: a rebalance would not wait for it", needed)
-
-
-def _login(kafka: KafkaSettings) -> Iterator[Problem]:
-    """What a protocol lacks, and what is set although the protocol leaves it unused: one of the two is a mistake."""
-    protocol = kafka.security_protocol
-    needed, unused = _LOGINS[protocol]
-    words = {setting: (variable, sentence) for setting, variable, _, sentence in reference()}
-    for name in needed:
-        if getattr(kafka, name) is None:
-            variable, sentence = words[f"kafka.{name}"]
-            why = f"missing, but kafka.security_protocol is {protocol}"
-            yield Problem(f"kafka.{name}", why, f"set {variable} ({sentence.rstrip('.')})")
-    for name in unused:
-        if name in kafka.model_fields_set and getattr(kafka, name) is not None:
-            variable, _ = words[f"kafka.{name}"]
-            why = f"found {getattr(kafka, name)}, but kafka.security_protocol {protocol} leaves it unused"
-            yield Problem(f"kafka.{name}", why, f"unset {variable} or change {PREFIX}KAFKA__SECURITY_PROTOCOL")
-    for name, other in (("client_cert_file", "client_key_file"), ("client_key_file", "client_cert_file")):
-        if name not in needed and getattr(kafka, name) is None and getattr(kafka, other) is not None:
-            yield Problem(f"kafka.{name}", f"missing, but kafka.{other} is set", f"set {words[f'kafka.{name}'][0]}")
-
-
-_CERTIFICATE = ("client_cert_file", "client_key_file")
-_PASSWORD = ("sasl_username", "sasl_password_file")
-# What each protocol needs, and what it leaves unused. SASL_PLAINTEXT is none of them: it would show every record, and
-# enough of the password to guess it, to whoever sees the network.
-_LOGINS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "PLAINTEXT": ((), ("ca_file", *_CERTIFICATE, "client_key_password_file", "sasl_mechanism", *_PASSWORD)),
-    "SSL": (("ca_file", *_CERTIFICATE), ("sasl_mechanism", *_PASSWORD)),
-    "SASL_SSL": (("ca_file", *_PASSWORD), ()),
-}
+        if not name.upper().startswith(PREFIX) or name == CONFIG_VARIABLE:
+            continue
+        setting = name.upper().removeprefix(PREFIX).lower().replace("__", ".")
+        if setting not in fields and setting.partition(".")[0] not in sections:
+            yield unknown(name, setting, fields)

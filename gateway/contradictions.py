@@ -1,0 +1,86 @@
+"""What settings that are each right by themselves get wrong together: one table of bounds, one of logins.
+
+Knows the values by the names of their settings. Must not know where they come from. A value that is wrong by itself
+is not there, and nothing is said of it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.mistakes import Problem, variable
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """One setting is at most a share of another."""
+
+    setting: str
+    share: float
+    other: str
+    why: str
+
+
+BOUNDS = (
+    AtMost("genie.skew_ms", 0.5, "genie.expires_ms", "else an attempt could expire before it arrives"),
+    AtMost("genie.batch", 1, "lane.window", "a batch is of one window"),
+    AtMost("lane.cycle_min_ms", 1, "lane.cycle_max_ms", "the least pause is no longer than the longest"),
+    AtMost(
+        "lane.drain_ms",
+        0.5,
+        "kafka.rebalance_timeout_ms",
+        "the rest is for the last transaction and the producer's end",
+    ),
+    AtMost("kafka.session_timeout_ms", 1, "kafka.rebalance_timeout_ms", "a rebalance would drop us before our session"),
+)
+
+_CERTIFICATE = ("client_cert_file", "client_key_file")
+_PASSWORD = ("sasl_username", "sasl_password_file")
+# What each protocol needs, and what it leaves unused. SASL_PLAINTEXT is none of them: it would show every record, and
+# enough of the password to guess it, to whoever sees the network.
+LOGINS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "PLAINTEXT": ((), ("ca_file", *_CERTIFICATE, "client_key_password_file", "sasl_mechanism", *_PASSWORD)),
+    "SSL": (("ca_file", *_CERTIFICATE), ("sasl_mechanism", *_PASSWORD)),
+    "SASL_SSL": (("ca_file", *_PASSWORD), ()),
+}
+
+
+def contradictions(values: Values, given: Collection[str]) -> Iterator[Problem]:
+    """Everything that does not fit together; `given` are the settings that have no default's value."""
+    for bound in BOUNDS:
+        if bound.setting in values and bound.other in values:
+            yield from _beyond(bound, values[bound.setting], values[bound.other])
+    protocol = values.get("kafka.security_protocol")
+    if protocol is not None:
+        yield from _login(protocol, values, given)
+        yield from _half_a_certificate(LOGINS[protocol][0], values)
+
+
+def _beyond(bound: AtMost, value: float, other: float) -> Iterator[Problem]:
+    if value > other * bound.share:
+        found = f"found {value}: at most {other * bound.share:g}, because {bound.other} is {other} ({bound.why})"
+        yield Problem(bound.setting, found, f"change {variable(bound.setting)} or {variable(bound.other)}")
+
+
+def _login(protocol: str, values: Values, given: Collection[str]) -> Iterator[Problem]:
+    """What a protocol lacks, and what is set although the protocol leaves it unused: one of the two is a mistake."""
+    needed, unused = ([f"kafka.{name}" for name in names] for names in LOGINS[protocol])
+    for setting in needed:
+        if setting in values and values[setting] is None:
+            why = f"missing, but kafka.security_protocol is {protocol}"
+            yield Problem(setting, why, f"set {variable(setting)}")
+    for setting in unused:
+        if setting in given and values.get(setting) is not None:
+            why = f"found {values[setting]}, but kafka.security_protocol {protocol} leaves it unused"
+            yield Problem(setting, why, f"unset {variable(setting)} or change {variable('kafka.security_protocol')}")
+
+
+def _half_a_certificate(needed: Collection[str], values: Values) -> Iterator[Problem]:
+    for name, other in (_CERTIFICATE, _CERTIFICATE[::-1]):
+        setting, beside = f"kafka.{name}", f"kafka.{other}"
+        if name not in needed and setting in values and values[setting] is None and values.get(beside) is not None:
+            yield Problem(setting, f"missing, but {beside} is set", f"set {variable(setting)}")
