@@ -61,6 +61,16 @@ Group = Annotated[
         help="The gateway's consumer group.",
     ),
 ]
+Registry = Annotated[
+    str,
+    typer.Option(
+        "--registry",
+        envvar="GATEWAY_SCHEMAS__REGISTRY_URL",
+        default_factory=_set_or("schemas.registry_url", ""),
+        show_default=False,
+        help="URL of the schema registry; none: the files of this release.",
+    ),
+]
 AllowDevTopics = Annotated[
     bool,
     typer.Option(

@@ -1,14 +1,25 @@
 """`gateway lanes ...`: where the lanes of the group stand."""
 
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
-from gateway.cli.kafka_options import Bootstrap, Group, Prefix, ask_kafka, connect
+from gateway.cli.kafka_options import Bootstrap, Group, Prefix, Registry, ask_kafka, connect
+
+if TYPE_CHECKING:
+    from gateway.kafka.connection import KafkaConnection
+    from gateway.kafka.lane_start import LaneStart
+    from gateway.kafka.names import TopicNames
+
+LEDGER = "ledger"
 
 app = typer.Typer(help="The lanes: one for each input partition.", no_args_is_help=True)
 
@@ -22,7 +33,8 @@ def lanes() -> None:
 def init(
     *,
     start: Annotated[
-        str, typer.Option("--from", help="earliest, latest, or a time such as 2026-04-01T00:00:00+09:00.")
+        str,
+        typer.Option("--from", help="earliest, latest, a time such as 2026-04-01T00:00:00+09:00, or ledger (below)."),
     ],
     force: Annotated[
         bool, typer.Option("--force", help="Replace offsets too: may lose records, or provide them again.")
@@ -30,29 +42,103 @@ def init(
     only: Annotated[
         list[str] | None, typer.Option("--lane", help="topic:partition, this lane alone; may be repeated.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be set, and set nothing.")] = False,
     bootstrap: Bootstrap,
     prefix: Prefix,
     group: Group,
+    registry: Registry,
     as_json: AsJson = False,
 ) -> None:
     """Say where lanes that have no offset yet start; a lane that has one keeps it. No gateway may be running.
 
+    --from ledger finds lost offsets again: it reads the whole ledger and all intents, and sets each lane to its first
+    record without a ledger record, with all that is settled or may have been sent beyond it. Nothing is lost by it or
+    recorded twice.
+
     Example: gateway lanes init --from earliest
     """
-    from gateway.kafka.lane_start import ForeignOffsetsError, NoSuchLaneError, start_lanes
     from gateway.kafka.names import TopicNames
+
+    names, connection = TopicNames(prefix), connect(bootstrap)
+    chosen = only or ()
+    if start == LEDGER:
+        started = _from_ledger(connection, names, group, registry, chosen, force=force, dry_run=dry_run)
+    else:
+        started = _from_time(connection, names, group, _time(start), chosen, force=force, dry_run=dry_run)
+    data = {"group": group, "dry_run": dry_run, "lanes": [asdict(lane) for lane in started]}
+    lines = [_line(lane) for lane in started]
+    left = any(lane.started == "left" for lane in started)
+    if left:
+        lines.append("nothing is recorded of a lane that is left: now give those --from earliest, latest or a time")
+    answer("\n".join(lines), data, as_json=as_json)
+    if left:
+        raise typer.Exit(Exit.FOUND_WRONG)
+
+
+def _from_time(
+    connection: KafkaConnection,
+    names: TopicNames,
+    group: str,
+    time: int,
+    only: Collection[str],
+    *,
+    force: bool,
+    dry_run: bool,
+) -> list[LaneStart]:
+    from gateway.kafka.lane_start import ForeignOffsetsError, NoSuchLaneError, start_lanes
     from gateway.kafka.offsets import GroupInUseError
 
-    started = ask_kafka(
-        start_lanes(connect(bootstrap), TopicNames(prefix), group, _time(start), force=force, only=only or ()),
-        (GroupInUseError, ForeignOffsetsError, NoSuchLaneError),
-    )
-    lines = [
-        f"{lane.topic}:{lane.partition} {lane.started.value} at {lane.offset}"
-        + (f" (was {lane.before})" if lane.before is not None else "")
-        for lane in started
+    starting = start_lanes(connection, names, group, time, force=force, only=only, dry_run=dry_run)
+    return ask_kafka(starting, (GroupInUseError, ForeignOffsetsError, NoSuchLaneError))
+
+
+def _from_ledger(
+    connection: KafkaConnection,
+    names: TopicNames,
+    group: str,
+    registry: str,
+    only: Collection[str],
+    *,
+    force: bool,
+    dry_run: bool,
+) -> list[LaneStart]:
+    from gateway.kafka.codec import Codec
+    from gateway.kafka.http_registry import registry_at
+    from gateway.kafka.lane_recovery import LedgerUnfitError, from_ledger
+    from gateway.kafka.lane_start import ForeignOffsetsError, NoSuchLaneError, start_lanes
+    from gateway.kafka.offsets import GroupInUseError
+    from gateway.kafka.registry import RegistryAway
+
+    async def starting() -> list[LaneStart]:
+        schemas = registry_at(registry or None, names)
+        try:
+            codec = Codec(schemas, names.record_kinds())
+            find = from_ledger(connection, codec, names, group, force=force, tell=_tell)
+            return await start_lanes(connection, names, group, find, force=force, only=only, dry_run=dry_run)
+        except RegistryAway as error:
+            raise CommandError(Exit.UNREACHABLE, str(error)) from error
+        finally:
+            await schemas.close()
+
+    return ask_kafka(starting(), (GroupInUseError, ForeignOffsetsError, NoSuchLaneError, LedgerUnfitError))
+
+
+def _tell(topic: str, read: int, whole: int) -> None:
+    print(f"{topic}: {read} of {whole} read", file=sys.stderr, flush=True)
+
+
+def _line(lane: LaneStart) -> str:
+    text = f"{lane.topic}:{lane.partition} {lane.started}"
+    if lane.offset is None:
+        return text
+    more = [
+        f"was {lane.before}" if lane.before is not None else "",
+        f"settled beyond it: {lane.settled_beyond}" if lane.settled_beyond else "",
+        f"batches that may have been sent: {lane.live_intents}" if lane.live_intents else "",
+        f"gone without a ledger record: {lane.gone}" if lane.gone else "",
     ]
-    answer("\n".join(lines), {"group": group, "lanes": [asdict(lane) for lane in started]}, as_json=as_json)
+    told = ", ".join(each for each in more if each)
+    return f"{text} at {lane.offset}{f' ({told})' if told else ''}"
 
 
 def _time(start: str) -> int:
@@ -67,6 +153,7 @@ def _time(start: str) -> int:
     if time is None or time.tzinfo is None or time.timestamp() < 0:
         raise CommandError(
             Exit.WRONG_USE,
-            f"--from {start}: give earliest, latest, or a time with its zone, such as 2026-04-01T00:00:00+09:00",
+            f"--from {start}: give earliest, latest, ledger, or a time with its zone, such as "
+            "2026-04-01T00:00:00+09:00",
         )
     return int(time.timestamp() * 1000)

@@ -77,7 +77,8 @@ class LiveIntents:
         if self._recovered and min(self._recovered) < position:
             raise ContradictionError(
                 f"lane {self._lane}: live intents name offsets below {position} that are gone. "
-                "Find out what removed them; ask GeNiE what it holds before `gateway lanes init`."
+                f"Find out what removed them, and ask GeNiE what it holds; then run "
+                f"`gateway lanes init --lane {self._lane} --from ledger --force`."
             )
 
     def _recover(self, opened: Opened) -> None:

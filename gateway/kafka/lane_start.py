@@ -1,12 +1,13 @@
-"""Where new lanes start: the first offset and metadata of each input partition, written once and on purpose.
+"""Where lanes start: the offset and metadata of each input partition, written on purpose while no gateway runs.
 
-Knows which lanes have a committed offset and which would be rewound. Must not know what a lane does from there.
+Knows which lanes have a committed offset and which would be rewound. Must not know what a lane does from there, or
+how lost offsets are found again (lane_recovery.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from aiokafka.client import AIOKafkaClient
@@ -16,7 +17,7 @@ from gateway.core.metadata import CommitMetadata, NotOurMetadataError
 from gateway.kafka.cluster import LATEST, NO_OFFSET, TopicMissingError, describe, list_offsets
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.names import TopicNames
-from gateway.kafka.offsets import Committed, commit_offsets, fetch_committed
+from gateway.kafka.offsets import Committed, commit_offsets, fetch_committed, refuse_live_group
 
 
 class Started(StrEnum):
@@ -25,6 +26,16 @@ class Started(StrEnum):
     SET = "set"  # it had none
     KEPT = "kept"  # it has one of ours
     REPLACED = "replaced"  # by force
+    LEFT = "left"  # it has none, and it is not known where it starts
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a lane is to go on, with what is settled and may have been sent beyond that offset."""
+
+    offset: int
+    metadata: CommitMetadata = field(default_factory=CommitMetadata)
+    gone: int = 0  # offsets that have left the log unsettled
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +44,26 @@ class LaneStart:
 
     topic: str
     partition: int
-    offset: int
+    offset: int | None
     started: Started
-    before: int | None  # the offset that was replaced
+    before: int | None = None  # the offset that was replaced
+    settled_beyond: int = 0
+    live_intents: int = 0
+    gone: int = 0
+
+
+# Finds where these lanes start; a lane that it leaves out is left as it is.
+Find = Callable[[AIOKafkaClient, list[TopicPartition]], Awaitable[Mapping[TopicPartition, Start]]]
 
 
 class ForeignOffsetsError(Exception):
     """Offsets of the group were not written by a gateway; nothing was changed."""
 
     def __init__(self, group: str, lanes: list[TopicPartition]) -> None:
-        places = ", ".join(map(_name, lanes))
+        places = ", ".join(map(lane_name, lanes))
         super().__init__(
             f"group {group}: the offsets of {places} were not committed by a gateway. Find out what wrote them; "
-            "to replace them, whatever is lost or provided twice by it, use --force, with --lane for each of them."
+            "then use --from ledger --force, with --lane for each of them. (Any other start loses or repeats records.)"
         )
 
 
@@ -61,16 +79,18 @@ async def start_lanes(
     connection: KafkaConnection,
     names: TopicNames,
     group: str,
-    time: int,
+    start: int | Find,
     *,
     force: bool,
     only: Collection[str] = (),
+    dry_run: bool = False,
 ) -> list[LaneStart]:
-    """Give every lane without an offset one: EARLIEST, LATEST, or the first at or after a time in ms.
+    """Give every lane without an offset one: EARLIEST, LATEST, the first at or after a time in ms, or as found.
 
-    A lane that has one keeps it, unless forced. `only` names lanes (topic:partition); none means all.
-    Raises GroupInUseError, ForeignOffsetsError, NoSuchLaneError, TopicMissingError.
+    A lane that has one keeps it, unless forced. `only` names lanes (topic:partition); none means all. `dry_run`
+    commits nothing. Raises GroupInUseError, ForeignOffsetsError, NoSuchLaneError, TopicMissingError.
     """
+    find = _at(start) if isinstance(start, int) else start
     async with connection.client() as client:
         lanes = _chosen(await _lanes(client, names), only)
         before = {lane: await fetch_committed(client, group, lane.topic, lane.partition) for lane in lanes}
@@ -78,11 +98,18 @@ async def start_lanes(
         if foreign and not force:
             raise ForeignOffsetsError(group, foreign)
         wanted = [lane for lane in lanes if force or before[lane] is None]
-        starts = await _starts(client, wanted, time)
-        if starts:
-            first = {lane: Committed(at, CommitMetadata().encode(at)) for lane, at in starts.items()}
-            await commit_offsets(client, group, first)
+        starts: Mapping[TopicPartition, Start] = {}
+        if wanted:
+            await refuse_live_group(client, group)
+            starts = await find(client, wanted)
+        if starts and not dry_run:
+            await commit_offsets(client, group, {lane: _committed(found) for lane, found in starts.items()})
     return [_outcome(lane, before[lane], starts.get(lane)) for lane in lanes]
+
+
+def lane_name(lane: TopicPartition) -> str:
+    """As lanes are called everywhere."""
+    return f"{lane.topic}:{lane.partition}"
 
 
 async def _lanes(client: AIOKafkaClient, names: TopicNames) -> list[TopicPartition]:
@@ -94,22 +121,25 @@ async def _lanes(client: AIOKafkaClient, names: TopicNames) -> list[TopicPartiti
 
 
 def _chosen(lanes: list[TopicPartition], only: Collection[str]) -> list[TopicPartition]:
-    if unknown := set(only) - set(map(_name, lanes)):
+    if unknown := set(only) - set(map(lane_name, lanes)):
         raise NoSuchLaneError(unknown, dict.fromkeys(lane.topic for lane in lanes))
-    return [lane for lane in lanes if not only or _name(lane) in only]
+    return [lane for lane in lanes if not only or lane_name(lane) in only]
 
 
-def _name(lane: TopicPartition) -> str:
-    return f"{lane.topic}:{lane.partition}"
+def _at(time: int) -> Find:
+    """At EARLIEST, LATEST, or the first offset at or after a time in ms: else at the end."""
+
+    async def find(client: AIOKafkaClient, lanes: list[TopicPartition]) -> dict[TopicPartition, Start]:
+        found = await list_offsets(client, dict.fromkeys(lanes, time))
+        beyond = [lane for lane, offset in found.items() if offset == NO_OFFSET]
+        ends = await list_offsets(client, dict.fromkeys(beyond, LATEST)) if beyond else {}
+        return {lane: Start(offset) for lane, offset in {**found, **ends}.items()}
+
+    return find
 
 
-async def _starts(client: AIOKafkaClient, lanes: list[TopicPartition], time: int) -> dict[TopicPartition, int]:
-    if not lanes:
-        return {}
-    found = await list_offsets(client, dict.fromkeys(lanes, time))
-    beyond = [lane for lane, offset in found.items() if offset == NO_OFFSET]
-    ends = await list_offsets(client, dict.fromkeys(beyond, LATEST)) if beyond else {}
-    return {**found, **ends}
+def _committed(start: Start) -> Committed:
+    return Committed(start.offset, start.metadata.encode(start.offset))
 
 
 def _is_ours(committed: Committed) -> bool:
@@ -120,10 +150,17 @@ def _is_ours(committed: Committed) -> bool:
     return True
 
 
-def _outcome(lane: TopicPartition, before: Committed | None, start: int | None) -> LaneStart:
-    if start is not None:
-        started = Started.SET if before is None else Started.REPLACED
-        return LaneStart(lane.topic, lane.partition, start, started, before.offset if before else None)
-    if before is None:
-        raise AssertionError("a lane without an offset gets one")
-    return LaneStart(lane.topic, lane.partition, before.offset, Started.KEPT, None)
+def _outcome(lane: TopicPartition, before: Committed | None, start: Start | None) -> LaneStart:
+    if start is None:
+        kept = Started.LEFT if before is None else Started.KEPT
+        return LaneStart(lane.topic, lane.partition, before.offset if before else None, kept)
+    return LaneStart(
+        lane.topic,
+        lane.partition,
+        start.offset,
+        Started.SET if before is None else Started.REPLACED,
+        before.offset if before else None,
+        len(start.metadata.settled),
+        len(start.metadata.intents),
+        start.gone,
+    )

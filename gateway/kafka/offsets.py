@@ -42,7 +42,10 @@ class GroupInUseError(Exception):
     """The group has live members, so its offsets are theirs."""
 
     def __init__(self, group: str, state: str) -> None:
-        super().__init__(f"group {group} is in state {state}: stop every gateway of this group first")
+        super().__init__(
+            f"group {group} is in state {state}: stop every gateway of this group first. (One that has just ended "
+            "counts as a member until kafka.session_timeout_ms is over.)"
+        )
 
 
 class _UnstableOffsetError(UnknownError):
@@ -85,7 +88,7 @@ async def commit_offsets(client: AIOKafkaClient, group: str, offsets: Mapping[To
     request = OffsetCommitRequest(group, _NO_GENERATION, _NO_MEMBER, _DEFAULT_RETENTION, list(by_topic.items()))
 
     async def attempt() -> None:
-        await _refuse_live_group(client, group)
+        await _refuse_live(client, group)
         answer = await _ask(client, group, request)
         for _, partitions in answer.topics:
             for _, code in partitions:
@@ -94,7 +97,16 @@ async def commit_offsets(client: AIOKafkaClient, group: str, offsets: Mapping[To
     await retried(KAFKA_CALL_TIMEOUT_S, f"committing first offsets of group {group}", attempt)
 
 
-async def _refuse_live_group(client: AIOKafkaClient, group: str) -> None:
+async def refuse_live_group(client: AIOKafkaClient, group: str) -> None:
+    """Raise GroupInUseError if the group has members."""
+
+    async def attempt() -> None:
+        await _refuse_live(client, group)
+
+    await retried(KAFKA_CALL_TIMEOUT_S, f"asking whether group {group} has members", attempt)
+
+
+async def _refuse_live(client: AIOKafkaClient, group: str) -> None:
     answer = await _ask(client, group, DescribeGroupsRequest([group]))
     for code, _, state, *_ in answer.groups:
         if code == _GROUP_ID_NOT_FOUND:

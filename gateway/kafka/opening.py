@@ -45,8 +45,8 @@ class LaneName:
 
     @property
     def restart_command(self) -> str:
-        """What starts this lane elsewhere, once a person knows where: it may lose or repeat records."""
-        return f"gateway lanes init --group {self.group} --lane {self} --from TIME --force"
+        """What finds out where this lane goes on, by the ledger, once a person knows why that is not known."""
+        return f"gateway lanes init --group {self.group} --lane {self} --from ledger --force"
 
 
 async def open_lane(
@@ -56,15 +56,17 @@ async def open_lane(
     name: LaneName,
     intents_topic: str,
     holds: Holds,
+    *,
+    is_new: bool = False,
 ) -> tuple[LaneProducer, Opened]:
-    """The lane's producer and what its machine starts from.
+    """The lane's producer and what its machine starts from; a lane that surely is new starts with its first record.
 
     Raises LaneRefusedError, KafkaUnavailableError, RegistryAway or Doubtful.
     """
     producer = LaneProducer(connection, name.transactional_id)
     try:
         await producer.take_over()
-        offset, metadata = await read_committed(client, name)
+        offset, metadata = await read_committed(client, name, is_new=is_new)
         intents = await _live_intents(client, codec, name, intents_topic, metadata)
     except BaseException:
         await producer.drop()
@@ -72,13 +74,19 @@ async def open_lane(
     return producer, Opened(offset, metadata, intents, holds, producer.epoch)
 
 
-async def read_committed(client: AIOKafkaClient, name: LaneName, *, stable: bool = True) -> tuple[int, CommitMetadata]:
+async def read_committed(
+    client: AIOKafkaClient, name: LaneName, *, stable: bool = True, is_new: bool = False
+) -> tuple[int, CommitMetadata]:
     """Where the lane goes on, raises LaneRefusedError; without `stable` a transaction may just be changing it."""
     committed = await fetch_committed(client, name.group, name.topic, name.partition, stable=stable)
+    partition = TopicPartition(name.topic, name.partition)
+    if committed is None and is_new:
+        return (await log_bounds(client, [partition]))[partition].start, CommitMetadata()
     if committed is None:
         raise LaneRefusedError(
             f"lane {name}: group {name.group} has no committed offset. If the lane is new, run "
-            f"`gateway lanes init --group {name.group} --from earliest` (or latest, or a time)."
+            f"`gateway lanes init --group {name.group} --from earliest` (or latest, or a time); "
+            "if its offset was lost, the same with `--from ledger`."
         )
     try:
         metadata = CommitMetadata.decode(committed.metadata, committed.offset)
@@ -87,7 +95,6 @@ async def read_committed(client: AIOKafkaClient, name: LaneName, *, stable: bool
             f"lane {name}: offset {committed.offset} was not committed by a gateway ({error}). "
             f"Find out what reset it, then run `{name.restart_command}`."
         ) from None
-    partition = TopicPartition(name.topic, name.partition)
     bounds = (await log_bounds(client, [partition]))[partition]
     if not bounds.start <= committed.offset <= bounds.end:
         raise LaneRefusedError(

@@ -174,6 +174,36 @@ class StableOffsetsRequest(Request[StableOffsetsRequestV7]):
         return request_struct_class(self._group, topics, self._stable, no_tags)
 
 
+class HeartbeatResponseV3(Response):
+    API_KEY = 12
+    API_VERSION = 3
+    SCHEMA = Schema(("throttle_time_ms", Int32), ("error_code", Int16))
+
+
+class HeartbeatRequestV3(RequestStruct):
+    API_KEY = 12
+    API_VERSION = 3
+    RESPONSE_TYPE = HeartbeatResponseV3
+    SCHEMA = Schema(
+        ("group", String("utf-8")),
+        ("generation", Int32),
+        ("member_id", String("utf-8")),
+        ("group_instance_id", String("utf-8")),
+    )
+
+
+class StaticHeartbeatRequest(Request[HeartbeatRequestV3]):
+    """A heartbeat that says the member's group.instance.id, so that the answer tells when another one has taken it."""
+
+    API_KEY = 12
+
+    def __init__(self, group: str, generation: int, member_id: str, instance_id: str) -> None:
+        self._fields = (group, generation, member_id, instance_id)
+
+    def build(self, request_struct_class: type[HeartbeatRequestV3]) -> HeartbeatRequestV3:
+        return request_struct_class(*self._fields)
+
+
 class GroupResponseV3(Response):
     API_KEY = 15
     API_VERSION = 3

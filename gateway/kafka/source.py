@@ -1,7 +1,8 @@
 """The input topics as one member of the consumer group: each owned partition is a feed of raw records.
 
 Knows aiokafka's consumer: its callbacks swallow exceptions, so they only pause and hand over; it leaves the group
-unless it is polled, so it is polled while all is paused too. Must not know lanes or what records say.
+unless it is polled, so it is polled while all is paused too; it does not know when another process takes its
+group.instance.id, nor when a topic is made anew. Must not know lanes or what records say.
 """
 
 # aiokafka's consumer is untyped:
@@ -12,15 +13,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.structs import TopicPartition
 
-from gateway.kafka.connection import KAFKA_START_TIMEOUT_S, KafkaConnection, close_quietly, within
+from gateway.kafka.cluster import Cluster, Topic, TopicMissingError, describe
+from gateway.kafka.connection import (
+    KAFKA_START_TIMEOUT_S,
+    KafkaConnection,
+    KafkaUnavailableError,
+    close_quietly,
+    within,
+)
+from gateway.kafka.requests import StaticHeartbeatRequest
 
 POLL_MS = 100
 POLL_RECORDS = 2_000
@@ -32,6 +43,9 @@ POSITION_EVERY_S = 0.5  # how often an idle feed looks whether the position has 
 ERROR_PAUSE_S = 0.5
 FETCH_MAX_BYTES = 4 << 20
 PARTITION_MAX_BYTES = 1 << 20
+TOPICS_EVERY_S = 2.0  # how often it is looked whether the topics have grown or are still the same
+MISSED_LOOKS = 3  # so often in a row a topic must be missing: a broker that has just started does not know all yet
+_FENCED_INSTANCE_ID = 82
 _UNCLEAN = (NoOffsetForPartitionError, OffsetOutOfRangeError)
 
 
@@ -39,8 +53,18 @@ class MembershipLostError(Exception):
     """The group did not confirm within the session timeout that this process is still a member."""
 
 
+class InstanceIdTakenError(Exception):
+    """Another process has joined the group with our group.instance.id."""
+
+    def __init__(self, group: str, instance_id: str) -> None:
+        super().__init__(
+            f"kafka.group_instance_id: found {instance_id}, but another process has joined group {group} with it "
+            "and has our lanes now; give each process its own GATEWAY_KAFKA__GROUP_INSTANCE_ID"
+        )
+
+
 class PositionLostError(Exception):
-    """An open lane's next offset is no longer in the log."""
+    """An open lane's next offset is no longer in the log, or the log is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +80,10 @@ class GroupSettings:
 class Feed:
     """Raw records of one owned partition, in order, with a bound."""
 
-    def __init__(self, source: Source, partition: TopicPartition) -> None:
+    def __init__(self, source: Source, partition: TopicPartition, *, is_new: bool) -> None:
         self._source = source
         self.partition = partition
+        self.is_new = is_new  # it was not there when this process joined: nobody can have settled anything of it before
         self._records: deque[Any] = deque()
         self._bytes = 0  # of the records that wait
         self._position: int | None = None  # what was taken, or passed as a gap
@@ -145,14 +170,18 @@ class Source(ConsumerRebalanceListener):
     def __init__(
         self,
         connection: KafkaConnection,
+        client: AIOKafkaClient,
         settings: GroupSettings,
         topics: Sequence[str],
         opened: Callable[[Feed], None],
         closed: Callable[[Sequence[TopicPartition]], Awaitable[None]],
         failed: Callable[[BaseException], None],
     ) -> None:
+        self._client = client
         self._settings = settings
         self._topics = list(topics)
+        self._joined: Mapping[str, Topic] = {}  # the topics when this process joined
+        self._seen: set[TopicPartition] = set()  # partitions as last looked at
         self._opened = opened
         self._closed = closed
         self._failed = failed
@@ -175,8 +204,10 @@ class Source(ConsumerRebalanceListener):
 
     async def start(self) -> None:
         """Join the group; partitions come by `opened`."""
+        self._joined = (await self._described()).topics
+        self._seen = _partitions(self._joined)
         await within(KAFKA_START_TIMEOUT_S, "joining the consumer group", self._consumer.start())
-        self._watch_heartbeats()
+        self._watch_group()
         self._consumer.subscribe(self._topics, listener=self)
 
     async def stop(self) -> None:
@@ -184,18 +215,26 @@ class Source(ConsumerRebalanceListener):
         await close_quietly(self._consumer.stop())
 
     async def run(self) -> None:
-        """Poll for ever."""
-        while True:
-            try:
-                polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
-            except _UNCLEAN as error:
-                self._check_open_feeds(error)
-                await asyncio.sleep(ERROR_PAUSE_S)
-                continue
-            for partition, records in polled.items():
-                if feed := self._feeds.get(partition):
-                    feed.put(records)
-            await self._look_at_positions()
+        """Poll for ever; raises PositionLostError, TopicMissingError."""
+        looking = asyncio.create_task(self._look_at_topics(), name="topics")
+        try:
+            while not looking.done():
+                await self._poll()
+            looking.result()
+        finally:
+            looking.cancel()
+
+    async def _poll(self) -> None:
+        try:
+            polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
+        except _UNCLEAN as error:
+            self._check_open_feeds(error)
+            await asyncio.sleep(ERROR_PAUSE_S)
+            return
+        for partition, records in polled.items():
+            if feed := self._feeds.get(partition):
+                feed.put(records)
+        await self._look_at_positions()
 
     def _check_open_feeds(self, error: KafkaError) -> None:
         """A lane that opens finds out for itself that an offset is not in the log; one that is open cannot."""
@@ -204,6 +243,44 @@ class Source(ConsumerRebalanceListener):
                 raise PositionLostError(
                     f"lane {partition.topic}:{partition.partition}: its next offset has left the log: records were "
                     "deleted or the topic was made anew. The next start says what to do."
+                )
+
+    async def _described(self) -> Cluster:
+        cluster = await describe(self._client, self._topics)
+        if missing := set(self._topics) - set(cluster.topics):
+            raise TopicMissingError(missing)
+        return cluster
+
+    async def _look_at_topics(self) -> None:
+        """aiokafka knows topics by name, and looks for new partitions once a minute."""
+        missed = 0
+        while True:
+            await asyncio.sleep(TOPICS_EVERY_S)
+            try:
+                topics = (await self._described()).topics
+            except KafkaUnavailableError:
+                continue  # that shows elsewhere
+            except TopicMissingError as error:
+                missed += 1
+                if missed < MISSED_LOOKS:
+                    continue
+                raise PositionLostError(
+                    f"{', '.join(error.topics)}: the topic was deleted while its lanes were open. Find out by whom, "
+                    "and whether records were lost. Made anew it starts with `gateway lanes init`."
+                ) from None
+            missed = 0
+            self._check_same(topics)
+            if (partitions := _partitions(topics)) != self._seen:
+                self._seen = partitions
+                await self._consumer._client.force_metadata_update()
+
+    def _check_same(self, topics: Mapping[str, Topic]) -> None:
+        for name, topic in topics.items():
+            if topic.id != self._joined[name].id:
+                raise PositionLostError(
+                    f"{name}: the topic was made anew while its lanes were open, so their offsets mean other records. "
+                    f"Run `gateway lanes init --group {self._settings.group} --from earliest --force` with a --lane "
+                    "for each of its partitions."
                 )
 
     async def _look_at_positions(self) -> None:
@@ -233,7 +310,8 @@ class Source(ConsumerRebalanceListener):
         try:
             for partition in sorted(assigned):
                 self._consumer.pause(partition)
-                feed = self._feeds[partition] = Feed(self, partition)
+                known = partition.partition in self._joined[partition.topic].leaders
+                feed = self._feeds[partition] = Feed(self, partition, is_new=not known)
                 self._opened(feed)
             self.assigned = True
         except Exception as error:  # aiokafka would log and swallow it
@@ -260,9 +338,20 @@ class Source(ConsumerRebalanceListener):
         except TimeoutError:
             raise MembershipLostError(f"no heartbeat within {self._settings.session_timeout_ms} ms") from None
 
-    def _watch_heartbeats(self) -> None:
-        coordinator: Any = self._consumer._coordinator  # aiokafka tells nobody of a heartbeat that succeeded
-        heartbeat = coordinator._do_heartbeat
+    def _watch_group(self) -> None:
+        """aiokafka tells nobody of a heartbeat that succeeded, and sends none that lets the group tell us apart from
+        another process with our group.instance.id: two of them would take the lanes from each other for ever."""
+        coordinator: Any = self._consumer._coordinator
+        heartbeat, send = coordinator._do_heartbeat, coordinator._send_req
+        group, instance_id = self._settings.group, self._settings.instance_id
+
+        async def sent(request: Any) -> Any:
+            if instance_id is not None and isinstance(request, HeartbeatRequest):
+                request = StaticHeartbeatRequest(group, coordinator.generation, coordinator.member_id, instance_id)
+            answer = await send(request)
+            if instance_id is not None and getattr(answer, "error_code", 0) == _FENCED_INSTANCE_ID:
+                self._failed(InstanceIdTakenError(group, instance_id))
+            return answer
 
         async def observed() -> bool:
             succeeded: bool = await heartbeat()
@@ -270,7 +359,11 @@ class Source(ConsumerRebalanceListener):
                 self._heartbeat.set()
             return succeeded
 
-        coordinator._do_heartbeat = observed
+        coordinator._do_heartbeat, coordinator._send_req = observed, sent
+
+
+def _partitions(topics: Mapping[str, Topic]) -> set[TopicPartition]:
+    return {partition for topic in topics.values() for partition in topic.partitions}
 
 
 def _partitions_of(error: KafkaError) -> Collection[TopicPartition]:

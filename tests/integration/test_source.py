@@ -30,16 +30,18 @@ async def test_an_open_lane_whose_records_are_deleted_ends_the_process(
     async def closed(lost: Sequence[TopicPartition]) -> None:
         """Nothing to drain."""
 
+    connection = KafkaConnection(kafka, "test")
     group = GroupSettings(f"{prefix}group", None, 10_000, 60_000)
-    source = Source(KafkaConnection(kafka, "test"), group, [topic], feeds.append, closed, pytest.fail)
-    await source.start()
-    polling = asyncio.create_task(source.run())
-    try:
-        await until(lambda: feeds, BOUND_S, "the partition")
-        await admin.delete_records({partition: RecordsToDelete(40)})
-        feeds[0].seek(10)
-        with pytest.raises(PositionLostError, match=f"{topic}:0"):
-            await asyncio.wait_for(polling, BOUND_S)
-    finally:
-        polling.cancel()
-        await source.stop()
+    async with connection.client() as client:
+        source = Source(connection, client, group, [topic], feeds.append, closed, pytest.fail)
+        await source.start()
+        polling = asyncio.create_task(source.run())
+        try:
+            await until(lambda: feeds, BOUND_S, "the partition")
+            await admin.delete_records({partition: RecordsToDelete(40)})
+            feeds[0].seek(10)
+            with pytest.raises(PositionLostError, match=f"{topic}:0"):
+                await asyncio.wait_for(polling, BOUND_S)
+        finally:
+            polling.cancel()
+            await source.stop()

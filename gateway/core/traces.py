@@ -1,0 +1,149 @@
+"""What ledger and intents say of one lane, and where it goes on by that alone, once its committed offset is lost.
+
+Knows what the window promises (step j): whatever is settled or announced lies nearer than the window to the watermark.
+So all that lies a window or more below the newest trace is settled, and nothing of it need be kept. Must not know
+topics, or how the two are read.
+
+A record that was announced and has no ledger record may have been received, so the intent that announced it is named
+as live again: the next owner sends the same body under the same key, or looks it up before it ends otherwise. That
+names too many (those that surely were not received as well), never too few. Of several intents of the same offset and
+body the one that expires last stands for all, as in a lane (Entry.announce).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.core.metadata import MAX_LIVE_INTENTS, MAX_WINDOW, CommitMetadata, IntentRef
+
+KEPT = 4 * MAX_WINDOW  # offsets, and announced bodies, of a lane in memory; above, those below the window are forgotten
+
+
+class UnsafeStartError(Exception):
+    """The traces don't say safely where the lane goes on; the text says why, and what else to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Where a lane goes on."""
+
+    offset: int
+    metadata: CommitMetadata
+    gone: int = 0  # offsets without a ledger record that have left the log
+    gone_announced: int = 0  # those of them that GeNiE may hold
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """The intent that stands for one body of one record."""
+
+    ref: IntentRef
+    announced_at: int
+    expires_at: int
+
+
+class Traces:
+    """Takes the whole ledger of a lane, then all of its intents, each in any order."""
+
+    __slots__ = ("_announced", "_first", "_newest", "_settled")
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._newest = -1
+        self._settled: set[int] = set()
+        self._announced: dict[tuple[int, bytes], _Announced] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none at all."""
+        return self._first is None
+
+    def settle(self, offset: int) -> None:
+        """The ledger has a record of this offset."""
+        self._see(offset)
+        if offset > self._newest - MAX_WINDOW:
+            self._settled.add(offset)
+        if len(self._settled) > KEPT:
+            self._settled = {o for o in self._settled if o > self._newest - MAX_WINDOW}
+
+    def announce(self, intent: Mapping[str, Any], ref: IntentRef) -> None:
+        """The intents topic has this intent of the lane, there."""
+        announced = _Announced(ref, intent["announced_at"], intent["expires_at"])
+        for entry in intent["entries"]:
+            offset = entry["offset"]
+            self._see(offset)
+            if offset in self._settled or offset <= self._newest - MAX_WINDOW:
+                continue
+            older = self._announced.get((offset, entry["body_digest"]))
+            if older is None or older.expires_at <= announced.expires_at:
+                self._announced[offset, entry["body_digest"]] = announced
+        if len(self._announced) > KEPT:
+            self._forget_old_announcements()
+
+    def resume(self, log_start: int, log_end: int, *, force: bool) -> Resumed:
+        """Where the lane goes on in a log of these bounds; raises UnsafeStartError.
+
+        Offsets that are gone from the log without a ledger record were lost, unless nothing was ever delivered
+        there: that is for a person to judge, and to `force`.
+        """
+        if self._first is None:
+            raise UnsafeStartError("neither ledger nor intents have a record of it")
+        if self._newest >= log_end:
+            raise UnsafeStartError(
+                f"the ledger speaks of offset {self._newest}, but the log ends at {log_end}: the topic was made anew, "
+                "so the ledger is about other records. Use --from earliest with --lane"
+            )
+        gone, gone_announced = self._gone(log_start)
+        if gone and not force:
+            raise UnsafeStartError(
+                f"{gone} offsets below {log_start}, where the log begins, have no ledger record and are gone: have "
+                f"their producers send them again. {gone_announced} of them were announced: ask GeNiE whether it holds "
+                "them. (Markers of transactions look the same.) Then --force starts the lane behind them"
+            )
+        offset = max(log_start, self._floor)
+        while offset in self._settled:
+            offset += 1
+        metadata = CommitMetadata(tuple(sorted(o for o in self._settled if o >= offset)), self._live(offset))
+        try:
+            metadata.encode(offset)
+        except ValueError as error:
+            raise UnsafeStartError(
+                f"what is settled or announced beyond offset {offset} does not fit: {error}"
+            ) from None
+        return Resumed(offset, metadata, gone, gone_announced)
+
+    @property
+    def _floor(self) -> int:
+        """All below it is settled, or was never the lane's."""
+        return max(0, self._newest - MAX_WINDOW + 1)
+
+    def _see(self, offset: int) -> None:
+        self._newest = max(self._newest, offset)
+        self._first = offset if self._first is None else min(self._first, offset)
+
+    def _forget_old_announcements(self) -> None:
+        self._announced = {at: kept for at, kept in self._announced.items() if at[0] >= self._floor}
+        if len(self._announced) > KEPT:
+            raise UnsafeStartError(f"more than {KEPT} bodies were announced and are not settled")
+
+    def _gone(self, log_start: int) -> tuple[int, int]:
+        below = max(self._floor, self._first or 0)
+        settled = sum(below <= offset < log_start for offset in self._settled)
+        announced = {offset for offset, _ in self._announced if self._floor <= offset < log_start}
+        return max(0, log_start - below - settled), len(announced)
+
+    def _live(self, offset: int) -> tuple[IntentRef, ...]:
+        """The intents to name, oldest first."""
+        live = {kept for (at, _), kept in self._announced.items() if at >= offset}
+        if len(live) > MAX_LIVE_INTENTS:
+            raise UnsafeStartError(
+                f"{len(live)} announced batches have no outcome in the ledger, and only {MAX_LIVE_INTENTS} can be "
+                "named as live. Ask GeNiE what it holds of them before the lane is started by --from TIME"
+            )
+        return tuple(kept.ref for kept in sorted(live, key=_age))
+
+
+def _age(announced: _Announced) -> tuple[int, IntentRef]:
+    return announced.announced_at, announced.ref

@@ -1,0 +1,104 @@
+"""Where a lane goes on by what ledger and intents say of it alone."""
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from gateway.core.metadata import MAX_LIVE_INTENTS, MAX_WINDOW, CommitMetadata, IntentRef
+from gateway.core.traces import KEPT, Resumed, Traces, UnsafeStartError
+
+END = 10 * KEPT
+
+
+def intent(*offsets: int, at: int = 0, digest: bytes = b"d") -> dict[str, Any]:
+    entries = [{"offset": offset, "body_digest": digest} for offset in offsets]
+    return {"announced_at": at, "expires_at": at + 30, "entries": entries}
+
+
+def traces(settled: Iterable[int] = (), *intents: dict[str, Any]) -> Traces:
+    made = Traces()
+    for offset in settled:
+        made.settle(offset)
+    for number, each in enumerate(intents):
+        made.announce(each, IntentRef(0, number))
+    return made
+
+
+def resumed(made: Traces, start: int = 0, end: int = END, *, force: bool = False) -> tuple[int, CommitMetadata]:
+    found = made.resume(start, end, force=force)
+    return found.offset, found.metadata
+
+
+def test_the_first_offset_without_a_ledger_record_is_the_watermark() -> None:
+    """In whatever order the ledger's partitions are read."""
+    settled = [0, 1, 2, 4, 5, 9]
+    random.Random(1).shuffle(settled)
+    assert resumed(traces(settled)) == (3, CommitMetadata(settled=(4, 5, 9)))
+    assert resumed(traces(range(7))) == (7, CommitMetadata())
+
+
+def test_what_was_announced_and_is_not_settled_is_live() -> None:
+    """An intent all of whose records are settled is not; one that has one unsettled record is."""
+    made = traces([0, 2], intent(0), intent(1, 2), intent(2))
+    assert resumed(made) == (1, CommitMetadata(settled=(2,), intents=(IntentRef(0, 1),)))
+
+
+def test_a_lane_that_never_settled_anything_has_its_intents() -> None:
+    """What it sent first may have been received."""
+    assert resumed(traces([], intent(3, 4))) == (0, CommitMetadata(intents=(IntentRef(0, 0),)))
+
+
+def test_the_intent_that_expires_last_stands_for_all_of_the_same_body() -> None:
+    """Attempts of an hour of outage need one name; another body needs its own."""
+    made = traces([], *(intent(0, at=at) for at in range(1_000)), intent(0, at=5, digest=b"other"))
+    assert resumed(made) == (0, CommitMetadata(intents=(IntentRef(0, 1_000), IntentRef(0, 999))))
+
+
+def test_memory_stays_bounded_however_long_the_ledger_is() -> None:
+    """Below the window all is settled, so nothing of it is kept, and what is found always fits the metadata."""
+    made = traces(offset for offset in range(3 * KEPT) if offset % 2 or offset < 2 * KEPT)
+    assert len(made._settled) <= KEPT
+    offset, metadata = resumed(made)
+    assert offset == 3 * KEPT - MAX_WINDOW
+    assert len(metadata.settled) == MAX_WINDOW // 2
+    assert CommitMetadata.decode(metadata.encode(offset), offset) == metadata
+
+
+def test_announcements_count_for_the_window_too() -> None:
+    """Nothing is announced a window or more beyond the watermark, so one announced offset bounds it from below."""
+    offset, metadata = resumed(traces([0], intent(KEPT)))
+    assert offset == KEPT - MAX_WINDOW + 1
+    assert metadata.intents == (IntentRef(0, 0),)
+
+
+def test_more_live_intents_than_can_be_named_are_refused() -> None:
+    """To forget one would leave a provision unrecorded."""
+    made = traces([], *(intent(number) for number in range(MAX_LIVE_INTENTS + 1)))
+    with pytest.raises(UnsafeStartError, match=f"{MAX_LIVE_INTENTS + 1} announced batches"):
+        resumed(made, force=True)
+
+
+def test_a_ledger_of_another_log_is_refused() -> None:
+    """A topic that was made anew has other records at the same offsets."""
+    with pytest.raises(UnsafeStartError, match="made anew"):
+        resumed(traces(range(8)), end=7, force=True)
+    assert resumed(traces(range(8)), end=8) == (8, CommitMetadata())
+
+
+def test_records_that_left_the_log_unsettled_are_refused_unless_forced() -> None:
+    """Lost records, and those of them that GeNiE may hold, are for a person to judge."""
+    made = traces([0, 1, 4, 9], intent(3))
+    with pytest.raises(UnsafeStartError, match=r"3 offsets below 6, .* 1 of them were announced"):
+        resumed(made, start=6)
+    assert made.resume(6, END, force=True) == Resumed(6, CommitMetadata(settled=(9,)), gone=3, gone_announced=1)
+    with pytest.raises(UnsafeStartError, match="10 offsets below 20"):
+        resumed(traces(range(10)), start=20)
+    assert resumed(traces(range(10)), start=10) == (10, CommitMetadata())
+
+
+def test_without_any_trace_nothing_is_guessed() -> None:
+    """A lane that never began may have been meant to start anywhere."""
+    with pytest.raises(UnsafeStartError, match="neither ledger nor intents"):
+        resumed(traces(), force=True)
