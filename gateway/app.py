@@ -12,6 +12,7 @@ import gc
 import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from random import SystemRandom
 
 from aiokafka.client import AIOKafkaClient
@@ -45,7 +46,7 @@ from gateway.kafka.opening import LaneName
 from gateway.kafka.registry import Registry
 from gateway.kafka.replay_intake import ReplayIntake
 from gateway.kafka.source import Feed, GroupSettings, Source
-from gateway.kafka.surroundings import Heard, OwnTopics, Reader, Surroundings
+from gateway.kafka.surroundings import Heard, OwnTopics, Reader, Slots, Surroundings
 from gateway.kafka.view_store import ViewInUseError
 from gateway.kafka_login import kafka_connection
 from gateway.observe.health import HealthServer, LoopPulse, Status
@@ -223,7 +224,7 @@ class Gateway:
                 origin=self._origin(cluster_id, topic, partition, policy),
                 limits=self._limits(),
                 waits=waits,
-                retry_delay=around.slots.retry_delay,
+                retry_delay=partial(self._delay_retry, around.slots),
                 event_type=inputs.get(topic),
             )
             return LaneDriver(around, LaneName(kafka.group_id, topic, partition), rules, feed, readers[topic])
@@ -241,6 +242,10 @@ class Gateway:
         stack.callback(polling.cancel)
         stack.push_async_callback(lanes.close_all)
         self._not_ready = None
+
+    def _delay_retry(self, slots: Slots) -> int:
+        self._metrics.retried()
+        return slots.retry_delay()
 
     def _origin(self, cluster_id: str, topic: str, partition: int, policy: Policy) -> records.Origin:
         recipient = self._settings.recipient

@@ -38,6 +38,7 @@ _KAFKA_STEP_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5,
 _GENIE_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 ANSWER_KINDS = ("2xx", "3xx", "4xx", "429", "503", "5xx", "unverified", "lost", "not_sent")
+PARTNERS = ("genie", "kafka")
 _LOOKUP_RESULTS = {True: "answered", False: "unanswered"}
 
 # What Lane.view() says, and the gauge that shows it.
@@ -207,14 +208,35 @@ class Metrics:
         self._slots_in_use = self._gauge("genie_slots_in_use", "Requests under way or about to be.")
         self._slot_waiters = self._gauge("genie_slot_waiters", "Lanes that wait for a slot.")
         self._breaker = self._gauge("genie_breaker_open", "1 while the circuit breaker holds requests back.")
+        self._again = self._counter("genie_retries_total", "Requests that must be made again, whatever the cause.")
         self._retries = self._gauge("genie_retry_budget_per_second", "Requests a second that may be made again now.")
         self._retry_wait = self._gauge(
             "genie_retry_budget_wait_seconds",
             "How long the retry budget, used up, keeps a request from being made again.",
         )
-        self._certificates = _Series(
-            self._gauge("certificate_expiry_timestamp_seconds", "When our certificate for this partner ends.", "name")
+        self._clock = self._gauge(
+            "genie_clock_difference_seconds", "GeNiE's clock minus ours, as far as its signed answers prove."
         )
+        self._certificates = _Series(
+            self._gauge(
+                "certificate_expiry_timestamp_seconds", "When the certificates in the file of this setting end.", "name"
+            )
+        )
+        self._changes_refused = _Series(
+            self._gauge(
+                "credential_change_refused",
+                "1 while changed keys or certificates for this partner can't be used and the old ones still are.",
+                "partner",
+            )
+        )
+        self._changes = _Series(
+            self._counter(
+                "credential_changes_total", "Times changed keys or certificates for this partner were taken.", "partner"
+            )
+        )
+        for partner in PARTNERS:
+            self.credential_change_refused(partner, refused=False)
+            self._changes(partner)
         for kind in ANSWER_KINDS:
             self._answers(kind)
         for result in _LOOKUP_RESULTS.values():
@@ -243,14 +265,30 @@ class Metrics:
         self._slot_waiters.set(waiting)
         self._breaker.set(breaker_open)
 
+    def retried(self) -> None:
+        """A request must be made again."""
+        self._again.inc()
+
     def retry_budget(self, per_second: float, wait: float) -> None:
         """The retry budget as it is now."""
         self._retries.set(per_second)
         self._retry_wait.set(wait)
 
     def certificate_expiry(self, name: str, epoch_seconds: float) -> None:
-        """The certificate of this name ends then."""
+        """The certificates in the file of this setting end then."""
         self._certificates(name).set(epoch_seconds)
+
+    def credential_change_refused(self, partner: str, *, refused: bool) -> None:
+        """Whether changed keys or certificates for one of PARTNERS can't be used."""
+        self._changes_refused(partner).set(refused)
+
+    def credentials_changed(self, partner: str) -> None:
+        """Changed keys or certificates for one of PARTNERS are in use."""
+        self._changes(partner).inc()
+
+    def genie_clock(self, difference_ms: int) -> None:
+        """GeNiE's clock is at least so far ahead of ours, or behind."""
+        self._clock.set(difference_ms / 1000)
 
     # --- consent ------------------------------------------------------------------------------------------
 
