@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from random import SystemRandom
+from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition
@@ -31,7 +32,7 @@ from gateway.genie.contract import PROBLEM_TYPES
 from gateway.genie.limiter import Limiter
 from gateway.genie.retry import Backoff
 from gateway.genie_login import genie_client
-from gateway.kafka import closed_transport
+from gateway.kafka import closed_transport, rebootstrap
 from gateway.kafka.cluster import LATEST, TopicMissingError, describe, list_offsets
 from gateway.kafka.codec import Codec
 from gateway.kafka.connection import KafkaUnavailableError
@@ -47,13 +48,15 @@ from gateway.kafka.registry import Registry
 from gateway.kafka.replay_intake import ReplayIntake
 from gateway.kafka.source import Feed, GroupSettings, Source
 from gateway.kafka.surroundings import Heard, OwnTopics, Reader, Slots, Surroundings
-from gateway.kafka.view_store import ViewInUseError
+from gateway.kafka.view_store import ViewFullError, ViewInUseError
 from gateway.kafka_login import kafka_connection
+from gateway.observe.clock import ClockWatch
 from gateway.observe.health import HealthServer, LoopPulse, Status
 from gateway.observe.logs import get_logger
 from gateway.observe.metrics import Metrics
+from gateway.observe.watchdog import Watchdog
+from gateway.renewal import Renewal
 from gateway.settings import Settings
-from gateway.tls import chain_ends
 
 INPUT_RETENTION_MS = 90 * 86_400_000  # the least that kafka/topics.py accepts for inputs
 OBSERVE_EVERY_S = 1.0
@@ -67,6 +70,16 @@ GARBAGE_EVERY = 50_000  # allocations between two collections: records come and 
 
 class StartError(Exception):
     """The gateway can't start; the text names the setting or part, what was found, and the remedy."""
+
+
+class ClockSetError(Exception):
+    """The wall clock was set by more than the skew: what waits for a time would wait for the wrong one."""
+
+    def __init__(self, by_ms: int) -> None:
+        super().__init__(
+            f"the clock of this machine was set by {by_ms / 1000:+.1f} s (or it slept); started again, the gateway "
+            "takes the new time for all it does. Check the time synchronisation."
+        )
 
 
 class Gateway:
@@ -106,8 +119,9 @@ class Gateway:
     async def _start(self, stack: AsyncExitStack) -> None:
         settings, names = self._settings, self._names
         closed_transport.install()
+        rebootstrap.install()
+        renewal = Renewal(settings, self._metrics)
         files, warnings = await preflight.passed(settings)
-        self._show_certificates()
         for warning in warnings:
             log.warning("a file must be replaced soon: see gateway check", setting=warning.setting)
         partner, slots = await self._connect_genie(stack, files)
@@ -145,8 +159,9 @@ class Gateway:
             alert=self._alert,
         )
         await self._open_lanes(stack, around, identity, files.policy)
-        self._watch(stack, view, slots, around.heard)
-        self._measure_lag(stack, client)
+        self._forever(stack, self._watch(view, slots, partner, around.heard), "watch")
+        self._forever(stack, self._measure_lag(client), "lag")
+        self._forever(stack, renewal.run(partner, connection), "renewal")
 
     def _start_observing(self, stack: AsyncExitStack) -> None:
         observe = self._settings.observe
@@ -161,6 +176,9 @@ class Gateway:
         stack.callback(server.stop)
         self._pulse.start()
         stack.callback(self._pulse.stop)
+        watchdog = Watchdog(self._pulse, self._settings.kafka.session_timeout_ms / 1000)  # then its lanes are elsewhere
+        watchdog.start()
+        stack.callback(watchdog.stop)
         log.info("observing", port=port)
 
     async def _catch_up(self, stack: AsyncExitStack, view: ConsentView, client: AIOKafkaClient) -> None:
@@ -168,7 +186,7 @@ class Gateway:
         self._not_ready = "consent view catching up"
         try:
             rebuilt = await view.start(client)
-        except (OSError, ViewInUseError) as error:
+        except (OSError, ViewFullError, ViewInUseError) as error:
             raise StartError(f"view.path: {error}") from error
         stack.push_async_callback(view.close)
         view.following.add_done_callback(self._ended)
@@ -237,9 +255,7 @@ class Gateway:
         await source.start()
         self._source = source
         stack.push_async_callback(source.stop)
-        polling = asyncio.create_task(source.run(), name="source")
-        polling.add_done_callback(self._ended)
-        stack.callback(polling.cancel)
+        self._forever(stack, source.run(), "source")
         stack.push_async_callback(lanes.close_all)
         self._not_ready = None
 
@@ -275,47 +291,43 @@ class Gateway:
 
     # --- what it shows, and how it ends -------------------------------------------------------------------
 
-    def _watch(self, stack: AsyncExitStack, view: ConsentView, slots: Limiter, heard: Heard) -> None:
-        async def watch() -> None:
-            held_back = False
-            while True:
-                if slots.open is not held_back:
-                    held_back = slots.open
-                    self._log_breaker(heard, held_back=held_back)
-                self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
-                self._metrics.retry_budget(slots.retries.per_second, slots.retries.wait_s)
-                self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
-                self._look_at_lanes()
-                await asyncio.sleep(OBSERVE_EVERY_S)
-
-        task = asyncio.create_task(watch(), name="watch")
+    def _forever(self, stack: AsyncExitStack, running: Coroutine[Any, Any, None], name: str) -> None:
+        """Run what must not end before the process does."""
+        task = asyncio.create_task(running, name=name)
         task.add_done_callback(self._ended)
         stack.callback(task.cancel)
 
-    def _measure_lag(self, stack: AsyncExitStack, client: AIOKafkaClient) -> None:
+    async def _watch(self, view: ConsentView, slots: Limiter, partner: GenieClient, heard: Heard) -> None:
+        held_back = far = False
+        clock, skew_ms = ClockWatch(), self._settings.genie.skew_ms
+        while True:
+            if abs(set_by := clock.look()) > skew_ms:
+                raise ClockSetError(set_by)
+            if slots.open is not held_back:
+                held_back = slots.open
+                self._log_breaker(heard, held_back=held_back)
+            difference = partner.clock_difference_ms
+            if (abs(difference) > skew_ms) is not far:
+                far = not far
+                self._log_clock(difference, far=far)
+            self._metrics.genie_clock(difference)
+            self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
+            self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
+            self._look_at_lanes()
+            await asyncio.sleep(OBSERVE_EVERY_S)
+
+    async def _measure_lag(self, client: AIOKafkaClient) -> None:
         """Asked of the brokers: what a paused consumer knows of the end of a log is old just when it matters."""
-
-        async def measure() -> None:
-            while True:
-                await asyncio.sleep(LAG_EVERY_S)
-                lanes = {TopicPartition(d.name.topic, d.name.partition): d for d in self._drivers() if d.is_open}
-                try:
-                    ends = await list_offsets(client, dict.fromkeys(lanes, LATEST)) if lanes else {}
-                except (KafkaUnavailableError, TopicMissingError):
-                    continue  # the last value stays; that Kafka is away shows elsewhere
-                for lane, end in ends.items():
-                    if (watermark := lanes[lane].view().get("watermark")) is not None:
-                        self._metrics.lag(lane.topic, lane.partition, max(0, end - watermark))
-
-        task = asyncio.create_task(measure(), name="lag")
-        task.add_done_callback(self._ended)
-        stack.callback(task.cancel)
-
-    def _show_certificates(self) -> None:
-        genie, kafka = self._settings.genie, self._settings.kafka
-        for name, path in (("genie", genie.client_cert_file), ("kafka", kafka.client_cert_file)):
-            if path is not None:
-                self._metrics.certificate_expiry(name, chain_ends(path).timestamp())
+        while True:
+            await asyncio.sleep(LAG_EVERY_S)
+            lanes = {TopicPartition(d.name.topic, d.name.partition): d for d in self._drivers() if d.is_open}
+            try:
+                ends = await list_offsets(client, dict.fromkeys(lanes, LATEST)) if lanes else {}
+            except (KafkaUnavailableError, TopicMissingError):
+                continue  # the last value stays; that Kafka is away shows elsewhere
+            for lane, end in ends.items():
+                if (watermark := lanes[lane].view().get("watermark")) is not None:
+                    self._metrics.lag(lane.topic, lane.partition, max(0, end - watermark))
 
     def _drivers(self) -> list[LaneDriver]:
         return list(self._lanes.drivers()) if self._lanes else []
@@ -326,6 +338,13 @@ class Gateway:
             log.warning("GeNiE fails, requests are held back", code=heard.trouble)
         else:
             log.info("GeNiE answers again")
+
+    @staticmethod
+    def _log_clock(difference_ms: int, *, far: bool) -> None:
+        if far:
+            log.error("clock is far from GeNiE's, nothing it says is believed", seconds=difference_ms / 1000)
+        else:
+            log.info("clock agrees with GeNiE's again")
 
     def _look_at_lanes(self) -> None:
         drivers = self._drivers()

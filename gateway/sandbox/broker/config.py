@@ -1,9 +1,11 @@
 """What the embedded node is told: server properties and logging. Knows no process and no file."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "127.0.0.1"
+CONTROLLER = 1  # the id of a cluster's controller; a node that is alone has it too
 
 LOGGING = """\
 status = error
@@ -14,6 +16,35 @@ appender.out.layout.pattern = %d %p %c{1} %m%n
 rootLogger.level = warn
 rootLogger.appenderRef.out.ref = out
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a node is in a cluster of several: the controller, or one of `brokers` brokers."""
+
+    cluster_id: str
+    number: int
+    controller_port: int
+    brokers: int
+
+    @property
+    def is_controller(self) -> bool:
+        """The first node decides, and serves no clients."""
+        return self.number == CONTROLLER
+
+    def properties(self, port: int) -> dict[str, str]:
+        """What differs from a node that is alone: every internal topic lies on every broker."""
+        controller = f"{HOST}:{self.controller_port}"
+        shared = {
+            "node.id": str(self.number),
+            "controller.quorum.voters": f"{CONTROLLER}@{controller}",
+            "offsets.topic.replication.factor": str(self.brokers),
+            "transaction.state.log.replication.factor": str(self.brokers),
+            "min.insync.replicas": "1",
+        }
+        role = "controller" if self.is_controller else "broker"
+        listener = f"CONTROLLER://{controller}" if self.is_controller else f"CLIENTS://{HOST}:{port}"
+        return {**shared, "process.roles": role, "listeners": listener, "advertised.listeners": listener}
 
 
 def server_properties(data: Path, port: int, controller_port: int, extra: Mapping[str, str]) -> str:

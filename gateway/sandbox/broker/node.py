@@ -7,6 +7,7 @@ import asyncio
 import base64
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -18,10 +19,10 @@ from types import TracebackType
 from typing import Self
 
 from gateway.sandbox.broker.artifacts import ensure_jars
-from gateway.sandbox.broker.config import HOST, LOGGING, server_properties
+from gateway.sandbox.broker.config import HOST, LOGGING, Membership, server_properties
 from gateway.sandbox.broker.progress import Progress
 from gateway.sandbox.broker.secured import Secured
-from gateway.sandbox.broker.wire import cluster_served
+from gateway.sandbox.broker.wire import accepts, cluster_served
 from gateway.sandbox.leash import popen
 
 READY_SECONDS = 60.0
@@ -50,6 +51,7 @@ class Node:
     Without `data` it lives in a temporary directory that is deleted at the end. `start` after `stop` or
     `kill` goes on with the same data on the same port. `fast_start=False` lets Java compile fully,
     for load tests. A `secured` one wants a password at its address, or a certificate at `mtls_port`.
+    A `member` is one of several (see cluster).
     Use it from a thread that lives as long as the node (see leash).
     """
 
@@ -60,13 +62,15 @@ class Node:
         port: int | None = None,
         properties: Mapping[str, str] | None = None,
         secured: Secured | None = None,
+        member: Membership | None = None,
         fast_start: bool = True,
         progress: Progress | None = None,
     ) -> None:
         self.port = port or free_port()
         self.mtls_port = free_port()  # used by a secured node alone
-        self._controller_port = free_port()
+        self._controller_port = member.controller_port if member else free_port()
         self._secured = secured
+        self._member = member
         self._temporary = data is None
         self._data = data.absolute() if data else None
         self._properties = dict(properties or {})
@@ -114,6 +118,14 @@ class Node:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def freeze(self) -> None:
+        """Let the node hang: its connections stay open and nothing is answered."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen node go on."""
+        self._running().send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End the node as a crash would."""
@@ -177,7 +189,7 @@ class Node:
         config = self._configure()
         cluster = self._formatted()
         if cluster is None:
-            cluster = _new_cluster_id()
+            cluster = self._member.cluster_id if self._member else new_cluster_id()
             format_arguments = ["format", "-t", cluster, "-c", str(config)]
             format_arguments += self._secured.format_arguments() if self._secured else []
             self._run(classpath, "kafka.tools.StorageTool", format_arguments)
@@ -187,15 +199,17 @@ class Node:
                 raise self._died("could not format its data directory")
         self._run(classpath, "kafka.Kafka", [str(config)])
         # Its own id: another node on a taken port would answer too.
-        while self._served() != cluster:
+        while not self._serves(cluster):
             if self._running().poll() is not None:
                 raise self._died("ended while starting")
             yield from self._within(give_up_at)
 
-    def _served(self) -> str | None:
+    def _serves(self, cluster: str) -> bool:
+        if self._member is not None and self._member.is_controller:
+            return accepts(HOST, self._controller_port, ANSWER_SECONDS)
         if self._secured is None:
-            return cluster_served(HOST, self.port, ANSWER_SECONDS)
-        return cluster_served(HOST, self.mtls_port, HANDSHAKE_SECONDS, self._secured.tls)
+            return cluster_served(HOST, self.port, ANSWER_SECONDS) == cluster
+        return cluster_served(HOST, self.mtls_port, HANDSHAKE_SECONDS, self._secured.tls) == cluster
 
     def _within(self, give_up_at: float) -> Iterator[None]:
         if time.monotonic() > give_up_at:
@@ -220,7 +234,8 @@ class Node:
         self.data.mkdir(parents=True, exist_ok=True)
         config = self.data / "server.properties"
         guard = self._secured.properties(self.port, self.mtls_port, self._controller_port) if self._secured else {}
-        extra = {**guard, **self._properties}
+        part = self._member.properties(self.port) if self._member else {}
+        extra = {**guard, **part, **self._properties}
         config.write_text(server_properties(self.data, self.port, self._controller_port, extra), encoding="utf-8")
         (self.data / "log4j2.properties").write_text(LOGGING, encoding="utf-8")
         return config
@@ -257,6 +272,7 @@ def free_port() -> int:
     raise NodeError(f"none of {PORT_TRIES} ports tried between {PORTS.start} and {PORTS.stop} is free")
 
 
-def _new_cluster_id() -> str:
+def new_cluster_id() -> str:
+    """An id for a cluster that is formatted now."""
     # The tool reads a leading "-" as an option.
     return "G" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]

@@ -26,6 +26,15 @@ def cluster_served(host: str, port: int, timeout: float, tls: ssl.SSLContext | N
         return None
 
 
+def accepts(host: str, port: int, timeout: float) -> bool:
+    """Whether anything listens there."""
+    try:
+        socket.create_connection((host, port), timeout).close()
+    except OSError:
+        return False
+    return True
+
+
 def _served(answer: bytes) -> str | None:
     _, brokers = struct.unpack_from(">ii", answer)
     at = 8
