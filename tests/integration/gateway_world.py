@@ -158,10 +158,14 @@ class World:
 
     # --- both sides of the gateway ------------------------------------------------------------------------
 
-    def gateway(self, *patches: str, instance: str = "one", command: bool = False, **settings: str) -> GatewayProcess:
-        """A gateway process; `settings` by the names of their variables, without the prefix."""
+    def gateway(
+        self, *patches: str, instance: str = "one", command: bool = False, **settings: str | None
+    ) -> GatewayProcess:
+        """A gateway process; `settings` by the names of their variables, without the prefix; None leaves one out."""
         log = self.directory / f"gateway-{len(self.gateways)}.log"
-        own = {**self.settings(instance), **_variables(settings)}
+        left_out = _variables(dict.fromkeys((name for name, value in settings.items() if value is None), ""))
+        given = _variables({name: value for name, value in settings.items() if value is not None})
+        own = {name: value for name, value in (self.settings(instance) | given).items() if name not in left_out}
         made = GatewayProcess(own, log, patches, command=command)
         self.gateways.append(made)
         return made
