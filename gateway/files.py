@@ -7,25 +7,28 @@ the keys are used for, nor any network. No finding quotes a file.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway import policies
 from gateway.core.policy import Policy, PolicyError
 from gateway.findings import Finding, Severity
 from gateway.genie.client import Credentials
-from gateway.genie.keys import KeyFileError, load_answer_keys, load_signing_key
+from gateway.genie.keys import AnswerKey, KeyFileError, SigningKey, load_answer_keys, load_signing_key
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka_login import kafka_connection
 from gateway.secret_keys import SecretKeyError, read_secret
-from gateway.settings import PREFIX, Settings, SettingsError
+from gateway.sections import KafkaSettings
+from gateway.settings import PREFIX, Settings, SettingsError, partly
 from gateway.tls import TlsFileError, authorities_end, chain_ends, tls_context
 
 WARN_BEFORE = timedelta(days=30)  # a certificate that expires within these is a warning
+_SAMPLE = b"a sample to sign"
 _REFUSALS = (PolicyError, KeyFileError, SecretKeyError, TlsFileError)
 
 T = TypeVar("T")
@@ -45,12 +48,14 @@ def read_files(settings: Settings) -> tuple[Files | None, list[Finding]]:
     """The files of everything but Kafka, if all can be used, and what is wrong with those that can't."""
     keys = settings.keys
     findings: list[Finding] = []
-    policy = _read("policy_file", lambda: policies.load(settings.policy_file), findings)
+    policy = _read(settings, "policy_file", lambda: policies.load(settings.policy_file), findings)
     credentials, of_credentials = read_credentials(settings)
     findings += of_credentials
-    idempotency_key = _read("keys.idempotency_key_file", lambda: read_secret(keys.idempotency_key_file), findings)
-    pseudonym_key = _read("keys.pseudonym_key_file", lambda: read_secret(keys.pseudonym_key_file), findings)
-    if policy is not None:
+    idempotency_key = _read(
+        settings, "keys.idempotency_key_file", lambda: read_secret(keys.idempotency_key_file), findings
+    )
+    pseudonym_key = _read(settings, "keys.pseudonym_key_file", lambda: read_secret(keys.pseudonym_key_file), findings)
+    if policy is not None and _has(settings, "recipient.id"):
         findings += _about_somebody_else(settings, policy)
     if pseudonym_key is not None and pseudonym_key == idempotency_key:
         findings.append(_wrong("keys.pseudonym_key_file", "the same key as in keys.idempotency_key_file"))
@@ -64,16 +69,20 @@ def read_credentials(settings: Settings) -> tuple[Credentials | None, list[Findi
     genie = settings.genie
     findings: list[Finding] = []
     tls = _read(
+        settings,
         "genie.ca_file, genie.client_cert_file, genie.client_key_file",
         lambda: tls_context(genie.ca_file, genie.client_cert_file, genie.client_key_file),
         findings,
     )
     signing_key = _read(
+        settings,
         "genie.signing_key_file, genie.signing_key_id",
         lambda: load_signing_key(genie.signing_key_file, genie.signing_key_id),
         findings,
     )
-    answer_keys = _read("genie.answer_key_files", lambda: load_answer_keys(genie.answer_key_files), findings)
+    answer_keys = _read(settings, "genie.answer_key_files", lambda: load_answer_keys(genie.answer_key_files), findings)
+    if signing_key is not None and answer_keys is not None:
+        findings += _mixed_up(signing_key, answer_keys)
     findings += _dates(settings, "genie")
     if not (tls and signing_key and answer_keys):
         return None, findings
@@ -103,6 +112,15 @@ def certificate_ends(settings: Settings, section: str) -> dict[str, datetime]:
     return ends
 
 
+def look_at_right(right: Mapping[str, Any]) -> list[Finding]:
+    """What is wrong with the files that right settings name, although other settings are wrong."""
+    settings = partly(right)
+    findings = read_files(settings)[1]
+    if all(f"kafka.{name}" in right for name in KafkaSettings.model_fields):
+        findings += read_login(settings)[1]
+    return findings + (look_at_view(right["view.path"]) if "view.path" in right else [])
+
+
 def look_at_view(path: Path) -> list[Finding]:
     """Whether the view can be written there, without writing."""
     existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
@@ -121,7 +139,7 @@ def _about_somebody_else(settings: Settings, policy: Policy) -> Iterator[Finding
 
 def _certificates(settings: Settings, section: str) -> dict[str, Path]:
     partner = getattr(settings, section)
-    files = {f"{section}.{name}": getattr(partner, name) for name in ("ca_file", "client_cert_file")}
+    files = {f"{section}.{name}": getattr(partner, name, None) for name in ("ca_file", "client_cert_file")}
     return {setting: path for setting, path in files.items() if path is not None}
 
 
@@ -136,7 +154,27 @@ def _dates(settings: Settings, section: str) -> Iterator[Finding]:
             yield Finding(Severity.WARNING, setting, soon, "put a new certificate there before")
 
 
-def _read(names: str, reading: Callable[[], T], findings: list[Finding]) -> T | None:
+def _mixed_up(signing_key: SigningKey, answer_keys: Mapping[str, AnswerKey]) -> Iterator[Finding]:
+    """Our own key among GeNiE's: no answer could ever be believed."""
+    signature = signing_key.sign(_SAMPLE)
+    ours = [key.id for key in answer_keys.values() if key.verify(_SAMPLE, signature)]
+    if ours:
+        found = f"the key of {', '.join(ours)} belongs to genie.signing_key_file: it is ours, not GeNiE's"
+        yield _wrong("genie.answer_key_files", found)
+
+
+def _has(settings: Settings, names: str) -> bool:
+    """Whether these settings are right: of those that are not, something is said already."""
+    try:
+        attrgetter(*names.split(", "))(settings)
+    except AttributeError:
+        return False
+    return True
+
+
+def _read(settings: Settings, names: str, reading: Callable[[], T], findings: list[Finding]) -> T | None:
+    if not _has(settings, names):
+        return None
     try:
         return reading()
     except _REFUSALS as error:

@@ -12,7 +12,7 @@ from aiokafka.client import AIOKafkaClient
 
 from gateway.core.identity import b64url
 from gateway.core.outcome import Answer, LookupReply, Loss, Lost, Reply, Unsent, classify
-from gateway.files import Files, look_at_view, read_files, read_login
+from gateway.files import Files, look_at_right, look_at_view, read_files, read_login
 from gateway.findings import Finding, NotReadyError, Severity
 from gateway.genie.client import Credentials, wall_ms
 from gateway.genie_login import genie_client
@@ -32,11 +32,19 @@ from gateway.kafka.opening import LaneName, LaneRefusedError, read_committed
 from gateway.kafka.registry import NotRegisteredError, RegistryAway
 from gateway.kafka.topics import check_topics
 from gateway.sections import KafkaSettings
-from gateway.settings import PREFIX, Settings
+from gateway.settings import PREFIX, Settings, SettingsError, load
 from gateway.tls import subject
 
 WRITTEN_KINDS = ("ProvisionRecord", "ParkedEvent", "ProvisionIntent")
 _DIGEST_BYTES = 32
+
+
+def settings_in_full() -> Settings:
+    """The settings; raises NotReadyError with all that is wrong with them, and with the files that the others name."""
+    try:
+        return load()
+    except SettingsError as error:
+        raise NotReadyError([*Finding.of(error.problems), *look_at_right(error.right)]) from None
 
 
 async def look(settings: Settings, *, genie: bool = False) -> tuple[Files | None, list[Finding]]:

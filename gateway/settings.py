@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, FilePath, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, FilePath, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -45,7 +45,18 @@ from gateway.sections import (
     ViewSettings,
 )
 
-__all__ = ["PREFIX", "Problem", "Settings", "SettingsError", "found", "load", "load_kafka", "reference", "values"]
+__all__ = [
+    "PREFIX",
+    "Problem",
+    "Settings",
+    "SettingsError",
+    "found",
+    "load",
+    "load_kafka",
+    "partly",
+    "reference",
+    "values",
+]
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 REQUIRED = "required"
@@ -139,6 +150,7 @@ class SettingsError(Exception):
 
 
 _ReadT = TypeVar("_ReadT", bound=_Read)
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
 def load() -> Settings:
@@ -152,17 +164,28 @@ def load_kafka(**given: str) -> KafkaSettings:
 
 
 def values(settings: BaseSettings) -> dict[str, Any]:
-    """Setting -> value, of all that were read."""
+    """Setting -> value, of all that are there."""
     flat: dict[str, Any] = {}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        inside = (
-            {f"{name}.{inner}": getattr(value, inner) for inner in type(value).model_fields}
+    for name, value in vars(settings).items():
+        flat |= (
+            {f"{name}.{inner}": each for inner, each in vars(value).items()}
             if isinstance(value, Section)
             else {name: value}
         )
-        flat |= inside
     return flat
+
+
+def partly(right: Mapping[str, Any]) -> Settings:
+    """Settings of which only these are there: enough to look at the files that they name."""
+    parts: dict[str, Any] = {}
+    for name, info in Settings.model_fields.items():
+        section = _section(info)
+        if section is not None:
+            inside = {inner: right[f"{name}.{inner}"] for inner in section.model_fields if f"{name}.{inner}" in right}
+            parts[name] = _bare(section, inside)
+        elif name in right:
+            parts[name] = right[name]
+    return _bare(Settings, parts)
 
 
 def _loaded(kind: type[_ReadT], **given: Any) -> _ReadT:
@@ -203,12 +226,25 @@ def _fields(kind: type[BaseSettings]) -> dict[str, FieldInfo]:
     """Every setting by its name, in order."""
     fields: dict[str, FieldInfo] = {}
     for name, info in kind.model_fields.items():
-        section = info.annotation
-        if isinstance(section, type) and issubclass(section, Section):
+        section = _section(info)
+        if section is not None:
             fields |= {f"{name}.{inner}": field for inner, field in section.model_fields.items()}
         else:
             fields[name] = info
     return fields
+
+
+def _section(info: FieldInfo) -> type[Section] | None:
+    kind = info.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+
+
+def _bare(kind: type[_ModelT], there: Mapping[str, Any]) -> _ModelT:
+    """With these attributes and no others: a default in the place of a wrong value would be judged as if set."""
+    made = kind.__new__(kind)
+    for name, value in there.items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def _raw(kind: type[BaseSettings], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,13 +44,13 @@ def check(
 def _findings(*, genie: bool) -> list[Finding]:
     import asyncio
 
-    from gateway import preflight, settings
-    from gateway.findings import Finding
+    from gateway import preflight
+    from gateway.findings import NotReadyError
 
     try:
-        loaded = settings.load()
-    except settings.SettingsError as error:
-        return Finding.of(error.problems)
+        loaded = preflight.settings_in_full()
+    except NotReadyError as error:
+        return error.findings
     return asyncio.run(preflight.look(loaded, genie=genie))[1]
 
 

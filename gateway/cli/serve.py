@@ -17,7 +17,7 @@ def serve(as_json: AsJson = False) -> None:
 
     import uvloop
 
-    from gateway import app, settings
+    from gateway import app, preflight
     from gateway.core.lane import ContradictionError
     from gateway.findings import NotReadyError
     from gateway.kafka.cluster import TopicMissingError
@@ -32,7 +32,6 @@ def serve(as_json: AsJson = False) -> None:
     from gateway.observe import logs
 
     wrong = (
-        settings.SettingsError,
         app.StartError,
         KafkaRefusedError,
         LaneRefusedError,
@@ -43,7 +42,7 @@ def serve(as_json: AsJson = False) -> None:
     away = (KafkaUnavailableError, RegistryAway, Doubtful, LaneFailedError, MembershipLostError, ViewFailedError)
 
     async def run() -> None:
-        loaded = settings.load()
+        loaded = preflight.settings_in_full()
         logs.configure(loaded.observe.log_level)
         await app.Gateway(loaded).run()
 

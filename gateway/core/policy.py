@@ -52,6 +52,9 @@ class PolicyError(ValueError):
     """The policy data breaks a rule. Its text says where, what is needed and what was found."""
 
     def __init__(self, where: str, needed: str, found: object) -> None:
+        self.where = where
+        self.needed = needed
+        self.found = found
         super().__init__(f"policy: {where}: needs {needed}, found {found!r}")
 
 

@@ -8,15 +8,23 @@ from pathlib import Path
 import pytest
 import trustme
 
-from gateway.files import look_at_view, read_files, read_login
+from gateway.files import look_at_right, look_at_view, read_files, read_login
 from gateway.findings import Finding, NotReadyError, Severity
 from gateway.sandbox import pki as pkis
-from gateway.sections import GenieSettings, KafkaSettings, KeySettings, ProviderSettings, RecipientSettings
-from gateway.settings import Settings
+from gateway.sections import (
+    GenieSettings,
+    KafkaSettings,
+    KeySettings,
+    ProviderSettings,
+    RecipientSettings,
+    ViewSettings,
+)
+from gateway.settings import Settings, values
 
 NOW = datetime.now(UTC)
 WHO = {"name": "見本", "address": "見本市", "representative": "見本 花子"}
 CANARY = "canary-5512"
+PLAIN = KafkaSettings(bootstrap_servers="b:1")
 
 
 @pytest.fixture
@@ -155,3 +163,28 @@ def test_what_keeps_it_from_starting_leaves_out_warnings() -> None:
     assert error.only_away
     assert str(error).splitlines()[1:] == ["  a.b: away"]
     assert not NotReadyError([away, problem]).only_away
+
+
+def test_files_are_looked_at_although_other_settings_are_wrong(pki: pkis.Pki, tmp_path: Path) -> None:
+    """Whatever is right by itself is judged: its files, its dates, the view; what is wrong is not spoken of again."""
+    pki.idempotency_key.write_text("-")
+    client_until(pki, NOW - timedelta(days=1))
+    (tmp_path / "file").touch()
+    everything = values(settings(pki, view=ViewSettings(path=tmp_path / "file"), kafka=PLAIN))
+    right = {name: value for name, value in everything.items() if name not in ("genie.signing_key_id", "recipient.id")}
+    assert [finding.setting for finding in look_at_right(right)] == [
+        "genie.client_cert_file", "keys.idempotency_key_file", "kafka.security_protocol", "view.path"
+    ]  # fmt: skip
+    without_kafka = {name: value for name, value in right.items() if name not in ("kafka.group_id", "view.path")}
+    assert [finding.setting for finding in look_at_right(without_kafka)] == [
+        "genie.client_cert_file", "keys.idempotency_key_file"
+    ]  # fmt: skip
+    assert look_at_right({}) == []
+
+
+def test_our_own_key_among_genies_is_named(pki: pkis.Pki) -> None:
+    """The public half of the key that we sign with can't be what GeNiE signs with."""
+    pkis.public_half(pki.genie_ed25519).write_bytes(pkis.public_half(pki.norel_ed25519).read_bytes())
+    (finding,) = read_files(settings(pki))[1]
+    assert finding.setting == "genie.answer_key_files"
+    assert pkis.GENIE_ED25519_ID in finding.found

@@ -212,3 +212,31 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
     """The error names the path."""
     with pytest.raises(PolicyError, match=r"missing\.yaml"):
         load(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line_of", "where"),
+    [
+        ("code: inquiry_handling", "code: 7", "code: 7", "purposes[4].code"),
+        ("mapping_version: 1", "mapping_version: none", "mapping_version: none", "mapping_version"),
+        (
+            '{from: 2020-06-08, clause: "unknown"}',
+            "{from: 2020-06-08, clause: yes}",
+            "clause: yes",
+            "versions[1].clause",
+        ),
+        ("opt_out_allowed:", "opt_out_alowed:", "# What may be", "the file"),
+        ("recipient_id: genie", "recipient_id: genie\nrecipient_id: other", "recipient_id: other", "each key once"),
+    ],
+)
+def test_a_slip_in_the_file_is_named_with_its_line(tmp_path, old: str, new: str, line_of: str, where: str) -> None:
+    """File, line, place, what is needed; a key that is set twice is a slip too."""
+    text = GENIE.read_text("utf-8")
+    assert old in text
+    file = tmp_path / "policy.yaml"
+    file.write_text(text.replace(old, new, 1), "utf-8")
+    line = next(n for n, each in enumerate(file.read_text("utf-8").splitlines(), 1) if line_of in each)
+    with pytest.raises(PolicyError) as refused:
+        load(file)
+    assert f"{file} line {line}:" in str(refused.value)
+    assert where in str(refused.value)
