@@ -65,7 +65,7 @@ class GatewayProcess:
         def found() -> Mapping[str, Any] | None:
             if self.ended:
                 raise AssertionError(
-                    f"the gateway ended with {self.process.returncode} before {event!r}:\n{self.end()}"
+                    f"the gateway ended with {self._end_status()} before {event!r}:\n{self.end()}"
                 )
             return next((line for line in self.lines() if line["event"] == event), None)
 
