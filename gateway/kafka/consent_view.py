@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ from gateway.kafka.connection import (
     within,
 )
 from gateway.kafka.registry import RegistryAway
-from gateway.kafka.view_reader import ViewCounts, ViewReader
-from gateway.kafka.view_store import Origin, Rebuilt, ViewStore
+from gateway.kafka.view_reader import Changes, ViewCounts, ViewReader
+from gateway.kafka.view_store import Origin, Rebuilt, ViewFullError, ViewStore
 from gateway.observe.logs import get_logger
 
 POLL_MS = 50  # markers move the position without delivering anything, so it is looked at as often
@@ -39,7 +40,7 @@ FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_FETCH_BYTES = 1024 * 1024
 REFRESH_S = 15.0  # how often partitions and freshness are looked at without a fence
 TOPICS_APPEAR_S = 5.0  # a topic just created is not known to every broker yet
-RETRY_S = 0.5  # after a read that failed, or while the registry is away
+RETRY_S = 0.5  # after a read that failed, while the registry is away, or while there is no room on the disk
 STATES_REMEMBERED = 65_536  # decoded
 
 log = get_logger()
@@ -106,7 +107,8 @@ class ConsentView:
             if self._failed():
                 self._task.exception()  # told to whoever waits for `following`
         if self._store is not None and not self._store.closed:
-            self._store.write({}, {}, self._applied)
+            with suppress(ViewFullError):  # then the next start reads again what came last
+                self._store.write({}, {}, self._applied)
             self._store.close()
 
     @property
@@ -244,7 +246,8 @@ class ConsentView:
     def note_whole(self, at: int) -> None:
         """All that was in the topics at this time (ms) is applied."""
         if at > self.caught_up_at():
-            self._opened().note_caught_up(at)
+            with suppress(ViewFullError):  # it is whole all the same; only a restart would not know since when
+                self._opened().note_caught_up(at)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         try:
@@ -260,7 +263,7 @@ class ConsentView:
             await self._learn_schemas(records)
         positions = {partition: await consumer.position(partition) for partition in consumer.assignment()}
         if records:
-            self._apply(records, positions)
+            await self._apply(records, positions)
         if records or positions != self._applied:
             self._applied.update(positions)
             self._moved.set_result(None)
@@ -276,15 +279,31 @@ class ConsentView:
             else:
                 return
 
-    def _apply(self, records: Sequence[Any], positions: Mapping[TopicPartition, int]) -> None:
+    async def _apply(self, records: Sequence[Any], positions: Mapping[TopicPartition, int]) -> None:
         changes = self._reader.read(records, self._opened().get_many)
-        self._opened().write(changes.seen, changes.holds, positions)
+        await self._write(changes, positions)
         for subject in changes.seen:
             self._remembered.pop(subject, None)
         if changes.holds:
             held = {**self._held, **changes.holds}
             self._held = {hold_id: hold for hold_id, hold in held.items() if hold is not None}
             self.holds = Holds(self._held.values())
+
+    async def _write(self, changes: Changes, positions: Mapping[TopicPartition, int]) -> None:
+        """Until there is room: meanwhile no fence is reached that needs it, so nothing is sent on an older view."""
+        waiting = False
+        while True:
+            try:
+                self._opened().write(changes.seen, changes.holds, positions)
+            except ViewFullError as error:
+                if not waiting:
+                    log.error("consent view has no room on its disk and waits", error=error)
+                waiting = True
+                await asyncio.sleep(RETRY_S)
+            else:
+                if waiting:
+                    log.info("consent view has room again")
+                return
 
 
 def _origin(cluster: Cluster) -> Origin:

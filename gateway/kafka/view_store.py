@@ -8,9 +8,11 @@ Writes are not flushed: a killed process loses nothing, and after a power cut th
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -31,6 +33,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _DATA, _LOCK = "view.mdb", "owner.lock"
 _META, _ORIGIN, _TRUST = b"meta", b"origin", b"trust"
 _CONSENT, _DENIED = 0, 1
+# LMDB calls a write that came out shorter than it should be an input/output error: mostly the disk is full.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _REASONS = {reason.value: reason for reason in Reason}
 
 T = TypeVar("T")
@@ -48,6 +52,10 @@ class Rebuilt(Enum):
 
 class ViewDamagedError(Exception):
     """The view on disk can't be read; it was deleted, and a restart rebuilds it."""
+
+
+class ViewFullError(Exception):
+    """The view can't be written now; what was to be written is not, and may be tried again."""
 
 
 class ViewInUseError(Exception):
@@ -91,27 +99,40 @@ class ViewStore:
         """Take the directory; what is in it is kept if it may be trusted, else deleted (see `rebuilt`)."""
         directory.mkdir(parents=True, exist_ok=True)
         owner = _own(directory / _LOCK)
+        try:
+            store, why = cls._found(directory, owner, origin, now, max_idle_ms)
+            if why is not None:
+                store._empty()
+                store.rebuilt = why
+            store._trust(clean=False, caught_up_at=now if why else store.caught_up_at())
+            store._environment.sync(True)
+        except lmdb.Error as error:
+            os.close(owner)
+            raise _full(directory, error) or error from None
+        return store
+
+    @classmethod
+    def _found(
+        cls, directory: Path, owner: int, origin: Origin, now: int, max_idle_ms: int
+    ) -> tuple[ViewStore, Rebuilt | None]:
+        """What is in the directory, and why it may not be trusted; what is damaged is replaced."""
         existed = (directory / _DATA).exists()
         store = None
         try:
             store = cls(directory, owner, origin)
-            why = store._distrust(now, max_idle_ms) if existed else Rebuilt.NEW
-        except (lmdb.Error, ValueError):
+            return store, store._distrust(now, max_idle_ms) if existed else Rebuilt.NEW
+        except (lmdb.Error, ValueError) as error:
             if store is not None:
                 store._environment.close()
+            if isinstance(error, lmdb.Error) and _full(directory, error):
+                raise
             _delete(directory)
-            store, why = cls(directory, owner, origin), Rebuilt.DAMAGED
-        if why is not None:
-            store._empty()
-            store.rebuilt = why
-        store._trust(clean=False, caught_up_at=now if why else store.caught_up_at())
-        store._environment.sync(True)
-        return store
+        return cls(directory, owner, origin), Rebuilt.DAMAGED
 
     def close(self) -> None:
-        """Flush, so that even a power cut after this loses nothing."""
-        self._trust(clean=True, caught_up_at=self.caught_up_at())
-        self._environment.sync(True)
+        """Flush, so that even a power cut after this loses nothing; without room, a power cut rebuilds the view."""
+        with suppress(ViewFullError):
+            self._guarded(self._flush)
         self._environment.close()
         os.close(self._owner)
         self.closed = True
@@ -122,7 +143,7 @@ class ViewStore:
 
     def note_caught_up(self, at: int) -> None:
         """Remember that all that was in the topics at this time is applied."""
-        self._trust(clean=False, caught_up_at=at)
+        self._guarded(lambda: self._trust(clean=False, caught_up_at=at))
 
     def positions(self) -> dict[TopicPartition, int]:
         """The applied positions."""
@@ -148,7 +169,10 @@ class ViewStore:
         holds: Mapping[str, Hold | None],
         positions: Mapping[TopicPartition, int],
     ) -> None:
-        """Apply changes and the positions behind them, together or not at all; a hold of None is gone."""
+        """Apply changes and the positions behind them, together or not at all; a hold of None is gone.
+
+        Raises ViewFullError, and may be tried again.
+        """
 
         def change() -> None:
             with self._environment.begin(write=True) as transaction:
@@ -204,6 +228,10 @@ class ViewStore:
             return Rebuilt.IDLE_TOO_LONG
         return None
 
+    def _flush(self) -> None:
+        self._trust(clean=True, caught_up_at=self.caught_up_at())
+        self._environment.sync(True)
+
     def _empty(self) -> None:
         with self._environment.begin(write=True) as transaction:
             for database in (self._consents, self._holds, self._positions, self._meta):
@@ -231,14 +259,23 @@ class ViewStore:
     def _guarded(self, access: Callable[[], T]) -> T:
         try:
             return access()
-        except lmdb.MapFullError:
-            raise  # full is not damaged
         except (lmdb.Error, LookupError, ValueError) as error:
+            if isinstance(error, lmdb.Error) and (full := _full(self._directory, error)):
+                raise full from error
             self.discard()
             raise ViewDamagedError(
                 f"the consent view in {self._directory} is damaged ({type(error).__name__}) and was deleted: "
                 "start the gateway again, it rebuilds the view"
             ) from error
+
+
+def _full(directory: Path, error: lmdb.Error) -> ViewFullError | None:
+    """The error, if it says that there is no room: full is not damaged."""
+    if not isinstance(error, lmdb.MapFullError) and error.code not in _NO_ROOM:
+        return None
+    return ViewFullError(
+        f"the consent view in {directory} can't be written: no room on the disk, or the disk fails; make room there"
+    )
 
 
 def _encode(seen: Seen) -> bytes:

@@ -219,7 +219,9 @@ class Metrics:
         )
         self._certificates = _Series(
             self._gauge(
-                "certificate_expiry_timestamp_seconds", "When the certificates in the file of this setting end.", "name"
+                "certificate_expiry_timestamp_seconds",
+                "When a certificate ends: ours for this partner, or (_ca) the last authority that we trust there.",
+                "name",
             )
         )
         self._changes_refused = _Series(
@@ -275,7 +277,7 @@ class Metrics:
         self._retry_wait.set(wait)
 
     def certificate_expiry(self, name: str, epoch_seconds: float) -> None:
-        """The certificates in the file of this setting end then."""
+        """The certificate of this name ends then."""
         self._certificates(name).set(epoch_seconds)
 
     def credential_change_refused(self, partner: str, *, refused: bool) -> None:
