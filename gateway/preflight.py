@@ -10,6 +10,7 @@ import secrets
 
 from aiokafka.client import AIOKafkaClient
 
+from gateway import open_files
 from gateway.core.identity import b64url
 from gateway.core.outcome import Answer, LookupReply, Loss, Lost, Reply, Unsent, classify
 from gateway.files import Files, look_at_right, look_at_view, read_files, read_login
@@ -86,7 +87,7 @@ async def _kafka(settings: Settings, connection: KafkaConnection) -> list[Findin
             # What is not allowed can't be looked at, so the rest waits until it is.
             return await _permissions(settings.kafka, names, client) or [
                 *await _topics(settings.kafka, names, connection),
-                *await _lanes(settings.kafka, names, client),
+                *await _lanes(settings, names, client),
             ]
     except KafkaRefusedError as error:
         return [Finding(Severity.PROBLEM, "kafka", str(error))]
@@ -117,17 +118,32 @@ async def _topics(kafka: KafkaSettings, names: TopicNames, connection: KafkaConn
     return [Finding(Severity.PROBLEM, "topics", str(finding)) for finding in broken]
 
 
-async def _lanes(kafka: KafkaSettings, names: TopicNames, client: AIOKafkaClient) -> list[Finding]:
+async def _lanes(settings: Settings, names: TopicNames, client: AIOKafkaClient) -> list[Finding]:
     """Whether each lane knows where it goes on; another gateway of the group may own it and be writing that now."""
-    topics = (await describe(client, (names.payments, names.scores, names.replays))).topics.values()
+    group = settings.kafka.group_id
+    cluster = await describe(client, (names.payments, names.scores, names.replays))
+    partitions = [partition for topic in cluster.topics.values() for partition in topic.partitions]
     refusals = []
-    for partition in (partition for topic in topics for partition in topic.partitions):
+    for partition in partitions:
         try:
-            await read_committed(client, LaneName(kafka.group_id, *partition), stable=False)
+            await read_committed(client, LaneName(group, *partition), stable=False)
         except LaneRefusedError as error:
             refusals.append(str(error))
     more = f" (and {len(refusals) - 1} more lanes)" if len(refusals) > 1 else ""
-    return [Finding(Severity.PROBLEM, "kafka.group_id", f"{refusal}{more}") for refusal in refusals[:1]]
+    return [
+        *_open_files(settings.genie.connections, len(partitions), len(cluster.brokers)),
+        *(Finding(Severity.PROBLEM, "kafka.group_id", f"{refusal}{more}") for refusal in refusals[:1]),
+    ]
+
+
+def _open_files(connections: int, lanes: int, brokers: int) -> list[Finding]:
+    count = open_files.needed(genie_connections=connections, lanes=lanes, brokers=brokers)
+    limit = open_files.make_room(count)
+    if limit is None:
+        return []
+    found = f"this process may open {limit} files, but may need {count} ({lanes} lanes, {brokers} brokers, GeNiE)"
+    needed = f"raise the limit (`ulimit -Hn {count}`, LimitNOFILE={count} of a service) or lower genie.connections"
+    return [Finding(Severity.PROBLEM, "open files", found, needed)]
 
 
 # --- schemas and GeNiE ------------------------------------------------------------------------------------

@@ -39,7 +39,10 @@ def serve(as_json: AsJson = False) -> None:
         TopicMissingError,
     )
     contradictory = (ContradictionError, PositionLostError, ViewDamagedError)
-    away = (KafkaUnavailableError, RegistryAway, Doubtful, LaneFailedError, MembershipLostError, ViewFailedError)
+    away = (
+        *(KafkaUnavailableError, RegistryAway, Doubtful, LaneFailedError),
+        *(MembershipLostError, ViewFailedError, app.ClockSetError),
+    )
 
     async def run() -> None:
         loaded = preflight.settings_in_full()
