@@ -365,3 +365,18 @@ def moment(ms: int) -> str:
     """Good for the day of NOW, which is all that these stories use."""
     since = ms - 1_795_305_600_000
     return f"2026-11-22T{since // 3_600_000:02}:{since // 60_000 % 60:02}:{since // 1000 % 60:02}.{since % 1000:03}Z"
+
+
+def only(verdict: Verdict, **defects: int) -> str:
+    """The verdict has exactly these defects; returns what its examples say."""
+    assert {name: count for name, count in verdict.defects.items() if count} == defects
+    return "; ".join(example.what for found in verdict.examples.values() for example in found)
+
+
+def right_story() -> Story:
+    """Ann consented; one payment and one score of hers were provided."""
+    story = Story()
+    story.consent()
+    story.provide(story.payment())
+    story.provide(story.score())
+    return story

@@ -79,10 +79,6 @@ class Policy:
     event_items: Mapping[EventType, frozenset[str]]
     score_inputs: Mapping[tuple[str, str], Mapping[str, str]]  # model id and version -> input id -> its source
 
-    def version_of(self, day: int) -> PolicyVersion | None:
-        """The version in force on a JST day; None before the first."""
-        return next((each for each in self.versions.values() if each.start <= day < each.end), None)
-
     def registered_inputs(self, record: Record) -> list[Record]:
         """The inputs of a score that are registered for its model version and come from the registered source."""
         sources = self.score_inputs.get((record["model_id"], record["model_version"]))

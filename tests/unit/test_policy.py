@@ -118,8 +118,8 @@ def test_only_the_newest_version_is_proven():
 )
 def test_a_version_is_in_force_until_the_next_one_starts(on, start):
     """Its first day belongs to it, the next version's first day does not."""
-    version = POLICY.version_of(day(on))
-    assert (version and version.start) == (start and day(start))
+    in_force = [version.start for version in POLICY.versions.values() if version.start <= day(on) < version.end]
+    assert in_force == ([day(start)] if start else [])
 
 
 def test_inputs_are_registered_by_model_version_and_source():
