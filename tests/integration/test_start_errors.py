@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli import app
 from gateway.kafka.cluster import EARLIEST
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.lane_start import start_lanes
@@ -20,6 +22,7 @@ from gateway.kafka.names import TopicNames
 from gateway.kafka.topics import create_topics
 from gateway.kafka.view_store import Origin, ViewStore
 from gateway.sandbox import pki as pkis
+from tests.faults import Where, fault
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.waiting import until
 
@@ -106,6 +109,12 @@ def place(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(kafka, tmp_path_factory.mktemp("start"))
 
 
+@fault(
+    Where.SETTINGS,
+    "a setting that is needed is missing",
+    does="does not start; names every missing setting, its variable and what it is, in one list",
+    seen="exit status 2; the list on stderr",
+)
 def test_without_settings_all_that_is_needed_is_named(place: Place) -> None:
     """The first start of a newcomer: every required setting, its variable, and that a file may hold them."""
     place.start({}).has(2, "GATEWAY_RECIPIENT__ADDRESS", "GATEWAY_KEYS__PSEUDONYM_KEY_FILE", "GATEWAY_CONFIG", "TOML")
@@ -128,6 +137,58 @@ def test_a_registry_that_is_away(place: Place) -> None:
     place.start_with(schemas__registry_url=f"http://{NOBODY}").has(3, NOBODY, "check its URL")
 
 
+@fault(
+    Where.SETTINGS,
+    "several settings and files are wrong at once",
+    does="does not start; one list has each of them: setting, what was found, what is allowed, the variable to change",
+    seen="exit status 2, or 1 of `gateway check`, which prints the same list and starts nothing",
+)
+def test_all_mistakes_come_in_one_list(place: Place, tmp_path: Path) -> None:
+    """Misspelt, mistyped, out of range, contradictory, a secret in its file's place, wrong files: all at once."""
+    (tmp_path / "empty.pem").touch()
+    (tmp_path / "policy.yaml").write_text("recipient_id: genie\n")
+    wrong = {
+        "kafak__group_id": "x",
+        "kafka__bootstrap_servers": "kafka://broker",
+        "genie__base_url": "http://genie.example",
+        "genie__batch": "many",
+        "genie__skew_ms": "20000",
+        "genie__ca_file": str(tmp_path / "empty.pem"),
+        "lane__drain_ms": "59000",
+        "topics__prefix": "a b",
+        "keys__idempotency_key_file": "Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5LWNhbmE=",
+        "view__path": str(tmp_path / "empty.pem" / "view"),
+        "policy_file": str(tmp_path / "policy.yaml"),
+    }
+    told = (
+        "GATEWAY_KAFAK__GROUP_ID: no such setting; did you mean kafka.group_id",
+        "kafka.bootstrap_servers: found 'kafka://broker'; allowed: host:port",
+        "genie.base_url: found 'http://genie.example'; allowed: https://host",
+        "genie.batch: found 'many'; allowed: whole numbers from 1 to 500",
+        "genie.skew_ms: found 20000: at most 15000, because genie.expires_ms is 30000",
+        "genie.ca_file, genie.client_cert_file, genie.client_key_file: ",
+        "lane.drain_ms: found 59000: at most 30000",
+        "topics.prefix: found 'a b'; allowed: letters",
+        "keys.idempotency_key_file: found text that names no file (not shown",
+        "view.path: found ",
+        f"policy_file: policy: {tmp_path / 'policy.yaml'} line 1",
+    )
+    ended = place.start_with(**wrong)
+    ended.has(2, "can't start", *told)
+    assert len(ended.said.splitlines()) == 1 + len(told), ended.said
+    assert "Y2FuYXJ5" not in ended.said
+    variables = {f"GATEWAY_{name.upper()}": value for name, value in (place.settings | wrong).items()}
+    checked = CliRunner().invoke(app, ["check"], env=variables)
+    assert checked.exit_code == 1
+    assert all(f"problem: {line.strip()}" in checked.output for line in ended.said.splitlines()[1:])
+
+
+@fault(
+    Where.SETTINGS,
+    "topics are missing, or of another prefix",
+    does="does not start; names each and the command that creates them",
+    seen="exit status 2; `topics: ... is missing`",
+)
 def test_topics_that_are_not_there(place: Place) -> None:
     """Every missing topic, and the command that creates them here."""
     bootstrap = place.settings["kafka__bootstrap_servers"]
@@ -135,18 +196,36 @@ def test_topics_that_are_not_there(place: Place) -> None:
     place.start_with(topics__prefix="absent.").has(2, "absent.lease.payments", "absent.consent.records", command)
 
 
+@fault(
+    Where.SETTINGS,
+    "a topic's settings break a promise",
+    does="does not start; names topic, setting, what was found and needed, and the command that mends it",
+    seen="exit status 2; `topics: ... is X, needed: Y`",
+)
 def test_topics_of_one_node_in_production(place: Place) -> None:
     """Without the leave for development one broker is too few: the setting, what it is, what it must be."""
     ended = place.start_with(kafka__allow_dev_topics="false")
     ended.has(2, "min.insync.replicas is 1, needed: at least 2", "kafka-configs.sh")
 
 
+@fault(
+    Where.SETTINGS,
+    "a consumer group that never started here, or a misspelt one",
+    does="does not start and guesses no offset",
+    seen="exit status 2; `no committed offset`, with the `gateway lanes init` command",
+)
 def test_lanes_without_a_start(place: Place) -> None:
     """A group that was never initialised is not guessed at."""
     command = "gateway lanes init --group never-seen --from earliest"
     place.start_with(kafka__group_id="never-seen").has(2, "no committed offset", command)
 
 
+@fault(
+    Where.SETTINGS,
+    "a key or certificate file is empty, cut short or of the wrong kind",
+    does="does not start; names setting, file and what it must be, and shows nothing of what is in it",
+    seen="exit status 2; a line for each file",
+)
 @pytest.mark.parametrize(
     ("setting", "content", "words"),
     [
@@ -205,6 +284,12 @@ def _says_yes(port: int) -> bool:
         connection.close()
 
 
+@fault(
+    Where.SETTINGS,
+    "the policy file is about another recipient than the settings",
+    does="does not start",
+    seen="exit status 2; `recipient.id: found ..., but the policy is about ...`",
+)
 def test_a_policy_about_somebody_else(place: Place) -> None:
     """The recipient of the settings is the policy's, or nothing starts."""
     place.start_with(recipient__id="other").has(2, "recipient.id", "other", "GATEWAY_POLICY_FILE")
@@ -217,11 +302,23 @@ def taken_port() -> Iterator[str]:
         yield str(server.getsockname()[1])
 
 
+@fault(
+    Where.SETTINGS,
+    "the port of metrics and health is taken",
+    does="does not start",
+    seen="exit status 2; `observe.port: found ...`",
+)
 def test_a_port_that_is_taken(place: Place, taken_port: str) -> None:
     """The port, and the setting that changes it."""
     place.start_with(observe__port=taken_port).has(2, taken_port, "GATEWAY_OBSERVE__PORT")
 
 
+@fault(
+    Where.SETTINGS,
+    "the directory of the consent view can't be written",
+    does="does not start",
+    seen="exit status 2; `view.path: found ...`",
+)
 def test_a_view_that_can_not_be_written(place: Place, tmp_path: Path) -> None:
     """The setting and the path."""
     file = tmp_path / "file"
@@ -229,6 +326,12 @@ def test_a_view_that_can_not_be_written(place: Place, tmp_path: Path) -> None:
     place.start_with(view__path=str(file)).has(2, "view.path", str(file))
 
 
+@fault(
+    Where.SETTINGS,
+    "two processes are given one directory for the view",
+    does="the second does not start",
+    seen="exit status 2; `view.path: another process uses the consent view`",
+)
 def test_a_view_of_another_process(place: Place, tmp_path: Path) -> None:
     """Two processes never share a view."""
     store = ViewStore.open(tmp_path / "view", Origin("cluster", {}), now=0, max_idle_ms=60_000)
