@@ -226,6 +226,8 @@ class Gateway:
         kafka, names, codec = self._settings.kafka, self._names, around.codec
         inputs = {names.payments: EventType.LEASE_PAYMENT, names.scores: EventType.NOREL_SCORE_UPDATE}
         events = {topic: Intake(codec, identity, event_type) for topic, event_type in inputs.items()}
+        for intake in events.values():
+            stack.push_async_callback(intake.close)
         replays = ReplayIntake(around.connection, around.client, codec, identity, events)
         await replays.start()
         stack.push_async_callback(replays.close)

@@ -26,13 +26,15 @@ def serve(as_json: AsJson = False) -> None:
     from gateway.kafka.lane_driver import LaneFailedError
     from gateway.kafka.opening import LaneRefusedError
     from gateway.kafka.registry import NotRegisteredError, RegistryAway
-    from gateway.kafka.source import MembershipLostError, PositionLostError
+    from gateway.kafka.source import InstanceIdTakenError, MembershipLostError, PositionLostError
+    from gateway.kafka.taster import TasterFailedError
     from gateway.kafka.transactions import Doubtful
     from gateway.kafka.view_store import ViewDamagedError
     from gateway.observe import logs
 
     wrong = (
         app.StartError,
+        InstanceIdTakenError,
         KafkaRefusedError,
         LaneRefusedError,
         NotRegisteredError,
@@ -41,7 +43,7 @@ def serve(as_json: AsJson = False) -> None:
     contradictory = (ContradictionError, PositionLostError, ViewDamagedError)
     away = (
         *(KafkaUnavailableError, RegistryAway, Doubtful, LaneFailedError),
-        *(MembershipLostError, ViewFailedError, app.ClockSetError),
+        *(MembershipLostError, TasterFailedError, ViewFailedError, app.ClockSetError),
     )
 
     async def run() -> None:

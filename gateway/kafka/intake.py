@@ -15,10 +15,14 @@ from gateway.core.events import EventType, Layout
 from gateway.core.identity import Identity
 from gateway.core.reasons import Outcome, Reason
 from gateway.kafka.codec import Codec, Undecodable
+from gateway.kafka.taster import Taster
+from gateway.observe.logs import get_logger
 
 PRODUCER_HEADER = "producer"
 MEMORY_FACTOR = 4  # a decoded record takes about so many times its bytes
 MEMORY_OVERHEAD = 2_048  # and so much besides
+
+log = get_logger()
 
 _PRODUCER = re.compile(rb"(?=[0-9._-]*[A-Za-z])[A-Za-z0-9._-]{1,64}").fullmatch
 
@@ -42,12 +46,24 @@ class Intake:
         self._codec = codec
         self._identity = identity
         self._event_type = event_type
+        self._taster = Taster(codec, event_type)
         self._layouts: dict[int, Layout] = {}  # bounded by the schemas that the codec knows
 
-    async def read(self, raws: Sequence[RawRecord]) -> list[InputRecord]:
-        """Decode and check; raises RegistryAway while a schema cannot be known."""
-        await self._codec.prepare([raw.value for raw in raws])
-        return [self._read(raw) for raw in raws]
+    async def read(self, raws: Sequence[RawRecord], *, wary: bool = False) -> list[InputRecord]:
+        """Decode and check; raises RegistryAway while a schema cannot be known.
+
+        If `wary`, no record is decoded here that a child process dies of.
+        """
+        deadly = await deadly_offsets(self._taster, raws) if wary else frozenset()
+        await self._codec.prepare([raw.value for raw in raws if raw.offset not in deadly])
+        return [
+            failed(self._identity, raw, Reason.KILLS_DECODER) if raw.offset in deadly else self._read(raw)
+            for raw in raws
+        ]
+
+    async def close(self) -> None:
+        """End what was started to read warily."""
+        await self._taster.close()
 
     def _read(self, raw: RawRecord) -> InputRecord:
         decoded = self._codec.decode(raw.topic, raw.value)
@@ -77,6 +93,20 @@ class Intake:
         if layout is None:
             layout = self._layouts[schema_id] = Layout(schema_id, self._codec.fields(schema_id))
         return layout
+
+
+async def deadly_offsets(taster: Taster, raws: Sequence[RawRecord]) -> frozenset[int]:
+    """Where those of these records lie that a decoder's process dies of."""
+    deadly = [raw for raw in raws if await taster.dies_of(raw)]
+    for raw in deadly:
+        log.error(
+            "record kills the decoder",
+            topic=raw.topic,
+            partition=raw.partition,
+            offset=raw.offset,
+            remedy=Reason.KILLS_DECODER.remedy,
+        )
+    return frozenset(raw.offset for raw in deadly)
 
 
 def failed(identity: Identity, raw: RawRecord, reason: Reason) -> InputRecord:

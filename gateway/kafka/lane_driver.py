@@ -19,6 +19,7 @@ from gateway.core.lane import Lane, Rules
 from gateway.core.metadata import IntentRef
 from gateway.core.outcome import Reply
 from gateway.kafka.fence import FenceFailed
+from gateway.kafka.head import Head, look_at_head
 from gateway.kafka.opening import LaneName, open_lane
 from gateway.kafka.registry import RegistryAway
 from gateway.kafka.source import Feed
@@ -51,6 +52,8 @@ class LaneDriver:
         self._rules = rules
         self._feed = feed
         self._reader = reader
+        self._head = Head(frozenset(), 0)
+        self._position = 0  # behind what was taken from the feed
         self._lane: Lane | None = None
         self._producer: LaneProducer | None = None
         self._ended: asyncio.Future[facts.Command] | None = None
@@ -94,6 +97,8 @@ class LaneDriver:
         self._producer, opened = await self._open()
         self._ended = asyncio.get_running_loop().create_future()
         self._facts.clear()
+        self._head = await look_at_head(around.client, self._feed.partition, opened, self._rules.limits.window)
+        self._position = opened.offset
         self._feed.seek(opened.offset)
         now = around.now()
         self._lane = Lane(self._rules, opened, now)
@@ -119,6 +124,7 @@ class LaneDriver:
                             self.name,
                             around.topics.intents,
                             around.view.holds,
+                            is_new=self._feed.is_new,
                         )
                     except Fenced:  # by a process that takes over at this moment: it is not for us to take it back
                         raise
@@ -223,17 +229,18 @@ class LaneDriver:
     # --- one call for each command ------------------------------------------------------------------------
 
     async def _fetch(self, command: facts.FetchMore) -> None:
-        raws, position = await self._feed.take(command.limit)
-        records = await self._read(raws)
+        wary = self._head.is_wary(self._position)
+        taken, self._position = await self._feed.take(1 if wary else command.limit)
+        records = await self._read([raw for raw in taken if raw.offset not in self._head.settled], wary=wary)
         subjects = {record.event.subject_ref for record in records if record.event is not None}
-        self._tell(facts.Fetched(records, position, self._around.view.get_many(subjects)))
+        self._tell(facts.Fetched(records, self._position, self._around.view.get_many(subjects)))
 
-    async def _read(self, raws: Sequence[Any]) -> list[InputRecord]:
+    async def _read(self, raws: Sequence[Any], *, wary: bool) -> list[InputRecord]:
         """Decoded records; while the registry is away the lane waits, and nothing is parked for it."""
         waiting = False
         while True:
             try:
-                return await self._reader.read(raws)
+                return await self._reader.read(raws, wary=wary)
             except RegistryAway:
                 if not waiting:
                     log.warning("lane waits for the schema registry", lane=str(self.name))

@@ -30,7 +30,8 @@ from gateway.kafka.connection import (
     close_quietly,
     within,
 )
-from gateway.kafka.intake import Intake, RawRecord, failed
+from gateway.kafka.intake import Intake, RawRecord, deadly_offsets, failed
+from gateway.kafka.taster import Taster
 
 POLL_MS = 200
 
@@ -50,6 +51,7 @@ class ReplayIntake:
         self._codec = codec
         self._identity = identity
         self._targets = targets
+        self._taster = Taster(codec)
         self._one_at_a_time = asyncio.Lock()  # lanes share one consumer
         self._consumer = AIOKafkaConsumer(
             **connection.kwargs(), enable_auto_commit=False, auto_offset_reset="none", isolation_level="read_committed"
@@ -61,14 +63,24 @@ class ReplayIntake:
 
     async def close(self) -> None:
         """Let go."""
+        await self._taster.close()
         await close_quietly(self._consumer.stop())
 
-    async def read(self, raws: Sequence[RawRecord]) -> list[InputRecord]:
-        """The record that each request points to, or why there is none; raises RegistryAway, KafkaUnavailableError."""
-        await self._codec.prepare([raw.value for raw in raws])
-        return [await self._read(raw) for raw in raws]
+    async def read(self, raws: Sequence[RawRecord], *, wary: bool = False) -> list[InputRecord]:
+        """The record that each request points to, or why there is none; raises RegistryAway, KafkaUnavailableError.
 
-    async def _read(self, raw: RawRecord) -> InputRecord:
+        If `wary`, neither a request nor the record that it points to is decoded here if a child process dies of it.
+        """
+        deadly = await deadly_offsets(self._taster, raws) if wary else frozenset()
+        await self._codec.prepare([raw.value for raw in raws if raw.offset not in deadly])
+        return [
+            failed(self._identity, raw, Reason.KILLS_DECODER)
+            if raw.offset in deadly
+            else await self._read(raw, wary=wary)
+            for raw in raws
+        ]
+
+    async def _read(self, raw: RawRecord, *, wary: bool) -> InputRecord:
         request = self._codec.decode(raw.topic, raw.value)
         if not isinstance(request, Decoded):
             return failed(self._identity, raw, request.reason)
@@ -79,7 +91,7 @@ class ReplayIntake:
         if intake is None or target is None:
             missing = failed(self._identity, raw, Reason.REPLAY_TARGET_MISSING)
             return replace(missing, replay_of=replay)
-        record = (await intake.read([target]))[0]
+        record = (await intake.read([target], wary=wary))[0]
         return replace(record, offset=raw.offset, timestamp=raw.timestamp, replay_of=replay)
 
     async def _fetch(self, replay: ReplayOf) -> RawRecord | None:

@@ -54,8 +54,8 @@ class Slots(Protocol):
 class Reader(Protocol):
     """Makes InputRecords of the raw records of one input topic."""
 
-    async def read(self, raws: Sequence[Any]) -> list[InputRecord]:
-        """Decode and check; raises RegistryAway."""
+    async def read(self, raws: Sequence[Any], *, wary: bool = False) -> list[InputRecord]:
+        """Decode and check, `wary` in a child process first; raises RegistryAway."""
 
 
 @dataclass(frozen=True, slots=True)

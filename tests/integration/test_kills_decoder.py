@@ -1,0 +1,79 @@
+"""A record whose decoding ends the process: four starts find it, and the partition goes on."""
+
+from typing import Any
+
+from gateway import schemas
+from tests.faults import Where, fault
+from tests.integration.chosen_records import a_customer
+from tests.integration.gateway_process import GatewayProcess
+from tests.integration.gateway_world import LANES, World
+from tests.promises.deadly_decoder import ENDS_PROCESS
+
+PATCH = "marked_records_end_the_process"
+STARTS_THAT_DIE = 3
+BEHIND = 20
+
+
+def deadly(subject: str) -> dict[str, Any]:
+    """What makes a payment of this subject end the decoder's process."""
+    return {"customer": a_customer(subject, memo=ENDS_PROCESS.decode())}
+
+
+async def dies(gateway: GatewayProcess) -> None:
+    """It was ended by a signal, not by itself."""
+    assert (await gateway.end_status() or 0) < 0
+
+
+@fault(
+    Where.INPUT,
+    "a record that kills the process which decodes it, and a replay of that record",
+    does="after three starts of its lane without progress, the lane's records are decoded in a child process first; "
+    "the record is INVALID kills_decoder, the others go on",
+    seen="the process ends by a signal three times; then "
+    '`gateway_settled_total{outcome="INVALID",reason="kills_decoder"}` and the log line `record kills the decoder`',
+)
+async def test_a_record_that_kills_the_decoder(world: World) -> None:
+    """Three starts die of it, the fourth finds it; a replay of it is found by the next start, since the
+    lane of replays was opened as often and settled nothing."""
+    await world.consent("subject-one")
+    await world.consent("subject-two")
+    before = await world.payment("subject-one")
+    killer = await world.payment("subject-one", **deadly("subject-one"))
+    for _ in range(BEHIND):
+        await world.payment("subject-two")
+    for _ in range(STARTS_THAT_DIE):
+        async with world.gateway(PATCH) as gateway:
+            await dies(gateway)
+    async with world.gateway(PATCH) as gateway:
+        await world.settled(2 + BEHIND)
+        said = await gateway.says("record kills the decoder")
+        assert (said["partition"], said["offset"]) == (0, killer)
+        assert b'reason="kills_decoder",topic="%s"} 1.0' % world.names.payments.encode() in await gateway.metrics()
+        await gateway.ready(LANES)
+        await replay(world, killer)
+        await dies(gateway)
+    async with world.gateway(PATCH) as gateway:
+        await world.settled(3 + BEHIND)
+        gateway.terminate()
+        assert await gateway.end_status() == 0
+    assert world.reasons() == ["accepted", "kills_decoder", *["accepted"] * BEHIND]
+    assert before < killer
+    assert [record["reason"] for record in world.ledger if record["replay_of"] is not None] == ["kills_decoder"]
+    verdict = await world.verdict()
+    assert verdict.clean, verdict.examples
+
+
+async def replay(world: World, offset: int) -> None:
+    """Ask for a payment of partition 0 again."""
+    request = {
+        "request_id": "00000000-0000-4000-8000-00000000000a",
+        "plan_id": "00000000-0000-4000-8000-00000000000b",
+        "plan_digest": bytes(32),
+        "input": {"topic": world.names.payments, "partition": 0, "offset": offset},
+        "subject_ref": "subject-one",
+        "requested_at": 0,
+        "operator": "on-call",
+        "reason": "test",
+        "ticket": "T-1",
+    }
+    await world.write(world.names.replays, "subject-one", schemas.encode("ReplayRequest", request))
