@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Self
 
-OFFSET_FETCH, FIND_COORDINATOR, INIT_PRODUCER_ID, END_TXN = 9, 10, 22, 26
+PRODUCE, OFFSET_FETCH, FIND_COORDINATOR, INIT_PRODUCER_ID = 0, 9, 10, 22
+ADD_PARTITIONS, ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT = 24, 25, 26, 28
 _METADATA = 3
 _LENGTH = struct.Struct(">i")
 _REQUEST = struct.Struct(">hhi")  # api key, version, correlation id
