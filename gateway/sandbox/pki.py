@@ -97,11 +97,11 @@ def make(directory: Path, host: str = "localhost") -> Pki:
     if not all(path.exists() for path in (pki.ca, *servers, pki.client, pki.client_key)):
         _make_certificates(pki, host)
     if not pki.norel_ed25519.exists():
-        _make_signing_key(pki.norel_ed25519, ed25519.Ed25519PrivateKey.generate())
+        make_signing_key(pki.norel_ed25519, ed25519.Ed25519PrivateKey.generate())
     if not pki.norel_p256.exists():
-        _make_signing_key(pki.norel_p256, ec.generate_private_key(ec.SECP256R1()))
+        make_signing_key(pki.norel_p256, ec.generate_private_key(ec.SECP256R1()))
     if not pki.genie_ed25519.exists():
-        _make_signing_key(pki.genie_ed25519, ed25519.Ed25519PrivateKey.generate())
+        make_signing_key(pki.genie_ed25519, ed25519.Ed25519PrivateKey.generate())
     for secret in (pki.idempotency_key, pki.pseudonym_key):
         if not secret.exists():
             _write(secret, base64.b64encode(os.urandom(_SECRET_BYTES)) + b"\n", _PRIVATE)
@@ -131,7 +131,8 @@ def _make_certificates(pki: Pki, host: str) -> None:
     _write(pki.client_key, client.private_key_pem.bytes(), _PRIVATE)
 
 
-def _make_signing_key(path: Path, key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> None:
+def make_signing_key(path: Path, key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> None:
+    """Write a private key, and its public half beside it."""
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

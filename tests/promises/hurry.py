@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from gateway import app
+from gateway import app, renewal
 from gateway.core import fates
 from tests.promises.patching import Named, replace
 
@@ -25,3 +25,10 @@ def gives_up_soon() -> None:
     """An hour of not knowing is over soon, and three attempts are many."""
     _limit(unknown_limit_ms=5_000)
     replace(fates, "MAX_FAILED_ATTEMPTS", 3)
+
+
+@NAMED
+def looks_often() -> None:
+    """Keys and certificates are looked at all the time."""
+    replace(renewal, "LOOK_EVERY_S", 0.2)
+    replace(renewal, "PROVE_EVERY_S", 0.2)

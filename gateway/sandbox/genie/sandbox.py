@@ -57,18 +57,21 @@ class Sandbox:
         self._clock = clock
         self._stopping: list[web.BaseRunner] = []
         self._file: Receipts | None = None
+        self._running: Genie | None = None
+        self._tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
         for schema in _REQUEST_SCHEMAS:  # compiled before the first request
             validator(schema)
         self._file = Receipts(self.receipts)
-        genie = self._genie(self._file)
+        genie = self._running = self._genie(self._file)
+        self._tls = server_context(self.pki, self.faults)
         port, admin_port = self._ports
         try:
             server = web.Server(genie.handle, access_log=None)
             self.faults.on_new_handshakes = partial(_end_connections, server)
             runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
-            self.url = f"https://{_NAME}:{await self._listen(runner, port, server_context(self.pki, self.faults))}"
+            self.url = f"https://{_NAME}:{await self._listen(runner, port, self._tls)}"
             application = web.AppRunner(admin.application(genie), access_log=None, shutdown_timeout=_SHUTDOWN_S)
             self.admin_url = f"http://{_HOST}:{await self._listen(application, admin_port, None)}"
         except BaseException:
@@ -92,6 +95,26 @@ class Sandbox:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def agree(self, keys: Mapping[str, Path]) -> None:
+        """From now on requests may be signed by these keys: the public half (PEM) of each, by key id."""
+        if self._running is not None:
+            self._running.verifier.agree(keys)
+
+    def sign_with(self, key: Path, key_id: str) -> None:
+        """From now on answers are signed by this key."""
+        if self._running is not None:
+            self._running.signer = AnswerSigner.load(key, key_id, self._clock)
+
+    def trust(self, authorities: Path) -> None:
+        """From now on client certificates by these authorities (PEM) are right too."""
+        if self._tls is not None:
+            self._tls.load_verify_locations(authorities)
+
+    def show(self, certificate: Path) -> None:
+        """From now on new connections get this certificate (PEM, with its key)."""
+        if self._tls is not None:
+            self._tls.load_cert_chain(certificate)
 
     def _genie(self, receipts: Receipts) -> Genie:
         keys = {

@@ -44,9 +44,9 @@ class Counts:
         self.in_flight = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Genie:
-    """GeNiE's parts, wired."""
+    """GeNiE's parts, wired; the signer may change while it runs."""
 
     verifier: RequestVerifier
     signer: AnswerSigner

@@ -83,7 +83,13 @@ class RequestVerifier:
     """Checks a request's signature rule by rule, so that a refusal can name the one that was broken."""
 
     def __init__(self, keys: Mapping[str, Path], clock: Clock) -> None:
-        """`keys`: the public half (PEM) of each live key, by key id."""
+        """`keys` as in `agree`."""
+        self.agree(keys)
+        self._clock = clock
+        self.nonces = Nonces()
+
+    def agree(self, keys: Mapping[str, Path]) -> None:
+        """From now on these keys are live: the public half (PEM) of each, by key id."""
         public = {key_id: load_pem_public_key(path.read_bytes()) for key_id, path in keys.items()}
         self._algorithms = {key_id: _algorithm_of(key) for key_id, key in public.items()}
         resolver = MappingKeyResolver(
@@ -98,8 +104,6 @@ class RequestVerifier:
             algorithm: _AtOurClock(signature_algorithm=algorithm, key_resolver=resolver)
             for algorithm in set(self._algorithms.values())
         }
-        self._clock = clock
-        self.nonces = Nonces()
 
     def verify(self, head: Head) -> Signed:
         """Refuse a request not signed as agreed; its nonce counts as used once the signature holds."""
