@@ -32,7 +32,7 @@ class GatewayProcess:
         self, settings: Mapping[str, str], log: Path, patches: Sequence[str] = (), *, command: bool = False
     ) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-        self._environment = {**inherited, **settings}
+        self.environment = {**inherited, **settings}
         self._patches = patches
         self._command = command
         self.log = log
@@ -41,11 +41,11 @@ class GatewayProcess:
         if self._command:
             with self.log.open("wb") as log:
                 command = [sys.executable, "-m", "gateway", "serve"]
-                process = popen(command, output=log, environment=self._environment)
+                process = popen(command, output=log, environment=self.environment)
             self.pid, self._end_status = process.pid, process.poll
         else:
             self.log.touch()
-            arguments = (self._patches, self._environment, self.log)
+            arguments = (self._patches, self.environment, self.log)
             forked = _SERVER.Process(target=launch.main_of_fork, args=arguments, daemon=True)
             forked.start()
             self.pid, self._end_status = forked.pid or 0, lambda: forked.exitcode
