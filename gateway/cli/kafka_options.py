@@ -20,7 +20,7 @@ DEFAULT_GROUP = "credit-gateway"
 CLIENT_ID = "credit-gateway-cli"
 
 
-def _set_or(setting: str, default: str) -> Callable[[], str]:
+def set_or(setting: str, default: str) -> Callable[[], str]:
     """What the file of GATEWAY_CONFIG sets, so that a command and the gateway beside it mean the same Kafka."""
 
     def value() -> str:
@@ -38,7 +38,7 @@ Bootstrap = Annotated[
     str,
     typer.Option(
         envvar="GATEWAY_KAFKA__BOOTSTRAP_SERVERS",
-        default_factory=_set_or("kafka.bootstrap_servers", DEFAULT_BOOTSTRAP),
+        default_factory=set_or("kafka.bootstrap_servers", DEFAULT_BOOTSTRAP),
         show_default=DEFAULT_BOOTSTRAP,
         help="Brokers to start from, host:port.",
     ),
@@ -47,7 +47,7 @@ Prefix = Annotated[
     str,
     typer.Option(
         envvar="GATEWAY_TOPICS__PREFIX",
-        default_factory=_set_or("topics.prefix", ""),
+        default_factory=set_or("topics.prefix", ""),
         show_default=False,
         help="Put before each topic's name.",
     ),
@@ -56,7 +56,7 @@ Group = Annotated[
     str,
     typer.Option(
         envvar="GATEWAY_KAFKA__GROUP_ID",
-        default_factory=_set_or("kafka.group_id", DEFAULT_GROUP),
+        default_factory=set_or("kafka.group_id", DEFAULT_GROUP),
         show_default=DEFAULT_GROUP,
         help="The gateway's consumer group.",
     ),
@@ -66,7 +66,7 @@ Registry = Annotated[
     typer.Option(
         "--registry",
         envvar="GATEWAY_SCHEMAS__REGISTRY_URL",
-        default_factory=_set_or("schemas.registry_url", ""),
+        default_factory=set_or("schemas.registry_url", ""),
         show_default=False,
         help="URL of the schema registry; none: the files of this release.",
     ),
@@ -76,7 +76,7 @@ AllowDevTopics = Annotated[
     typer.Option(
         "--allow-dev-topics",
         envvar="GATEWAY_KAFKA__ALLOW_DEV_TOPICS",
-        default_factory=lambda: _set_or("kafka.allow_dev_topics", "False")() == "True",
+        default_factory=lambda: set_or("kafka.allow_dev_topics", "False")() == "True",
         show_default=False,
         help="Accept one broker without replication; never in production.",
     ),
