@@ -85,6 +85,21 @@ def moved_items(old: avro.Record, new: avro.Record) -> Iterator[Break]:
             yield Break(leaf.path, f"its item was {items[leaf.path]}, now it is {leaf.item}")
 
 
+def differences(ours: avro.Record, theirs: avro.Record) -> Iterator[Break]:
+    """Everything by which a registered schema differs from ours, whether or not it breaks anything."""
+    mine, others = ({leaf.path for leaf in avro.leaves(record)} for record in (ours, theirs))
+    for path in sorted(mine - others):
+        yield Break(path, "only this release has it")
+    for path in sorted(others - mine):
+        yield Break(path, "only the registered schema has it")
+    for broken in breaks(ours, theirs):
+        yield Break(broken.path, f"this release cannot read it: {broken.what}")
+    for broken in breaks(theirs, ours):
+        yield Break(broken.path, f"the registered schema cannot read it: {broken.what}")
+    for broken in moved_items(theirs, ours):
+        yield broken
+
+
 def check(directory: Path) -> list[Finding]:
     """Everything wrong with the schemas of a directory, their ids and their released versions."""
     ids, findings = _ids(directory)

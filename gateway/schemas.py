@@ -106,6 +106,11 @@ def schema_id(name: str) -> int:
     return schema(name).id
 
 
+def versions(name: str) -> list[Schema]:
+    """Every released version of a record kind, the current one last."""
+    return [each for _, each in sorted(own().by_id.items()) if each.name == name]
+
+
 def leaves(name: str) -> Iterator[tuple[str, str | None]]:
     """(path, item) of every leaf of a record kind; `inputs[].value` is a leaf of an array of records."""
     return ((leaf.path, leaf.item) for leaf in avro.leaves(schema(name).record))

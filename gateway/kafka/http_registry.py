@@ -20,16 +20,17 @@ from gateway.kafka.registry import FileRegistry, NotRegisteredError, Registry, R
 
 ANSWER_TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 1 << 20
+MAX_NUMBER = (1 << 31) - 1  # of an id or a version
 
 _SUBJECT_ABSENT = 40401
-_SCHEMA_ABSENT = 40403  # a 404 without one of these comes from something that is not a registry
+_SCHEMA_ABSENT = 40403  # a 404 without an error code comes from something that is not a registry
 
 
 def registry_at(url: str | None, names: TopicNames) -> Registry:
-    """The registry there, which has each topic's schema as the topic's value; without a URL the release's files."""
+    """The registry there; without a URL the release's files."""
     if url is None:
         return FileRegistry()
-    return HttpRegistry(url, {kind: f"{topic}-value" for topic, kind in names.record_kinds().items()})
+    return HttpRegistry.of(url, names)
 
 
 class HttpRegistry:
@@ -46,41 +47,67 @@ class HttpRegistry:
                 "accept-encoding": "identity",
             },
         )
-        self._where = f"schema registry {self._client.base_url.host}:{self._client.base_url.port or 'default port'}"
-        self._subjects = subjects
+        self.where = f"schema registry {self._client.base_url.host}:{self._client.base_url.port or 'default port'}"
+        self.subjects = subjects
+
+    @classmethod
+    def of(cls, url: str, names: TopicNames) -> HttpRegistry:
+        """The registry there, in which each topic's schema is registered as the topic's value."""
+        return cls(url, {kind: f"{topic}-value" for topic, kind in names.record_kinds().items()})
 
     async def writer_schema(self, schema_id: int) -> Any | None:
         what = f"schema {schema_id}"
-        status, answer = await self._ask(what, "GET", f"/schemas/ids/{schema_id}")
+        status, answer = await self.ask(what, "GET", f"/schemas/ids/{schema_id}")
         if status == 404 and answer.get("error_code") == _SCHEMA_ABSENT:
             return None
         text = answer.get("schema")
         if status != 200 or not isinstance(text, str):
-            raise self._away(what, f"status {status} without a schema")
+            raise self.away(what, f"status {status} without a schema")
         if answer.get("schemaType", "AVRO") != "AVRO":
             raise avro.SchemaError(avro.Fault.NOT_AVRO, "", f"{what} is registered in another format")
-        return _parse(text, what)
+        return read_schema(text, what)
 
     async def id_of(self, name: str) -> int:
-        subject = self._subjects[name]
-        what = f"subject {subject}"
-        body = {"schema": schemas.schema(name).text}
-        status, answer = await self._ask(what, "POST", f"/subjects/{subject}", body)
-        if status == 404 and answer.get("error_code") in (_SUBJECT_ABSENT, _SCHEMA_ABSENT):
+        ours, what = schemas.schema(name), f"subject {self.subjects[name]}"
+        number = await self.find(name, ours.text)
+        if number is None:
             raise NotRegisteredError(
-                f"{self._where} lacks this release's {name} under {what}: run `gateway schemas register`"
+                f"{self.where} lacks this release's {name} under {what}: run `gateway schemas register`"
             )
-        number = answer.get("id")
-        if status != 200 or not isinstance(number, int) or isinstance(number, bool):
-            raise self._away(what, f"status {status} without an id")
+        if not await self._has(number, ours.record):  # else nobody could read what we write
+            raise self.away(what, f"id {number}, under which it has another schema")
         return number
+
+    async def find(self, name: str, text: str) -> int | None:
+        """The id of exactly this schema of a record kind, if it is registered; raises RegistryAway."""
+        subject = self.subjects[name]
+        what = f"subject {subject}"
+        status, answer = await self.ask(what, "POST", f"/subjects/{subject}", {"schema": text})
+        if status == 404 and answer.get("error_code") in (_SUBJECT_ABSENT, _SCHEMA_ABSENT):
+            return None
+        return self.number(what, "id", status, answer)
+
+    def number(self, what: str, field: str, status: int, answer: Mapping[str, Any]) -> int:
+        """The id or version in this field of an answer."""
+        number = answer.get(field)
+        if status != 200 or type(number) is not int or not 0 <= number <= MAX_NUMBER:
+            raise self.away(what, f"status {status} without {field}")
+        return number
+
+    async def _has(self, number: int, record: avro.Record) -> bool:
+        try:
+            raw = await self.writer_schema(number)
+            return raw is not None and avro.parse(raw) == record
+        except avro.SchemaError:
+            return False
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _ask(
+    async def ask(
         self, what: str, method: str, path: str, body: Mapping[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:
+        """Status and JSON object of an answer about `what`; raises RegistryAway."""
         try:
             async with (
                 asyncio.timeout(ANSWER_TIMEOUT_S),
@@ -88,13 +115,13 @@ class HttpRegistry:
             ):
                 content = await self._read(what, response)
         except (httpx.HTTPError, TimeoutError) as error:
-            raise self._away(what, type(error).__name__) from None
+            raise self.away(what, type(error).__name__) from None
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError):
-            raise self._away(what, f"status {response.status_code}, not JSON") from None
+            raise self.away(what, f"status {response.status_code}, not JSON") from None
         if not isinstance(answer, dict):
-            raise self._away(what, f"status {response.status_code}, not a JSON object")
+            raise self.away(what, f"status {response.status_code}, not a JSON object")
         return response.status_code, answer
 
     async def _read(self, what: str, response: httpx.Response) -> bytes:
@@ -102,16 +129,18 @@ class HttpRegistry:
         async for chunk in response.aiter_raw():  # raw: an answer compressed all the same is refused as not JSON
             content += chunk
             if len(content) > MAX_ANSWER_BYTES:
-                raise self._away(what, f"more than {MAX_ANSWER_BYTES} bytes")
+                raise self.away(what, f"more than {MAX_ANSWER_BYTES} bytes")
         return bytes(content)
 
-    def _away(self, what: str, found: str) -> RegistryAway:
+    def away(self, what: str, found: str) -> RegistryAway:
+        """What to raise when an answer about `what` is none to build on."""
         return RegistryAway(
-            f"{self._where} gave no usable answer about {what} ({found}): check its URL and that it runs"
+            f"{self.where} gave no usable answer about {what} ({found}): check its URL and that it runs"
         )
 
 
-def _parse(text: str, what: str) -> Any:
+def read_schema(text: str, what: str) -> Any:
+    """The JSON of a schema's text; raises avro.SchemaError."""
     try:
         return json.loads(text)
     except RecursionError:

@@ -92,7 +92,7 @@ async def test_our_schema_has_the_id_that_it_is_registered_under(stub: tuple[Stu
     """The subject is asked for exactly the schema that we write by."""
     registry_stub, registry = stub
     assert await registry.id_of("Control") == 70
-    assert registry_stub.asked == ["POST /subjects/genie.gateway.controls-value"]
+    assert registry_stub.asked == ["POST /subjects/genie.gateway.controls-value", "GET /schemas/ids/70"]
 
 
 async def test_a_schema_that_is_not_registered_names_the_remedy(stub: tuple[Stub, HttpRegistry]) -> None:
@@ -103,7 +103,24 @@ async def test_a_schema_that_is_not_registered_names_the_remedy(stub: tuple[Stub
         await registry.id_of("Control")
 
 
+async def test_an_id_under_which_the_registry_has_another_schema_is_not_written_by(
+    stub: tuple[Stub, HttpRegistry],
+) -> None:
+    """What we write must be read by what we write by."""
+    registry_stub, registry = stub
+    for other in ("ConsentRecord", None):
+        text = schemas.schema(other).text if other else "no schema"
+
+        async def answer(request: web.Request, text: str = text) -> web.Response:
+            return web.json_response({"id": 70} if request.method == "POST" else {"schema": text})
+
+        registry_stub.answer = answer
+        with pytest.raises(RegistryAway, match="id 70, under which it has another schema"):
+            await registry.id_of("Control")
+
+
 AWAY = {
+    "an id that is none": answering('{"id": -1, "schema": 7}'),
     "404 of something else": answering('{"message": "no such page"}', 404),
     "404 that is not JSON": answering("<html>not here</html>", 404),
     "401": answering('{"error_code": 401, "message": "who are you"}', 401),
