@@ -12,6 +12,7 @@ import gc
 import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from functools import partial
 from random import SystemRandom
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition
 
-from gateway import __version__, preflight
+from gateway import __version__, memory, preflight
 from gateway.core import facts, records
 from gateway.core.events import EventType
 from gateway.core.identity import Identity
@@ -59,6 +60,7 @@ from gateway.renewal import Renewal
 from gateway.settings import Settings
 
 INPUT_RETENTION_MS = 90 * 86_400_000  # the least that kafka/topics.py accepts for inputs
+REPLAYS_AT_ONCE = 50  # each may point to a record of the largest size, and all of them are in memory at once
 OBSERVE_EVERY_S = 1.0
 LAG_EVERY_S = 5.0
 
@@ -242,7 +244,7 @@ class Gateway:
                 policy=policy,
                 minimiser=minimiser,
                 origin=self._origin(cluster_id, topic, partition, policy),
-                limits=self._limits(),
+                limits=self._limits(feed.lanes, mixed=topic == names.replays),
                 waits=waits,
                 retry_delay=partial(self._delay_retry, around.slots),
                 event_type=inputs.get(topic),
@@ -253,7 +255,10 @@ class Gateway:
         group = GroupSettings(
             kafka.group_id, kafka.group_instance_id, kafka.session_timeout_ms, kafka.rebalance_timeout_ms
         )
-        source = Source(around.connection, around.client, group, list(readers), lanes.open, lanes.close, self._fail)
+        source = Source(
+            *(around.connection, around.client, group, list(readers)),
+            *(lanes.open, lanes.close, self._fail, lambda count: self._share(count).feed),
+        )
         await source.start()
         self._source = source
         stack.push_async_callback(source.stop)
@@ -279,14 +284,20 @@ class Gateway:
             problem_types=PROBLEM_TYPES,
         )
 
-    def _limits(self) -> Limits:
+    def _share(self, lanes: int) -> memory.Share:
+        """What each of so many lanes may keep in memory."""
+        settings = self._settings
+        return memory.share(settings.memory_bytes, settings.genie.connections, settings.lane.window_bytes, lanes)
+
+    def _limits(self, lanes: int, *, mixed: bool) -> Limits:
         genie, lane = self._settings.genie, self._settings.lane
         return Limits(
             expires_ms=genie.expires_ms,
             skew_ms=genie.skew_ms,
             batch=genie.batch,
             window=lane.window,
-            window_bytes=lane.window_bytes,
+            window_bytes=self._share(lanes).window,
+            fetch=REPLAYS_AT_ONCE if mixed else Limits.fetch,
             cycle_min_ms=lane.cycle_min_ms,
             cycle_max_ms=lane.cycle_max_ms,
         )
@@ -315,6 +326,7 @@ class Gateway:
             self._metrics.genie_clock(difference)
             self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
             self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
+            self._metrics.view_records(asdict(view.counts))
             self._look_at_lanes()
             await asyncio.sleep(OBSERVE_EVERY_S)
 

@@ -270,11 +270,14 @@ class ConsentView:
             self._moved = asyncio.get_running_loop().create_future()
 
     async def _learn_schemas(self, records: Sequence[Any]) -> None:
+        waiting = False
         while True:
             try:
-                await self._codec.prepare(record.value for record in records)
+                await self._codec.prepare([record.value for record in records])
             except RegistryAway:
-                log.warning("consent view waits for the schema registry")
+                if not waiting:
+                    log.warning("consent view waits for the schema registry")
+                waiting = True
                 await asyncio.sleep(RETRY_S)
             else:
                 return

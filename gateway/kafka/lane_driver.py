@@ -54,6 +54,7 @@ class LaneDriver:
         self._reader = reader
         self._head = Head(frozenset(), 0)
         self._position = 0  # behind what was taken from the feed
+        self._awaits_registry = False
         self._lane: Lane | None = None
         self._producer: LaneProducer | None = None
         self._ended: asyncio.Future[facts.Command] | None = None
@@ -73,7 +74,7 @@ class LaneDriver:
 
     def view(self) -> Mapping[str, Any]:
         """What the lane is doing: numbers and codes only."""
-        return self._lane.view() if self._lane else {"opening": True}
+        return {**self._lane.view(), "awaits_registry": self._awaits_registry} if self._lane else {"opening": True}
 
     async def run(self) -> None:
         """Open, work, reopen after a doubt, until closed; raises what ends the process."""
@@ -128,7 +129,7 @@ class LaneDriver:
                         )
                     except Fenced:  # by a process that takes over at this moment: it is not for us to take it back
                         raise
-                    except Doubtful as doubt:
+                    except (Doubtful, RegistryAway) as doubt:
                         last = str(doubt)
                     await asyncio.sleep(OPEN_RETRY_S)
         except TimeoutError:
@@ -237,15 +238,17 @@ class LaneDriver:
 
     async def _read(self, raws: Sequence[Any], *, wary: bool) -> list[InputRecord]:
         """Decoded records; while the registry is away the lane waits, and nothing is parked for it."""
-        waiting = False
         while True:
             try:
-                return await self._reader.read(raws, wary=wary)
+                records = await self._reader.read(raws, wary=wary)
             except RegistryAway:
-                if not waiting:
+                if not self._awaits_registry:
                     log.warning("lane waits for the schema registry", lane=str(self.name))
-                waiting = True
+                self._awaits_registry = True
                 await asyncio.sleep(REGISTRY_RETRY_S)
+            else:
+                self._awaits_registry = False
+                return records
 
     async def _acquire(self, command: facts.WantSlots) -> None:
         granted = await self._around.slots.acquire(command.count)

@@ -41,7 +41,7 @@ ANSWER_KINDS = ("2xx", "3xx", "4xx", "429", "503", "5xx", "unverified", "lost", 
 PARTNERS = ("genie", "kafka")
 _LOOKUP_RESULTS = {True: "answered", False: "unanswered"}
 
-# What Lane.view() says, and the gauge that shows it.
+# What a lane's view says, and the gauge that shows it.
 _LANE_VIEW = {
     "watermark": ("watermark_offset", "First unsettled offset of the lane; what is below is done."),
     "position": ("position_offset", "Offset behind the last record that the lane has taken."),
@@ -51,6 +51,7 @@ _LANE_VIEW = {
     "live_intents": ("live_intents", "Announced batches with an entry that is not settled."),
     "stopped": ("stopped", "1 while the lane sends nothing because a configuration is wrong, ours or GeNiE's."),
     "closing": ("closing", "1 while the lane drains."),
+    "awaits_registry": ("awaits_registry", "1 while the lane can read nothing, for the schema registry is away."),
 }
 _LANE_STATES = ("ready", "in_flight", "waiting", "looking_up", "finished")
 
@@ -302,6 +303,14 @@ class Metrics:
         self._subjects = self._gauge("consent_view_subjects", "Subjects in the consent view.")
         self._view_lag = self._gauge("consent_view_lag_records", "Offsets that the view has still to apply.")
         self._holds = self._gauge("holds", "Holds in force.")
+        self._view_records = _Series(
+            self._counter(
+                "consent_view_records_total",
+                "Consent and control records read, and those among them that deny a subject or hold everything.",
+                "kind",
+            )
+        )
+        self._view_counted: dict[str, int] = {}
 
     def fence_reached(self, seconds: float) -> None:
         """The view was proven fresh, after so long."""
@@ -316,6 +325,12 @@ class Metrics:
         self._subjects.set(subjects)
         self._view_lag.set(lag)
         self._holds.set(holds)
+
+    def view_records(self, counts: Mapping[str, int]) -> None:
+        """So many records of each kind since the process started."""
+        for kind, count in counts.items():
+            self._view_records(kind).inc(count - self._view_counted.get(kind, 0))
+            self._view_counted[kind] = count
 
     # --- declaring ----------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ LANE_VIEW = {
     "live_intents": 6,
     "stopped": True,
     "closing": False,
+    "awaits_registry": False,
 }
 
 
@@ -158,6 +159,10 @@ def test_consent_side(metrics: Metrics) -> None:
     assert value(metrics, "gateway_fence_failures_total") == 1
     assert value(metrics, "gateway_consent_view_subjects") == 1_000
     assert value(metrics, "gateway_consent_view_lag_records") == 2
+    for unreadable in (1, 3):
+        metrics.view_records({"read": 10, "unreadable_consents": unreadable})
+    assert value(metrics, "gateway_consent_view_records_total", kind="read") == 10
+    assert value(metrics, "gateway_consent_view_records_total", kind="unreadable_consents") == 3
     assert value(metrics, "gateway_holds") == 1
 
 
