@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from gateway import schemas
 from gateway.kafka.cluster import EARLIEST
-from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.connection import REQUEST_TIMEOUT_MS, KafkaConnection
 from gateway.kafka.lane_start import start_lanes
 from gateway.kafka.names import TopicNames
 from gateway.kafka.topics import create_topics
@@ -97,7 +97,10 @@ class World:
         await start_lanes(connection, self.names, self.group, EARLIEST, force=False)
         await self.genie.__aenter__()
         self.producer = AIOKafkaProducer(
-            bootstrap_servers=self.kafka, enable_idempotence=True, max_request_size=1 << 20
+            bootstrap_servers=self.kafka,
+            enable_idempotence=True,
+            max_request_size=1 << 20,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
         await self.producer.start()
         self._follower = asyncio.create_task(self._follow())
@@ -242,7 +245,10 @@ class World:
         lists = {names.ledger: self.ledger, names.intents: self.intents, names.parked: self.parked}
         counts = {names.ledger: PARTITIONS, names.intents: PARTITIONS, names.parked: 1}
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.kafka, isolation_level="read_committed", auto_offset_reset="earliest"
+            bootstrap_servers=self.kafka,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
         consumer.assign([TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)])
         async with consumer:

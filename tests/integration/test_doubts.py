@@ -34,7 +34,9 @@ class Trial:
     proxy: KafkaProxy
     gateway: GatewayProcess
 
-    async def settles(self, write: Callable[..., object], partition: int, lose: Callable[[int], None], api: int) -> None:
+    async def settles(
+        self, write: Callable[..., object], partition: int, lose: Callable[[int], None], api: int
+    ) -> None:
         """An event is settled although the next request of this kind, or its answer, is lost on the way."""
         before, lost = len(self.world.ledger), self.proxy.lost[api]
         lose(api)
