@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -36,6 +37,8 @@ _CONSENT, _DENIED = 0, 1
 # LMDB calls a write that came out shorter than it should be an input/output error: mostly the disk is full.
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _REASONS = {reason.value: reason for reason in Reason}
+
+_SETS_KEPT = 4_096  # of items, opted-out purposes and contracts: most subjects have the same few
 
 T = TypeVar("T")
 
@@ -191,8 +194,12 @@ class ViewStore:
 
     def count(self) -> int:
         """How many subjects have a state."""
-        with self._environment.begin() as transaction:
-            return int(transaction.stat(self._consents)["entries"])
+
+        def read() -> int:
+            with self._environment.begin() as transaction:
+                return int(transaction.stat(self._consents)["entries"])
+
+        return self._guarded(read)
 
     def discard(self) -> None:
         """Delete the view, so that the next start rebuilds it."""
@@ -319,12 +326,17 @@ def _decode(subject: str, raw: Any) -> Seen:
         consented_at=consented_at,
         expires_at=expires_at,
         history_from=history_from,
-        items=frozenset(items),
-        opted_out=frozenset(opted_out),
-        contract_refs=None if contract_refs is None else frozenset(contract_refs),
+        items=_shared(*items),
+        opted_out=_shared(*opted_out),
+        contract_refs=None if contract_refs is None else _shared(*contract_refs),
         legal_basis=LegalBasis(legal_basis),
     )
     return Seen(partition, consent)
+
+
+@lru_cache(_SETS_KEPT)
+def _shared(*members: str) -> frozenset[str]:
+    return frozenset(members)
 
 
 def _encode_hold(hold: Hold) -> bytes:
