@@ -24,9 +24,9 @@ from gateway import __version__, memory, preflight
 from gateway.core import facts, records
 from gateway.core.events import EventType
 from gateway.core.identity import Identity
-from gateway.core.lane import Limits, Rules
 from gateway.core.minimise import Minimiser
 from gateway.core.policy import Policy
+from gateway.core.rules import FETCH, REPLAY_FETCH, Limits, Rules
 from gateway.files import Files
 from gateway.genie.client import GenieClient
 from gateway.genie.contract import PROBLEM_TYPES
@@ -60,14 +60,12 @@ from gateway.renewal import Renewal
 from gateway.settings import Settings
 
 INPUT_RETENTION_MS = 90 * 86_400_000  # the least that kafka/topics.py accepts for inputs
-REPLAYS_AT_ONCE = 50  # each may point to a record of the largest size, and all of them are in memory at once
 OBSERVE_EVERY_S = 1.0
 LAG_EVERY_S = 5.0
 
-log = get_logger()
-
-
 GARBAGE_EVERY = 50_000  # allocations between two collections: records come and go by reference counts alone
+
+log = get_logger()
 
 
 class StartError(Exception):
@@ -91,6 +89,7 @@ class Gateway:
         self._settings = settings
         self._names = TopicNames(settings.topics.prefix)
         self._metrics = Metrics(__version__, settings.instance)
+        self._metrics.memory_budget(settings.memory_bytes)
         self._pulse = LoopPulse()
         self._stopping = asyncio.Event()
         self._error: BaseException | None = None
@@ -161,7 +160,7 @@ class Gateway:
             alert=self._alert,
         )
         await self._open_lanes(stack, around, identity, files.policy)
-        self._forever(stack, self._watch(view, slots, partner, around.heard), "watch")
+        self._forever(stack, self._watch(codec, view, slots, partner, around.heard), "watch")
         self._forever(stack, self._measure_lag(client), "lag")
         self._forever(stack, renewal.run(partner, connection), "renewal")
 
@@ -285,7 +284,6 @@ class Gateway:
         )
 
     def _share(self, lanes: int) -> memory.Share:
-        """What each of so many lanes may keep in memory."""
         settings = self._settings
         return memory.share(settings.memory_bytes, settings.genie.connections, settings.lane.window_bytes, lanes)
 
@@ -297,7 +295,7 @@ class Gateway:
             batch=genie.batch,
             window=lane.window,
             window_bytes=self._share(lanes).window,
-            fetch=REPLAYS_AT_ONCE if mixed else Limits.fetch,
+            fetch=REPLAY_FETCH if mixed else FETCH,
             cycle_min_ms=lane.cycle_min_ms,
             cycle_max_ms=lane.cycle_max_ms,
         )
@@ -310,7 +308,7 @@ class Gateway:
         task.add_done_callback(self._ended)
         stack.callback(task.cancel)
 
-    async def _watch(self, view: ConsentView, slots: Limiter, partner: GenieClient, heard: Heard) -> None:
+    async def _watch(self, codec: Codec, view: ConsentView, slots: Limiter, partner: GenieClient, heard: Heard) -> None:
         held_back = far = False
         clock, skew_ms = ClockWatch(), self._settings.genie.skew_ms
         while True:
@@ -326,6 +324,7 @@ class Gateway:
             self._metrics.genie_clock(difference)
             self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
             self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
+            self._metrics.remembered(codec.remembered, view.remembered)
             self._metrics.view_records(asdict(view.counts))
             self._look_at_lanes()
             await asyncio.sleep(OBSERVE_EVERY_S)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway import memory
 from gateway.mistakes import Problem, variable
 
 Values = Mapping[str, Any]
@@ -54,6 +55,7 @@ def contradictions(values: Values, given: Collection[str]) -> Iterator[Problem]:
     for bound in BOUNDS:
         if bound.setting in values and bound.other in values:
             yield from _beyond(bound, values[bound.setting], values[bound.other])
+    yield from _too_little_memory(values)
     protocol = values.get("kafka.security_protocol")
     if protocol is not None:
         yield from _login(protocol, values, given)
@@ -64,6 +66,14 @@ def _beyond(bound: AtMost, value: float, other: float) -> Iterator[Problem]:
     if value > other * bound.share:
         found = f"found {value}: at most {other * bound.share:g}, because {bound.other} is {other} ({bound.why})"
         yield Problem(bound.setting, found, f"change {variable(bound.setting)} or {variable(bound.other)}")
+
+
+def _too_little_memory(values: Values) -> Iterator[Problem]:
+    size, connections = values.get("memory_bytes"), values.get("genie.connections")
+    if size is not None and connections is not None and size < memory.least_bytes(connections):
+        least = f"{memory.least_bytes(connections)} are needed beside genie.connections {connections}"
+        needed = f"change {variable('memory_bytes')} or {variable('genie.connections')}"
+        yield Problem("memory_bytes", f"found {size}: {least}", needed)
 
 
 def _login(protocol: str, values: Values, given: Collection[str]) -> Iterator[Problem]:

@@ -228,7 +228,7 @@ class LaneSettings(Section):
     window: Annotated[Whole, Ge(100), Le(16_384)] = 16_384
     """How far settlement may run ahead of the watermark, offsets."""
     window_bytes: Annotated[Whole, Ge(1 << 20), Le(1 << 30)] = 32 << 20
-    """Bytes of input records in memory."""
+    """Bytes of input records in memory, at most; less if the lanes' shares of memory_bytes are smaller."""
     cycle_max_ms: Annotated[Whole, Ge(10), Le(2_000)] = 300
     """Between two transactions of a busy lane."""
     cycle_min_ms: Annotated[Whole, Ge(0), Le(1_000)] = 10

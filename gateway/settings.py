@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel, Field, FilePath, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -43,6 +44,7 @@ from gateway.sections import (
     Text,
     TopicSettings,
     ViewSettings,
+    Whole,
 )
 
 __all__ = [
@@ -99,6 +101,8 @@ class Settings(_Read):
     """Name of this process in the ledger and in metrics."""
     policy_file: FilePath | None = None
     """The privacy policy as data; none: the one of this release."""
+    memory_bytes: Annotated[Whole, Ge(256 << 20), Le(1 << 40)] = 1 << 30
+    """What the process may take at most: the limit that its container is given; lanes share what is left of it."""
     kafka: KafkaSettings
     topics: TopicSettings = TopicSettings()
     schemas: SchemaSettings = SchemaSettings()

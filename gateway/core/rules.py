@@ -11,6 +11,9 @@ from gateway.core.minimise import Minimiser
 from gateway.core.policy import Policy
 from gateway.core.records import Origin
 
+FETCH = 500  # records in one Fetched: decoding more at once would keep other lanes waiting
+REPLAY_FETCH = 50  # each may point to a record of the largest size, and all of them are in memory at once
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -22,7 +25,7 @@ class Limits:
     window: int = MAX_WINDOW
     window_bytes: int = 32 << 20
     live_intents: int = MAX_LIVE_INTENTS
-    fetch: int = 500  # records in one Fetched: decoding more at once would keep other lanes waiting
+    fetch: int = FETCH
     ahead: int = 2_000  # no more is fetched beyond so many unsettled records, while some of them can start
     decision_age_ms: int = 5_000  # an older decision is fenced again
     cycle_min_ms: int = 10  # between two transactions when little is going on

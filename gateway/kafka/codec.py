@@ -57,6 +57,11 @@ class Codec:
         self._writers: dict[int, writer.Writer] = {}
         self._unfit: dict[int, tuple[float, writer.Unfit]] = {}  # with when it was found so
 
+    @property
+    def remembered(self) -> int:
+        """How many writers' schemas are kept ready."""
+        return len(self._writers)
+
     async def prepare(self, values: Iterable[bytes | None]) -> None:
         """Learn the schemas of these values; raises RegistryAway while they cannot be known."""
         heads = {value[: schemas.HEADER_BYTES] for value in values if value}

@@ -137,6 +137,11 @@ class ConsentView:
         """How many subjects have a state."""
         return self._opened().count()
 
+    @property
+    def remembered(self) -> int:
+        """How many states are kept decoded."""
+        return len(self._remembered)
+
     def caught_up_at(self) -> int:
         """When the view last surely held all of its topics, ms."""
         return self._opened().caught_up_at()

@@ -74,7 +74,14 @@ class LaneDriver:
 
     def view(self) -> Mapping[str, Any]:
         """What the lane is doing: numbers and codes only."""
-        return {**self._lane.view(), "awaits_registry": self._awaits_registry} if self._lane else {"opening": True}
+        if self._lane is None:
+            return {"opening": True}
+        return {
+            **self._lane.view(),
+            **self._feed.view(),
+            "window_bytes_limit": self._rules.limits.window_bytes,
+            "awaits_registry": self._awaits_registry,
+        }
 
     async def run(self) -> None:
         """Open, work, reopen after a doubt, until closed; raises what ends the process."""

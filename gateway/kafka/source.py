@@ -37,8 +37,7 @@ POLL_MS = 100
 POLL_RECORDS = 2_000
 FEED_HIGH = 4_000  # records waiting in a feed: above, its partition is paused
 FEED_LOW = 1_000  # below, it is resumed
-FEED_HIGH_BYTES = 4 << 20  # the same for their bytes: 4,000 records of the largest size would be gigabytes
-FEED_LOW_BYTES = 1 << 20
+TAKE_BYTES = 512 << 10  # in one take, so that decoding them neither blocks the loop for long nor overfills a window
 POSITION_EVERY_S = 0.5  # how often an idle feed looks whether the position has passed a gap
 ERROR_PAUSE_S = 0.5
 FETCH_MAX_BYTES = 4 << 20
@@ -80,10 +79,12 @@ class GroupSettings:
 class Feed:
     """Raw records of one owned partition, in order, with a bound."""
 
-    def __init__(self, source: Source, partition: TopicPartition, *, is_new: bool) -> None:
+    def __init__(self, source: Source, partition: TopicPartition, *, is_new: bool, lanes: int, most_bytes: int) -> None:
         self._source = source
         self.partition = partition
         self.is_new = is_new  # it was not there when this process joined: nobody can have settled anything of it before
+        self.lanes = lanes  # of this process, of which each has a share of its memory
+        self._most_bytes = most_bytes  # 4,000 records of the largest size would be gigabytes
         self._records: deque[Any] = deque()
         self._bytes = 0  # of the records that wait
         self._position: int | None = None  # what was taken, or passed as a gap
@@ -111,13 +112,17 @@ class Feed:
     async def take(self, limit: int) -> tuple[Sequence[Any], int]:
         """At most `limit` records, at least one unless only the position moved; the position behind them."""
         await self._more.wait()
-        taken = [self._records.popleft() for _ in range(min(limit, len(self._records)))]
+        taken: list[Any] = []
+        size = 0
+        while self._records and len(taken) < limit and size < TAKE_BYTES:
+            taken.append(self._records.popleft())
+            size += _size(taken[-1])
         if taken:
             self._position = taken[-1].offset + 1
-            self._bytes -= sum(map(_size, taken))
+            self._bytes -= size
         if not self._records:
             self._more.clear()
-        if len(self._records) < FEED_LOW and self._bytes < FEED_LOW_BYTES:
+        if len(self._records) < FEED_LOW and self._bytes < self._most_bytes / 4:
             self._source.resume(self.partition)
         if self._position is None:
             raise AssertionError("a feed is taken from after its seek")
@@ -135,10 +140,14 @@ class Feed:
         fresh = [record for record in records if record.offset >= expected]
         self._records.extend(fresh)
         self._bytes += sum(map(_size, fresh))
-        if len(self._records) >= FEED_HIGH or self._bytes >= FEED_HIGH_BYTES:
+        if len(self._records) >= FEED_HIGH or self._bytes >= self._most_bytes:
             self._source.pause(self.partition)
         if self._records:
             self._more.set()
+
+    def view(self) -> Mapping[str, int]:
+        """What waits, for health and metrics."""
+        return {"feed_records": len(self._records), "feed_bytes": self._bytes}
 
     def passed(self, position: int) -> None:
         """The consumer's position while nothing waits: offsets below it are never delivered."""
@@ -176,8 +185,10 @@ class Source(ConsumerRebalanceListener):
         opened: Callable[[Feed], None],
         closed: Callable[[Sequence[TopicPartition]], Awaitable[None]],
         failed: Callable[[BaseException], None],
+        feed_bytes: Callable[[int], int],
     ) -> None:
         self._client = client
+        self._feed_bytes = feed_bytes  # what each of so many feeds may keep
         self._settings = settings
         self._topics = list(topics)
         self._joined: Mapping[str, Topic] = {}  # the topics when this process joined
@@ -311,7 +322,9 @@ class Source(ConsumerRebalanceListener):
             for partition in sorted(assigned):
                 self._consumer.pause(partition)
                 known = partition.partition in self._joined[partition.topic].leaders
-                feed = self._feeds[partition] = Feed(self, partition, is_new=not known)
+                feed = self._feeds[partition] = Feed(
+                    self, partition, is_new=not known, lanes=len(assigned), most_bytes=self._feed_bytes(len(assigned))
+                )
                 self._opened(feed)
             self.assigned = True
         except Exception as error:  # aiokafka would log and swallow it

@@ -47,7 +47,10 @@ _LANE_VIEW = {
     "position": ("position_offset", "Offset behind the last record that the lane has taken."),
     "unsettled": ("unsettled_records", "Records taken and not settled."),
     "window_span": ("window_span_offsets", "Distance from the watermark to the position; bounded by lane.window."),
-    "window_bytes": ("window_bytes", "Bytes of input records in memory; bounded by lane.window_bytes."),
+    "window_bytes": ("window_bytes", "Bytes of input records in memory, estimated; bounded by the next."),
+    "window_bytes_limit": ("window_bytes_limit", "The lane's share of memory_bytes, at most lane.window_bytes."),
+    "feed_records": ("feed_records", "Records fetched that the lane has not taken; bounded."),
+    "feed_bytes": ("feed_bytes", "Their bytes; bounded."),
     "live_intents": ("live_intents", "Announced batches with an entry that is not settled."),
     "stopped": ("stopped", "1 while the lane sends nothing because a configuration is wrong, ours or GeNiE's."),
     "closing": ("closing", "1 while the lane drains."),
@@ -96,6 +99,7 @@ class Metrics:
         self._declare_lanes()
         self._declare_genie()
         self._declare_consent()
+        self._declare_memory()
         build = self._gauge("build_info", "1, with the release and the name of this process.", "version", "replica")
         build.labels(version, instance).set(1)
 
@@ -331,6 +335,22 @@ class Metrics:
         for kind, count in counts.items():
             self._view_records(kind).inc(count - self._view_counted.get(kind, 0))
             self._view_counted[kind] = count
+
+    # --- memory -------------------------------------------------------------------------------------------
+
+    def _declare_memory(self) -> None:
+        self._budget = self._gauge("memory_budget_bytes", "memory_bytes: what the process may take at most.")
+        self._schemas = self._gauge("schemas_remembered", "Writers' schemas kept ready; bounded.")
+        self._states = self._gauge("consents_remembered", "Decoded consents kept ready; bounded.")
+
+    def memory_budget(self, size: int) -> None:
+        """The process may take so many bytes."""
+        self._budget.set(size)
+
+    def remembered(self, schemas: int, consents: int) -> None:
+        """So much is kept ready."""
+        self._schemas.set(schemas)
+        self._states.set(consents)
 
     # --- declaring ----------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ async def test_an_open_lane_whose_records_are_deleted_ends_the_process(
     connection = KafkaConnection(kafka, "test")
     group = GroupSettings(f"{prefix}group", None, 10_000, 60_000)
     async with connection.client() as client:
-        source = Source(connection, client, group, [topic], feeds.append, closed, pytest.fail)
+        source = Source(connection, client, group, [topic], feeds.append, closed, pytest.fail, lambda _: 1 << 20)
         await source.start()
         polling = asyncio.create_task(source.run())
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from gateway import app
+from gateway import memory
 from gateway.core import decide, fates, lane, outcome, records
 from gateway.core.decide import Permit
 from gateway.core.entry import Entry, State
@@ -20,7 +20,7 @@ from gateway.core.metadata import CommitMetadata
 from gateway.core.order import SubjectOrder
 from gateway.core.policy import Policy
 from gateway.core.window import Window
-from gateway.kafka import intake, source
+from gateway.kafka import intake
 from gateway.kafka.codec import Codec, Undecodable
 from gateway.kafka.fence import Fence, FenceMark
 from gateway.kafka.transactions import LaneProducer, Outgoing
@@ -176,10 +176,7 @@ def unchecked_keys() -> None:
 @NAMED
 def no_byte_bounds() -> None:
     """Window and feed are bounded in records alone."""
-    plain = app.Gateway._limits
-    replace(app.Gateway, "_limits", lambda self: dataclasses.replace(plain(self), window_bytes=NO_BOUND))
-    replace(source, "FEED_HIGH_BYTES", NO_BOUND)
-    replace(source, "FEED_LOW_BYTES", NO_BOUND)
+    replace(memory, "share", lambda *_: memory.Share(window=NO_BOUND, feed=NO_BOUND))
 
 
 # --- 8: poison never blocks ---------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ LANE_VIEW = {
     "unsettled": 15,
     "window_span": 20,
     "window_bytes": 4_096,
+    "window_bytes_limit": 8_192,
+    "feed_records": 7,
+    "feed_bytes": 900,
     "ready": 1,
     "in_flight": 2,
     "waiting": 3,
@@ -98,6 +101,7 @@ def test_a_lane_shows_its_view(metrics: Metrics) -> None:
     lane = {"topic": "norel.scores", "partition": "3"}
     assert value(metrics, "gateway_lane_watermark_offset", **lane) == 10
     assert value(metrics, "gateway_lane_unsettled_records", **lane) == 15
+    assert value(metrics, "gateway_lane_feed_bytes", **lane) == 900
     assert value(metrics, "gateway_lane_stopped", **lane) == 1
     assert value(metrics, "gateway_lane_records", **lane, state="in_flight") == 2
     assert value(metrics, "gateway_lane_oldest_unsettled_seconds", **lane) == 1.5
@@ -222,3 +226,12 @@ def test_the_reference_has_every_metric_of_ours(metrics: Metrics) -> None:
 def test_the_build_is_shown(metrics: Metrics) -> None:
     """Release and name of the process are labels of one series."""
     assert value(metrics, "gateway_build_info", version="1.2.3", replica="replica-0") == 1
+
+
+def test_what_is_kept_has_a_gauge_and_so_has_the_budget(metrics: Metrics) -> None:
+    """Whatever keeps something says how much, and the process how much it may take."""
+    metrics.memory_budget(1 << 30)
+    metrics.remembered(schemas=3, consents=500)
+    assert value(metrics, "gateway_memory_budget_bytes") == 1 << 30
+    assert value(metrics, "gateway_schemas_remembered") == 3
+    assert value(metrics, "gateway_consents_remembered") == 500

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from gateway import memory
 from gateway.cli import app
 from gateway.settings import REQUIRED, Settings, SettingsError, found, load, load_kafka, reference
 
@@ -372,3 +373,13 @@ def test_gateway_settings_works_where_settings_are_wrong(right) -> None:
     ended = CliRunner().invoke(app, ["settings"])
     assert ended.exit_code == 0
     assert "set by the environment: many" in ended.output
+
+
+def test_a_memory_budget_that_leaves_nothing_for_lanes_is_refused(right) -> None:
+    """Many connections need more of it; the message says how much."""
+    right(MEMORY_BYTES=str(256 << 20), GENIE__CONNECTIONS="64")
+    assert str(memory.least_bytes(64)) in problems()["memory_bytes"]
+    right(GENIE__CONNECTIONS="0")
+    assert problems().keys() == {"genie.connections"}
+    right(MEMORY_BYTES=str(memory.least_bytes(8)), GENIE__CONNECTIONS="8")
+    assert load().memory_bytes == memory.least_bytes(8)
