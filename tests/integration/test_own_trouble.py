@@ -1,0 +1,313 @@
+"""A gateway whose own machine is in trouble: what ends the process, what it waits for, what it builds again."""
+
+import asyncio
+import re
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import orjson
+import trustme
+from typer.testing import CliRunner
+
+from gateway import schemas
+from gateway.cli import app
+from gateway.core.outcome import Stop
+from gateway.observe.watchdog import EXIT_STATUS
+from tests.faults import Where, fault
+from tests.integration.chosen_records import a_consent, now_ms
+from tests.integration.gateway_process import GatewayProcess
+from tests.integration.gateway_world import BOUND_S, LANES, PARTITIONS, World
+from tests.integration.test_interruptions import end_in_order
+from tests.promises.troubles import ENOUGH_FILES, FEW_FILES
+
+ANN, BOB, CAROL = "subject-ann", "subject-bob", "subject-carol"
+UNREACHABLE, WRONG_USE = 3, 2
+HOUR_S = 3_600
+MANY = 400  # consents that need more room than the view has
+ENDS = ("hangs", "spins", "stopped")
+
+
+# --- a process that does not run ----------------------------------------------------------------------------
+
+
+@fault(
+    Where.OWN,
+    "the event loop hangs in a call that does not return",
+    does="ends the process once it has hung for longer than the group's session; the next one goes on",
+    seen="exit status 1, log line `event loop hangs, the process ends`, the stacks of all threads on standard error",
+)
+@fault(
+    Where.OWN,
+    "the event loop hangs and lets no other thread run",
+    does="the interpreter's own watchdog ends the process two seconds later",
+    seen="exit status 1, `Timeout` and the stacks of all threads on standard error",
+)
+@fault(
+    Where.OWN,
+    "the process is stopped for longer than its session, and goes on",
+    does="its lanes have moved, so it ends; it can't write anything any more",
+    seen="exit status 1, log line `process was stopped for too long, it ends`, or the stacks on standard error",
+)
+async def test_a_process_that_does_not_run_ends(world: World) -> None:
+    """Three processes stop running, each in its own way: all end by themselves, and a fourth one goes on."""
+    await world.consent(ANN)
+    patches = {"hangs": ["hangs_on_signal"], "spins": ["spins_on_signal"], "stopped": []}
+    gateways = {name: world.gateway(*patches[name], instance=name) for name in ENDS}
+    async with gateways["hangs"] as hangs, gateways["spins"] as spins, gateways["stopped"] as stopped:
+        await world.sees(lambda: all_share(list(gateways.values())), "lanes on all")
+        hangs.signal(signal.SIGUSR1)
+        spins.signal(signal.SIGUSR1)
+        stopped.signal(signal.SIGSTOP)
+        for partition in range(PARTITIONS):
+            await world.payment(ANN, partition)
+        async with world.gateway(instance="four") as fourth:
+            await world.settled(PARTITIONS)
+            assert await hangs.end_status() == await spins.end_status() == EXIT_STATUS
+            stopped.signal(signal.SIGCONT)
+            assert await stopped.end_status() == EXIT_STATUS
+            await end_in_order(fourth)
+    assert any(line["event"] == "event loop hangs, the process ends" for line in hangs.lines())
+    for gateway in gateways.values():
+        assert 'File "' in gateway.log.read_text(), "the stacks"
+    verdict = await world.verdict()
+    assert verdict.clean, verdict.examples
+    assert verdict.ledger_records == PARTITIONS
+
+
+async def all_share(gateways: list[GatewayProcess]) -> bool:
+    """Whether all lanes are open, and each process has at least one."""
+    counts = []
+    for gateway in gateways:
+        try:
+            await gateway.says("observing")
+            views = (await gateway.status())["lanes"].values()
+        except OSError:  # it starts just now
+            return False
+        counts.append(sum("watermark" in view for view in views))
+    return all(counts) and sum(counts) == LANES
+
+
+# --- the view's disk ----------------------------------------------------------------------------------------
+
+
+def limit_files(gateway: GatewayProcess, size: int) -> None:
+    """No file of this process may grow beyond this size: to it, the disk is full."""
+    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@fault(
+    Where.OWN,
+    "the disk of the consent view is full",
+    does="sends nothing that it would decide on an older view; goes on by itself once there is room",
+    seen="`gateway_consent_view_lag_records` and `gateway_fence_failures_total` grow, log line "
+    "`consent view has no room on its disk and waits`",
+)
+async def test_a_full_disk_holds_and_goes_on(world: World) -> None:
+    """A withdrawal that can't be written to the view is honoured all the same, and a consent is not lost."""
+    await world.consent(ANN)
+    async with world.gateway() as gateway:
+        await gateway.ready(LANES)
+        await world.payment(ANN)
+        await world.settled(1)
+        limit_files(gateway, (Path(gateway.environment["GATEWAY_VIEW__PATH"]) / "view.mdb").stat().st_size)
+        await many_consents(world)
+        await gateway.says("consent view has no room on its disk and waits")
+        await world.withdraw(ANN)
+        await world.consent(BOB)
+        await world.payment(ANN)
+        await world.payment(BOB)
+        await world.sees(lambda: shown(gateway, "gateway_fence_failures_total"), "a fence that fails")
+        assert len(world.ledger) == 1
+        limit_files(gateway, resource.RLIM_INFINITY)
+        await world.settled(3)
+        await gateway.says("consent view has room again")
+        await end_in_order(gateway)
+    assert world.reasons() == ["accepted", "consent_withdrawn", "accepted"]
+    verdict = await world.verdict()
+    assert verdict.clean, verdict.examples
+
+
+async def many_consents(world: World) -> None:
+    subjects = [f"subject-{number:04d}" for number in range(MANY)]
+    sent = [
+        await world.producer.send(
+            world.names.consents, key=name.encode(), value=schemas.encode("ConsentRecord", a_consent(name)), partition=0
+        )
+        for name in subjects
+    ]
+    await asyncio.gather(*sent)
+
+
+def old(path: Path) -> None:
+    """As if it had been left two days ago."""
+    with meta(path, b"trust") as trust:
+        trust[1] -= 48 * HOUR_S * 1_000
+
+
+def of_another_cluster(path: Path) -> None:
+    """As if it had been copied from elsewhere."""
+    with meta(path, b"origin") as origin:
+        origin[1] = "another-cluster"
+
+
+@contextmanager
+def meta(path: Path, key: bytes) -> Iterator[list[Any]]:
+    """What the view notes of itself, to be changed; and a consent that the topic has never seen."""
+    with lmdb.open(str(path), subdir=False, max_dbs=4) as view:
+        notes, consents = view.open_db(b"meta"), view.open_db(b"consents")
+        with view.begin(write=True) as transaction:
+            note = orjson.loads(transaction.get(key, db=notes))
+            yield note
+            transaction.put(key, orjson.dumps(note), db=notes)
+            transaction.put(CAROL.encode(), transaction.get(ANN.encode(), db=consents), db=consents)
+
+
+@fault(
+    Where.OWN,
+    "the consent view on disk is damaged while the gateway runs",
+    does="ends; the next start deletes the view and builds it from the topic before a lane opens",
+    seen="exit status 1 or a crash, then log line `consent view is built anew` with reason `damaged` or `new`",
+)
+@fault(
+    Where.OWN,
+    "the consent view on disk was left for too long",
+    does="builds it anew: tombstones may be gone from the topic",
+    seen="log line `consent view is built anew` with reason `idle_too_long`",
+)
+@fault(
+    Where.OWN,
+    "the consent view on disk is of another cluster",
+    does="builds it anew and believes nothing of it",
+    seen="log line `consent view is built anew` with reason `other_origin`",
+)
+async def test_a_view_that_can_not_be_trusted_is_built_anew(world: World) -> None:
+    """Each start goes on with what the topic says, and with nothing else that is in the file."""
+    await world.consent(ANN)
+    async with world.gateway() as first:
+        await world.payment(ANN)
+        await world.settled(1)
+        view = Path(first.environment["GATEWAY_VIEW__PATH"]) / "view.mdb"
+        with view.open("r+b") as file:
+            file.write(b"x" * view.stat().st_size)
+        await world.consent(BOB)
+        assert await first.end_status() != 0
+    for count, (spoil, reasons) in enumerate(
+        (
+            (lambda _: None, {"damaged", "new"}),
+            (old, {"idle_too_long"}),
+            (of_another_cluster, {"other_origin"}),
+        ),
+        start=1,
+    ):
+        spoil(view)
+        async with world.gateway() as gateway:
+            for subject in (ANN, BOB, CAROL):
+                await world.payment(subject)
+            await world.settled(1 + 3 * count)
+            assert (await gateway.says("consent view is built anew"))["reason"] in reasons
+            await end_in_order(gateway)
+    assert world.reasons() == ["accepted", *["accepted", "accepted", "no_consent"] * 3]
+    verdict = await world.verdict()
+    assert verdict.clean, verdict.examples
+
+
+# --- the clock ----------------------------------------------------------------------------------------------
+
+
+@fault(
+    Where.OWN,
+    "the clock of this machine is an hour behind GeNiE's",
+    does="believes nothing that GeNiE signed at such another time, stops the lanes and parks nothing",
+    seen="`gateway_genie_clock_difference_seconds`, `gateway_lane_stopped`, log line `lane stopped` with code "
+    "`genie_clock`; `gateway check --genie` names `genie.skew_ms`",
+)
+@fault(
+    Where.OWN,
+    "the clock of this machine is set while it runs",
+    does="ends in order: what waits for a time would wait for the wrong one",
+    seen="exit status 3 and `the clock of this machine was set by`",
+)
+async def test_a_wrong_clock_stops_and_a_clock_that_is_set_ends_it(world: World) -> None:
+    """Nothing is parked, lost or sent twice over either; with the right time the next process goes on."""
+    await world.consent(ANN)
+    long_ago = {"occurred_at": now_ms() - 2 * HOUR_S * 1_000}
+    async with world.gateway("clock_is_behind") as behind:
+        await world.payment(ANN, **long_ago)
+        stopped = await behind.says("lane stopped")
+        assert stopped["code"] == Stop.CLOCK.value
+
+        async def measured() -> bool:
+            return abs(await shown(behind, "gateway_genie_clock_difference_seconds") - HOUR_S) < BOUND_S
+
+        await world.sees(measured, "the difference of the clocks")
+        assert world.ledger == world.parked == []
+        await end_in_order(behind)
+    async with world.gateway("clock_is_set_on_signal") as sets:
+        await world.settled(1)
+        sets.signal(signal.SIGUSR1)
+        assert await sets.end_status() == UNREACHABLE
+    assert "the clock of this machine was set by -3600" in sets.log.read_text()
+    async with world.gateway() as right:
+        await world.payment(ANN)
+        await world.settled(2)
+        await end_in_order(right)
+    assert world.reasons() == ["accepted", "accepted"]
+    verdict = await world.verdict()
+    assert verdict.clean, verdict.examples
+
+
+async def test_the_check_tells_how_far_the_clocks_are(world: World) -> None:
+    """`gateway check --genie` names the setting and the difference, and no key."""
+    world.faults(old_signature={"share": 1, "seconds": 3_600})
+    ended = await asyncio.to_thread(CliRunner().invoke, app, ["check", "--genie", "--json"], env=world.settings("one"))
+    (finding,) = [each for each in orjson.loads(ended.stdout)["findings"] if each["severity"] == "problem"]
+    assert (ended.exit_code, finding["setting"]) == (1, "genie.skew_ms")
+    assert re.search(r"differs from ours by -3(599|600)\d\d\d ms", finding["found"])
+
+
+# --- what the start looks at --------------------------------------------------------------------------------
+
+
+@fault(
+    Where.OWN,
+    "our certificate for GeNiE has expired before the start",
+    does="does not start",
+    seen="exit status 2, with the setting, the file, since when, and that a new one is needed",
+)
+@fault(
+    Where.OWN,
+    "the operating system allows fewer open files than may be needed",
+    does="raises its own limit; if it may not, it does not start",
+    seen="exit status 2, with the limit, what is needed for how many lanes, and the command that raises it",
+)
+async def test_what_would_fail_later_is_refused_at_the_start(world: World) -> None:
+    """One message with both, before anything is sent; a limit that may be raised is raised."""
+    authority, until = trustme.CA(), datetime.now(UTC) - timedelta(days=1)
+    made = authority.issue_cert("gateway.norel.invalid", not_after=until)
+    certificate, key = world.directory / "expired.pem", world.directory / "expired.key"
+    certificate.write_bytes(made.cert_chain_pems[0].bytes())
+    key.write_bytes(made.private_key_pem.bytes())
+    expired = {"genie__client_cert_file": str(certificate), "genie__client_key_file": str(key)}
+    async with world.gateway("few_files", **expired) as refused:
+        assert await refused.end_status() == WRONG_USE
+    said = refused.log.read_text()
+    assert f"genie.client_cert_file: {certificate} has expired at {until.date()}" in said
+    assert "put a new certificate there" in said
+    assert f"open files: this process may open {FEW_FILES} files, but may need" in said
+    assert "ulimit" in said
+    async with world.gateway("few_files_at_first") as started:
+        await started.ready(LANES)
+        assert resource.prlimit(started.pid, resource.RLIMIT_NOFILE) == (ENOUGH_FILES, ENOUGH_FILES)
+        await end_in_order(started)
+
+
+async def shown(gateway: GatewayProcess, metric: str) -> float:
+    """A metric without labels; 0 before it is shown."""
+    found = re.search(rf"^{metric} (\S+)$", (await gateway.metrics()).decode(), re.MULTILINE)
+    return float(found[1]) if found else 0.0
