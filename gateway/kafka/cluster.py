@@ -13,12 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import LeaderNotAvailableError, UnknownError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import LeaderNotAvailableError, UnknownTopicOrPartitionError
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
 from gateway.kafka.requests import TopicsRequest
+from gateway.kafka.troubles import PassingError, raise_for
 
 LATEST = -1
 EARLIEST = -2
@@ -26,16 +27,6 @@ NO_OFFSET = -1  # what ListOffsets answers for a time after the last record
 _NO_LEADER = -1
 _READ_UNCOMMITTED = 0
 _CONSUMER = -1  # replica id of a client
-_LEADER_MOVES = {
-    3,
-    5,
-    6,
-    9,
-    74,
-    75,
-    76,
-    78,
-}  # unknown partition, no or other leader, fenced epoch, not yet known
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +69,6 @@ class TopicMissingError(Exception):
         super().__init__(f"no such topic: {', '.join(self.topics)}. Create them with `gateway topics create`.")
 
 
-class _LeaderMovesError(UnknownError):
-    """The answer names a passing state of a partition that aiokafka has no retriable error for."""
-
-    retriable = True
-    invalid_metadata = True
-
-
 async def describe(client: AIOKafkaClient, topics: Iterable[str]) -> Cluster:
     """Fresh metadata of these topics; one that does not exist is left out."""
     names = sorted(topics)
@@ -102,7 +86,7 @@ async def describe_once(client: AIOKafkaClient, names: list[str]) -> Cluster:
     for code, name, topic_id, _internal, partitions, *_more in answer.topics:
         if code == UnknownTopicOrPartitionError.errno:
             continue
-        _raise(code)
+        raise_for(code)
         leaders = {}
         for _code, number, leader, _epoch, replicas, *_rest in partitions:
             if leader == _NO_LEADER:
@@ -158,17 +142,8 @@ async def list_offsets_once(
     for answer in answers:
         for topic, rows in answer.topics:
             for number, code, _, offset in rows:
-                _raise(code)
+                raise_for(code)
                 found[TopicPartition(topic, number)] = offset
     if found.keys() != times.keys():
-        raise _LeaderMovesError  # an answer that leaves partitions out is no answer
+        raise PassingError  # an answer that leaves partitions out is no answer
     return found
-
-
-def _raise(code: int) -> None:
-    if code == 0:
-        return
-    error = for_code(code)
-    if code in _LEADER_MOVES and not error.retriable:
-        raise _LeaderMovesError
-    raise error

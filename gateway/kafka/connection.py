@@ -16,18 +16,10 @@ import aiokafka
 from aiokafka import codec
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import create_conn
-from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    IllegalSaslStateError,
-    KafkaConnectionError,
-    KafkaError,
-    SaslAuthenticationFailed,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailed,
-    UnsupportedSaslMechanismError,
-)
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.record import default_records, memory_records
+
+from gateway.kafka.troubles import Trouble, remedy, trouble_of
 
 KAFKA_START_TIMEOUT_S = 15.0  # to connect a client
 KAFKA_CALL_TIMEOUT_S = 10.0  # one call, with its retries
@@ -60,30 +52,9 @@ class KafkaRefusedError(KafkaUnavailableError):
         self.what = what
 
 
-_NOT_ALLOWED = "`gateway topics acls` prints what this user must be allowed, `gateway check` what of it is missing"
 _HUNG_UP = (
     "it closes the connection, as a broker does that is starting or that wants TLS or a client certificate: check "
     "kafka.security_protocol, kafka.client_cert_file and the port"
-)
-# What an error says of who we are or what we may do; the first row that fits.
-_REFUSALS: tuple[tuple[type[Exception], str], ...] = (
-    (
-        ssl.SSLCertVerificationError,
-        "its certificate is of no authority in kafka.ca_file, is not valid now, or is for another host than "
-        "kafka.bootstrap_servers names",
-    ),
-    (
-        ssl.SSLError,
-        "no TLS is spoken there, or our certificate is refused: check kafka.security_protocol, the port in "
-        "kafka.bootstrap_servers, and kafka.client_cert_file",
-    ),
-    (SaslAuthenticationFailed, "login refused: check kafka.sasl_username and what kafka.sasl_password_file holds"),
-    (UnsupportedSaslMechanismError, "the brokers do not offer kafka.sasl_mechanism: change it, or enable it there"),
-    (IllegalSaslStateError, "no login is taken there: check kafka.security_protocol and the port"),
-    (TopicAuthorizationFailedError, _NOT_ALLOWED),
-    (GroupAuthorizationFailedError, _NOT_ALLOWED),
-    (ClusterAuthorizationFailedError, _NOT_ALLOWED),
-    (TransactionalIdAuthorizationFailed, _NOT_ALLOWED),
 )
 
 
@@ -192,15 +163,14 @@ async def within(seconds: float, what: str, call: Awaitable[T]) -> T:
 
 def _unavailable(what: str, error: Exception) -> KafkaUnavailableError:
     name = type(error).__name__
-    for kind, refusal in _REFUSALS:
-        if isinstance(error, kind):
-            about = f" ({error.args[0]})" if isinstance(error, KafkaError) and error.args else ""
-            return KafkaRefusedError(what, f"{name}{about}: {refusal}")
+    if trouble_of(error) is Trouble.REFUSED:
+        about = f" ({error.args[0]})" if isinstance(error, KafkaError) and error.args else ""
+        return KafkaRefusedError(what, f"{name}{about}: {remedy(error)}")
     return KafkaUnavailableError(what, name)
 
 
 async def retried(seconds: float, what: str, attempt: Callable[[], Awaitable[T]]) -> T:
-    """The first result of `attempt`, again while Kafka says to retry, or KafkaUnavailableError."""
+    """The first result of `attempt`, again while its trouble may pass, or KafkaUnavailableError."""
     last = f"no answer within {seconds:g} s"
     try:
         async with asyncio.timeout(seconds):
@@ -209,7 +179,7 @@ async def retried(seconds: float, what: str, attempt: Callable[[], Awaitable[T]]
                     return await attempt()
                 except (KafkaError, OSError) as error:
                     last = type(error).__name__
-                    if isinstance(error, KafkaError) and not error.retriable:
+                    if trouble_of(error) is not Trouble.PASSING:
                         raise _unavailable(what, error) from error
                 await asyncio.sleep(RETRY_BACKOFF_S)
     except TimeoutError:

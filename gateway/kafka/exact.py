@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import OffsetOutOfRangeError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import OffsetOutOfRangeError, UnknownTopicOrPartitionError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 
 from gateway.kafka.cluster import describe_once
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
+from gateway.kafka.troubles import raise_for
 
 FETCH_BYTES = 1024 * 1024  # a batch larger than this is still delivered whole, alone
 READS_AT_ONCE = 8
@@ -66,11 +67,9 @@ async def _read_once(client: AIOKafkaClient, topic: str, partition: int, offset:
     )
     for _, partitions in answer.topics:
         for _, code, *_, records in partitions:
-            error = for_code(code)
-            if error is OffsetOutOfRangeError:
+            if code == OffsetOutOfRangeError.errno:
                 return None
-            if code:
-                raise error
+            raise_for(code)
             return _pick(topic, partition, offset, records)
     raise UnknownTopicOrPartitionError
 

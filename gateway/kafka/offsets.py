@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import KafkaError, UnknownError, for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
 from gateway.kafka.requests import StableOffsetsRequest
+from gateway.kafka.troubles import PassingError, raise_for
 
 _NONE = -1  # the broker's word for: no offset is committed
-_UNSTABLE_OFFSET_COMMIT = 88  # a transaction's offsets are not final yet
 _GROUP_ID_NOT_FOUND = 69  # a group without members and offsets, in newer brokers
 _NO_GENERATION = -1
 _NO_MEMBER = ""
@@ -48,12 +47,6 @@ class GroupInUseError(Exception):
         )
 
 
-class _UnstableOffsetError(UnknownError):
-    """Offsets of a transaction whose end is not yet written everywhere."""
-
-    retriable = True
-
-
 async def fetch_committed(
     client: AIOKafkaClient, group: str, topic: str, partition: int, *, stable: bool = True
 ) -> Committed | None:
@@ -71,13 +64,13 @@ async def fetch_committed(
 
 def committed_in(answer: Any, topic: str, partition: int) -> Committed | None:
     """What one OffsetFetch answer says of a partition; raises the broker's error."""
-    _raise(answer.error_code)
+    raise_for(answer.error_code)
     for name, partitions, _ in answer.topics:
         for number, offset, _, metadata, code, _ in partitions:
             if (name, number) == (topic, partition):
-                _raise(code)
+                raise_for(code)
                 return None if offset == _NONE else Committed(offset, metadata or "")
-    raise _UnstableOffsetError  # an answer that leaves the partition out does not say "none"
+    raise PassingError  # an answer that leaves the partition out does not say "none"
 
 
 async def commit_offsets(client: AIOKafkaClient, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
@@ -92,7 +85,7 @@ async def commit_offsets(client: AIOKafkaClient, group: str, offsets: Mapping[To
         answer = await _ask(client, group, request)
         for _, partitions in answer.topics:
             for _, code in partitions:
-                _raise(code)
+                raise_for(code)
 
     await retried(KAFKA_CALL_TIMEOUT_S, f"committing first offsets of group {group}", attempt)
 
@@ -111,7 +104,7 @@ async def _refuse_live(client: AIOKafkaClient, group: str) -> None:
     for code, _, state, *_ in answer.groups:
         if code == _GROUP_ID_NOT_FOUND:
             return
-        _raise(code)
+        raise_for(code)
         if state not in _IDLE:
             raise GroupInUseError(group, state)
 
@@ -119,11 +112,3 @@ async def _refuse_live(client: AIOKafkaClient, group: str) -> None:
 async def _ask(client: AIOKafkaClient, group: str, request: object) -> Any:
     coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
     return await client.send(coordinator, request)
-
-
-def _raise(code: int) -> None:
-    if code == _UNSTABLE_OFFSET_COMMIT:
-        raise _UnstableOffsetError
-    if code:
-        error: type[KafkaError] = for_code(code)
-        raise error

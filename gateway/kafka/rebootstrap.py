@@ -32,4 +32,4 @@ async def _update_or_bootstrap(self: AIOKafkaClient, cluster: Any, topics: Colle
 
 def install() -> None:
     """Make it so for every client of this process; once is enough, more does no harm."""
-    AIOKafkaClient._metadata_update = _update_or_bootstrap
+    AIOKafkaClient._metadata_update = _update_or_bootstrap  # type: ignore[method-assign]  # the library has no hook

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.partitioner import partition_of
 from gateway.kafka.strict_producer import AnswerLostError, StrictProducer
+from gateway.kafka.troubles import Trouble, trouble_of
 
 TRANSACTION_TIMEOUT_MS = 20_000  # a killed lane's open transaction holds readers back for as long
 TAKE_OVER_TIMEOUT_S = 20.0
@@ -141,11 +141,11 @@ class LaneProducer:
             raise
         except TimeoutError:
             raise Doubtful(Doubt.TIMEOUT, step) from None
-        except (ProducerFenced, InvalidProducerEpoch) as error:
-            raise Fenced(Doubt.NEWER_OWNER, step) from error
         except AnswerLostError as error:
             raise Doubtful(Doubt.ANSWER_LOST, step, str(error)) from error
         except Exception as error:  # aiokafka also raises AssertionError and bare KafkaError here
+            if trouble_of(error) is Trouble.FENCED:
+                raise Fenced(Doubt.NEWER_OWNER, step) from error
             raise Doubtful(Doubt.FAILED, step, _root(error)) from error
         self._doubtful = False
 
@@ -155,9 +155,9 @@ class LaneProducer:
         produced: list[Produced | None] = [None] * len(records)
         for (_, partition), batches in written.items():
             for indexes, outcome in batches:
-                if isinstance(outcome, ProducerFenced | InvalidProducerEpoch):
-                    raise outcome
                 if isinstance(outcome, BaseException):
+                    if trouble_of(outcome) is Trouble.FENCED:
+                        raise outcome
                     raise Doubtful(Doubt.NOT_WRITTEN, "produce", _root(outcome))
                 if outcome.offset == _NO_OFFSET:
                     raise Doubtful(Doubt.NOT_WRITTEN, "produce", "the broker had it already")
