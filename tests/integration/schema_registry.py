@@ -61,7 +61,7 @@ class SchemaRegistry:
             web.put("/config/{subject}", self._set_level),
         ]
         app.add_routes([web.route(route.method, route.path, self._or_trouble(route.handler)) for route in routes])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from gateway.kafka import codec, taster
+from gateway.kafka import codec, http_registry, taster
 from tests.promises import deadly_decoder
 from tests.promises.patching import Named, replace
 
@@ -20,3 +20,9 @@ def marked_records_end_the_process() -> None:
 def unfit_schemas_are_forgotten() -> None:
     """The registry is asked again for every record, so that a test needs not wait for a minute."""
     replace(codec, "UNFIT_FOR_S", 0.0)
+
+
+@NAMED
+def registry_answers_within_a_second() -> None:
+    """So that a test of one that never answers needs not wait for longer."""
+    replace(http_registry, "ANSWER_TIMEOUT_S", 1.0)
