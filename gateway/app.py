@@ -323,6 +323,7 @@ class Gateway:
                 self._log_clock(difference, far=far)
             self._metrics.genie_clock(difference)
             self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
+            self._metrics.retry_budget(slots.retries.per_second, slots.retries.wait_s)
             self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
             self._metrics.remembered(codec.remembered, view.remembered)
             self._metrics.view_records(asdict(view.counts))
