@@ -33,7 +33,7 @@ from gateway.genie.contract import PROBLEM_TYPES
 from gateway.genie.limiter import Limiter
 from gateway.genie.retry import Backoff
 from gateway.genie_login import genie_client
-from gateway.kafka import closed_transport, rebootstrap
+from gateway.kafka import closed_transport, inflation, rebootstrap
 from gateway.kafka.cluster import LATEST, TopicMissingError, describe, list_offsets
 from gateway.kafka.codec import Codec
 from gateway.kafka.connection import KafkaUnavailableError
@@ -121,6 +121,7 @@ class Gateway:
         settings, names = self._settings, self._names
         closed_transport.install()
         rebootstrap.install()
+        inflation.install()
         renewal = Renewal(settings, self._metrics)
         files, warnings = await preflight.passed(settings)
         for warning in warnings:

@@ -158,10 +158,11 @@ async def within(seconds: float, what: str, call: Awaitable[T]) -> T:
     except TimeoutError:
         raise KafkaUnavailableError(what, f"no answer within {seconds:g} s") from None
     except (KafkaError, OSError) as error:
-        raise _unavailable(what, error) from error
+        raise unavailable(what, error) from error
 
 
-def _unavailable(what: str, error: Exception) -> KafkaUnavailableError:
+def unavailable(what: str, error: Exception) -> KafkaUnavailableError:
+    """What an error that ends a call is for whoever called."""
     name = type(error).__name__
     if trouble_of(error) is Trouble.REFUSED:
         about = f" ({error.args[0]})" if isinstance(error, KafkaError) and error.args else ""
@@ -180,7 +181,7 @@ async def retried(seconds: float, what: str, attempt: Callable[[], Awaitable[T]]
                 except (KafkaError, OSError) as error:
                     last = type(error).__name__
                     if trouble_of(error) is not Trouble.PASSING:
-                        raise _unavailable(what, error) from error
+                        raise unavailable(what, error) from error
                 await asyncio.sleep(RETRY_BACKOFF_S)
     except TimeoutError:
         raise KafkaUnavailableError(what, last) from None

@@ -29,6 +29,7 @@ from gateway.kafka.connection import (
     KafkaConnection,
     KafkaUnavailableError,
     close_quietly,
+    unavailable,
     within,
 )
 from gateway.kafka.requests import StaticHeartbeatRequest
@@ -242,6 +243,8 @@ class Source(ConsumerRebalanceListener):
             self._check_open_feeds(error)
             await asyncio.sleep(ERROR_PAUSE_S)
             return
+        except KafkaError as error:
+            raise unavailable("reading the inputs", error) from error
         for partition, records in polled.items():
             if feed := self._feeds.get(partition):
                 feed.put(records)

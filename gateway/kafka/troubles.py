@@ -29,7 +29,7 @@ class Trouble(Enum):
     """What an error means."""
 
     PASSING = "it passes by itself: ask again"
-    REFUSED = "we are not known or not allowed, or do not know whom we reach: waiting does not help"
+    REFUSED = "we are not known or not allowed, or may not take what is there: waiting does not help"
     FENCED = "a newer owner took over, or the transaction was open too long"
     OUT_OF_LOG = "the offset is not, or no longer, in the log"
     UNEXPECTED = "a fault of ours, of the client library or of a broker: do not ask again"
@@ -39,6 +39,10 @@ class PassingError(errors.UnknownError):
     """A passing state that aiokafka has no error for, or an answer that leaves out what was asked for."""
 
     retriable = True
+
+
+class InflationError(KafkaError):
+    """A compressed batch is damaged, or unpacks to more than it may."""
 
 
 # Codes that aiokafka calls unknown: fenced or unknown leader epoch, offset not available, unstable offset commit.
@@ -76,6 +80,7 @@ _TABLE: Mapping[Trouble, tuple[type[Exception], ...]] = {
         errors.NotCoordinatorForGroupError,
     ),
     Trouble.REFUSED: (
+        InflationError,
         ssl.SSLError,
         errors.AuthenticationFailedError,
         errors.AuthenticationMethodNotSupported,
@@ -206,6 +211,11 @@ _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
     (errors.GroupAuthorizationFailedError, _NOT_ALLOWED),
     (errors.ClusterAuthorizationFailedError, _NOT_ALLOWED),
     (errors.TransactionalIdAuthorizationFailed, _NOT_ALLOWED),
+    (
+        InflationError,
+        "set compression.type=uncompressed on every topic that is read (`gateway check` names the topic), find out who "
+        "wrote it, then pass it by with `gateway lanes init --lane ... --from ... --force`",
+    ),
     (KafkaError, "check kafka.security_protocol and the login"),
 )
 
