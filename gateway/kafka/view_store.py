@@ -217,7 +217,7 @@ class ViewStore:
         if path.stat().st_size and path.stat().st_size < needed:
             # Reading a page beyond the end of the file would end the process with SIGBUS.
             self._environment.close()
-            raise lmdb.CorruptedError("the file is shorter than its own table of pages says")
+            raise ValueError("the file is shorter than its own table of pages says")
         self._meta = self._environment.open_db(_META)
         self._consents = self._environment.open_db(b"consents")
         self._holds = self._environment.open_db(b"holds")

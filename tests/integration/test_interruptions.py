@@ -9,12 +9,15 @@ import struct
 import pytest
 
 from gateway.kafka.requests import StableOffsetsRequestV7
+from gateway.observe.watchdog import EXIT_STATUS
 from gateway.sandbox.genie.faults import Point
+from tests.faults import Where, fault
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.gateway_world import LANES, PARTITIONS, World
 from tests.integration.kafka_proxy import END_TXN, INIT_PRODUCER_ID, OFFSET_FETCH, KafkaProxy
 
 ANN, BOB, CAROL = "subject-ann", "subject-bob", "subject-carol"
+UNREACHABLE = 3
 COORDINATOR_LOADS, COORDINATOR_AWAY, COORDINATOR_MOVED = 14, 15, 16
 
 
@@ -94,6 +97,12 @@ async def test_lost_answer_to_a_commit(world: World, kafka: str) -> None:
     assert verdict.ledger_records == 3
 
 
+@fault(
+    Where.OWN,
+    "SIGTERM while requests are under way",
+    does="takes no more, settles what is with GeNiE within `lane.drain_ms`, lets go of its lanes",
+    seen="log line `stopping`, `gateway_lane_closing`, exit status 0",
+)
 async def test_sigterm_drains_and_the_next_start_goes_on(world: World) -> None:
     """What is with GeNiE is settled before the process ends; what came later waits for the next one."""
     await world.consent(ANN)
@@ -116,7 +125,27 @@ async def test_sigterm_drains_and_the_next_start_goes_on(world: World) -> None:
     assert [entry["status"] for entry in world.received()] == ["accepted", "accepted"], "nothing had to be sent again"
 
 
-@pytest.mark.parametrize("trouble", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+KILLED = fault(
+    Where.OWN,
+    "a process is killed while requests of all its lanes are under way",
+    does="its lanes move to the others after the group's session, and what it had sent is sent again or asked about",
+    seen="`gateway_lane_openings_total` of the others grows, and `gateway_lane_lag_records` until then",
+)
+FROZEN = fault(
+    Where.OWN,
+    "a process is frozen for longer than the group's session while requests are under way",
+    does="its lanes move to the others; awake again it is fenced off, and ends or joins anew",
+    seen="`gateway_lane_openings_total` of the others grows; exit status 1 if it ends",
+)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(signal.SIGKILL, marks=KILLED, id="killed"),
+        pytest.param(signal.SIGSTOP, marks=FROZEN, id="frozen"),
+    ],
+)
 async def test_two_processes_share_lanes(world: World, trouble: signal.Signals) -> None:
     """When one of two is silent its lanes move to the other; awake again it can't write anything any more."""
     subjects = [f"subject-{number:03d}" for number in range(20)]
@@ -135,6 +164,7 @@ async def test_two_processes_share_lanes(world: World, trouble: signal.Signals) 
         if trouble is signal.SIGSTOP:
             one.signal(signal.SIGCONT)
             await world.sees(lambda: one.ended or shared(one, two), "its end, or lanes on both again")
+            assert not one.ended or await one.end_status() in (EXIT_STATUS, UNREACHABLE)
         await end_in_order(two)
     verdict = await world.verdict()
     assert verdict.clean, verdict.examples

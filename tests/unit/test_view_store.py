@@ -1,8 +1,12 @@
 """What of the view on disk is trusted after a restart."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+import lmdb
 import pytest
 from aiokafka.structs import TopicPartition
 
@@ -10,7 +14,15 @@ from gateway.core.consent import Consent, ConsentStatus, Denied, LegalBasis
 from gateway.core.holds import Hold, HoldScope
 from gateway.core.reasons import Reason
 from gateway.kafka import view_store
-from gateway.kafka.view_store import Origin, Rebuilt, Seen, ViewDamagedError, ViewInUseError, ViewStore
+from gateway.kafka.view_store import (
+    Origin,
+    Rebuilt,
+    Seen,
+    ViewDamagedError,
+    ViewFullError,
+    ViewInUseError,
+    ViewStore,
+)
 
 ORIGIN = Origin("cluster", {"consent.records": UUID(int=1), "genie.gateway.controls": UUID(int=2)})
 MAX_IDLE_MS = 1_000
@@ -156,6 +168,51 @@ def test_a_value_that_cannot_be_read_deletes_the_view(tmp_path: Path) -> None:
         store.get_many(["subject-anna"])
     again = opened(tmp_path)
     assert again.rebuilt is Rebuilt.NEW
+    again.close()
+
+
+@contextmanager
+def no_room(path: Path) -> Iterator[None]:
+    """No file of this process may grow beyond what this one has now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_not_damage(tmp_path: Path) -> None:
+    """What can't be written is not, what is there stays, and the same write succeeds once there is room."""
+    store = filled(tmp_path)
+    many = {f"subject-{number:05}": SEEN["subject-anna"] for number in range(2_000)}
+    with no_room(tmp_path / "view.mdb"):
+        for _ in range(2):
+            with pytest.raises(ViewFullError, match="no room"):
+                store.write(many, {}, {AT: 13})
+        assert is_whole(store)
+    store.write(many, {}, {AT: 13})
+    assert store.count() == len(SEEN) + len(many)
+    assert store.positions() == {AT: 13}
+    store.close()
+    assert opened(tmp_path).rebuilt is None
+
+
+def test_a_view_without_room_closes_and_says_so_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end is in order, the directory free again, and a start names the directory and the remedy."""
+    store = filled(tmp_path)
+
+    def full(*_: object, **__: object) -> None:
+        raise lmdb.MapFullError("full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ViewStore, "_trust", full)
+        store.close()
+        with pytest.raises(ViewFullError, match=f"{tmp_path}.*make room"):
+            opened(tmp_path)
+    again = opened(tmp_path)
+    assert again.rebuilt is None
+    assert is_whole(again)
     again.close()
 
 

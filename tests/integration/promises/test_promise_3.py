@@ -1,11 +1,18 @@
 """No provision goes unrecorded, even if the process dies and consent is withdrawn before the ledger is written."""
 
+from tests.faults import Where, fault
 from tests.integration.gateway_world import World
 from tests.integration.promises.proof import PLAIN, Removed, also_without, judge
 
 ANN, BOB = "subject-ann", "subject-bob"
 
 
+@fault(
+    Where.OWN,
+    "kill -9 between GeNiE's 2xx and the settling, and consent is withdrawn before the next start",
+    does="the next owner finds the live intent and sends the same bytes again or asks GeNiE, before it settles",
+    seen="reason `resolved_by_lookup` in the ledger",
+)
 @also_without("no_live_intents", "withhold_without_asking")
 async def test_promise_3_no_provision_goes_unrecorded(world: World, removed: Removed) -> None:
     """A kill -9 between GeNiE's 2xx and the settling: the next owner finds out, by sending again or by asking."""
