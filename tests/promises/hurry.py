@@ -1,9 +1,12 @@
 """Waits that a test can't sit through, cut short; what is waited for stays the same."""
 
 import dataclasses
+from typing import Any
 
 from gateway import app, renewal
 from gateway.core import fates
+from gateway.core.rules import Limits
+from gateway.genie import budget
 from tests.promises.patching import Named, replace
 
 NAMED = Named()
@@ -11,7 +14,11 @@ NAMED = Named()
 
 def _limit(**limits: int) -> None:
     plain = app.Gateway._limits
-    replace(app.Gateway, "_limits", lambda self: dataclasses.replace(plain(self), **limits))
+
+    def hurried(self: app.Gateway, *lane: Any, **of: Any) -> Limits:
+        return dataclasses.replace(plain(self, *lane, **of), **limits)
+
+    replace(app.Gateway, "_limits", hurried)
 
 
 @NAMED
@@ -25,6 +32,13 @@ def gives_up_soon() -> None:
     """An hour of not knowing is over soon, and three attempts are many."""
     _limit(unknown_limit_ms=5_000)
     replace(fates, "MAX_FAILED_ATTEMPTS", 3)
+
+
+@NAMED
+def a_small_budget() -> None:
+    """A few retries use the budget up."""
+    replace(budget, "BURST", 1)
+    replace(budget, "LEAST_PER_S", 2.0)
 
 
 @NAMED
