@@ -56,6 +56,14 @@ class Seen:
     digests: Mapping[str, bytes]
     unreadable: bool = False  # the settings themselves can't be used
 
+    def is_past(self, partner: str) -> bool:
+        """Whether its files hold something else by now, so that what was just read may be half of each."""
+        return _digests(self.settings)[partner] != self.digests[partner]
+
+
+Take = Callable[[Seen], Awaitable[list[Finding] | None]]
+"""Takes what was seen, or says why it is unfit; None if it has changed meanwhile, so that nothing can be said."""
+
 
 class Renewal:
     """To be made before the files are first read, so that no change is missed; then `run` for ever."""
@@ -70,9 +78,9 @@ class Renewal:
 
     async def run(self, partner: GenieClient, connection: KafkaConnection) -> None:
         """Look again and again."""
-        takers: Mapping[str, Callable[[Settings], Awaitable[list[Finding]]]] = {
-            "genie": lambda settings: _take_genie(settings, partner),
-            "kafka": lambda settings: _take_kafka(settings, connection),
+        takers: Mapping[str, Take] = {
+            "genie": lambda seen: _take_genie(seen, partner),
+            "kafka": lambda seen: _take_kafka(seen, connection),
         }
         self._show_ends()
         before = await asyncio.to_thread(self._look)
@@ -99,9 +107,7 @@ class Renewal:
         settings = self._settings.model_copy(update=sections)
         return Seen(settings, _digests(settings))
 
-    async def _consider(
-        self, name: str, before: Seen, seen: Seen, take: Callable[[Settings], Awaitable[list[Finding]]]
-    ) -> None:
+    async def _consider(self, name: str, before: Seen, seen: Seen, take: Take) -> None:
         if seen.unreadable:
             self._refuse(name, CONFIG_VARIABLE)
             return
@@ -112,7 +118,9 @@ class Renewal:
         if digest != before.digests[name] or time.monotonic() < self._proved_at.get(name, 0.0) + PROVE_EVERY_S:
             return
         self._proved_at[name] = time.monotonic()
-        findings = [finding for finding in await take(seen.settings) if finding.severity is not Severity.WARNING]
+        findings = await take(seen)
+        if findings is None:
+            return
         if findings:
             self._refuse(name, findings[0].setting)
             return
@@ -154,28 +162,33 @@ class Renewal:
                     log.warning("a certificate ends soon", setting=setting, seconds=int(left.total_seconds()))
 
 
-async def _take_genie(settings: Settings, partner: GenieClient) -> list[Finding]:
-    before = await asyncio.to_thread(_digests, settings)
-    credentials, findings = await asyncio.to_thread(read_credentials, settings)
-    if credentials is None or any(finding.severity is Severity.PROBLEM for finding in findings):
-        return findings
-    if findings := await ask_genie(settings, credentials):
-        return findings
-    if await asyncio.to_thread(_digests, settings) != before:
-        return [Finding(Severity.AWAY, "genie.signing_key_file", "it changed again meanwhile")]
+async def _take_genie(seen: Seen, partner: GenieClient) -> list[Finding] | None:
+    credentials, findings = await asyncio.to_thread(read_credentials, seen.settings)
+    if await asyncio.to_thread(seen.is_past, "genie"):
+        return None
+    if credentials is None or _problems(findings):
+        return _problems(findings)
+    if refusals := await ask_genie(seen.settings, credentials):
+        return refusals
     await partner.use(credentials)
     return []
 
 
-async def _take_kafka(settings: Settings, connection: KafkaConnection) -> list[Finding]:
-    login, findings = await asyncio.to_thread(read_login, settings)
-    if login is None or any(finding.severity is Severity.PROBLEM for finding in findings):
-        return findings
+async def _take_kafka(seen: Seen, connection: KafkaConnection) -> list[Finding] | None:
+    login, findings = await asyncio.to_thread(read_login, seen.settings)
+    if await asyncio.to_thread(seen.is_past, "kafka"):
+        return None
+    if login is None or _problems(findings):
+        return _problems(findings)
     try:
-        renew_tls(connection, settings.kafka)
+        renew_tls(connection, seen.settings.kafka)
     except SettingsError as error:
         return Finding.of(error.problems)
     return []
+
+
+def _problems(findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.severity is Severity.PROBLEM]
 
 
 def _digests(settings: Settings) -> dict[str, bytes]:
