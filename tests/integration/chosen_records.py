@@ -77,6 +77,21 @@ def a_score(subject: str, **changes: Any) -> dict[str, Any]:
     ) | (changes)
 
 
+def a_replay(subject: str, topic: str, partition: int, offset: int) -> dict[str, Any]:
+    """A request to process the record of this subject that lies there again."""
+    return {
+        "request_id": str(uuid.uuid4()),
+        "plan_id": str(uuid.uuid4()),
+        "plan_digest": bytes(32),
+        "input": {"topic": topic, "partition": partition, "offset": offset},
+        "subject_ref": subject,
+        "requested_at": now_ms(),
+        "operator": "on-call",
+        "reason": "test",
+        "ticket": "T-1",
+    }
+
+
 def a_customer(subject: str, **changes: Any) -> dict[str, Any]:
     """A made-up person, the same for the same subject."""
     number = sum(subject.encode())
