@@ -23,6 +23,7 @@ ANN, BOB = "subject-ann", "subject-bob"
 FOUND_WRONG, WRONG_USE = 1, 2
 WINDOW = 100  # the least that may be set
 BOUND_S = 30
+DYNAMIC = {"kafka__group_instance_id": None}  # leaves the group when it ends, so that nobody waits for its session
 
 
 @fault(
@@ -35,7 +36,7 @@ async def test_a_log_truncated_past_the_watermark(world: World, admin: AIOKafkaA
     """It neither skips what is gone nor waits for it; what is left of the log is settled once a person has looked."""
     lane, deleted, left = TopicPartition(world.names.payments, 0), 100, 5
     await world.consent(ANN)
-    async with world.gateway() as gateway:
+    async with world.gateway(**DYNAMIC) as gateway:
         await gateway.ready(LANES)
         await world.payment(ANN)
         await world.settled(1)
@@ -54,8 +55,9 @@ async def test_a_log_truncated_past_the_watermark(world: World, admin: AIOKafkaA
     (init,) = answer["lanes"]
     assert (status, init["offset"], init["gone"]) == (0, deleted, deleted - answered)
     await settle_all(world, answered + left)
-    verdict = await world.verdict()
-    assert verdict.clean, verdict.examples
+    verdict = await world.verdict()  # which has nothing left to compare with what GeNiE got of the deleted records
+    counts = (verdict.lost, verdict.unrecorded, verdict.unconsented, verdict.duplicated, verdict.out_of_order)
+    assert counts == (0, 0, 0, 0, 0), verdict.examples
 
 
 @fault(
@@ -68,7 +70,7 @@ async def test_an_input_topic_deleted_and_made_anew(world: World, admin: AIOKafk
     """Offsets of the old topic mean nothing in the new one."""
     payments = world.names.payments
     await world.consent(ANN)
-    async with world.gateway() as gateway:
+    async with world.gateway(**DYNAMIC) as gateway:
         await gateway.ready(LANES)
         await world.payment(ANN)
         await world.settled(1)
@@ -129,7 +131,7 @@ async def test_gaps_in_the_log(world: World) -> None:
     await in_transaction(world, 2, commit=False)
     end = 2 + 1 + 3 + 1 + 1 + 2 + 1 + 2 + 1
 
-    async with world.gateway() as first:
+    async with world.gateway(**DYNAMIC) as first:
         await first.ready(LANES)
         await world.settled(6)
         await until(lambda: shows(first, lane, watermark=end), BOUND_S, "the watermark at the end of the log")
