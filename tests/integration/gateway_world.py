@@ -6,11 +6,11 @@ Every record is chosen by the test; what the gateway writes is followed as a rea
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -35,6 +35,8 @@ BOUND_S = 30.0
 EXPIRES_MS = 2_000
 SKEW_MS = 500
 RECIPIENT_NAME = "GeNiE株式会社"
+
+Headers = Sequence[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,9 @@ class Gate:
     def open(self) -> None:
         self.share = 0.0
         self._opened.set()
+
+
+GateT = TypeVar("GateT", bound=Gate)
 
 
 class World:
@@ -116,10 +121,19 @@ class World:
 
     # --- what comes in ------------------------------------------------------------------------------------
 
-    async def write(self, topic: str, key: str | bytes | None, value: bytes | None, partition: int = 0) -> int:
+    async def write(
+        self,
+        topic: str,
+        key: str | bytes | None,
+        value: bytes | None,
+        partition: int = 0,
+        headers: Headers = (),
+    ) -> int:
         """One record, acknowledged; its offset."""
         raw = key.encode() if isinstance(key, str) else key
-        sent = await self.producer.send_and_wait(topic, key=raw, value=value, partition=partition)
+        sent = await self.producer.send_and_wait(
+            topic, key=raw, value=value, partition=partition, headers=list(headers)
+        )
         return sent.offset
 
     async def consent(self, subject: str, **changes: Any) -> None:
@@ -175,10 +189,13 @@ class World:
 
     def gate(self, point: Point, *, first: int | None = None) -> Gate:
         """GeNiE keeps requests (the next `first` of them, or all) waiting at this point."""
-        made = Gate(point, first=first)
-        self._gates.append(made)
-        self.genie.faults.active = {**self.genie.faults.active, f"gate {len(self._gates)}": made}
-        return made
+        return self.add(Gate(point, first=first))
+
+    def add(self, gate: GateT) -> GateT:
+        """A fault of a test's own, beside those that are switched on."""
+        self._gates.append(gate)
+        self.genie.faults.active = {**self.genie.faults.active, f"gate {len(self._gates)}": gate}
+        return gate
 
     def faults(self, **wanted: Mapping[str, object]) -> None:
         """Switch to exactly these faults."""
