@@ -6,12 +6,19 @@ import signal
 import time
 from collections.abc import Callable
 
+from gateway.observe.watchdog import Watchdog
 from tests.promises.patching import Named, replace
 
 NAMED = Named()
 HOUR_NS = 3_600_000_000_000
 FEW_FILES = 200  # a gateway of the tests needs more
 ENOUGH_FILES = 4_096
+
+
+@NAMED
+def no_watchdog() -> None:
+    """Nothing ends a process that was stopped: what it then does is the lane protocol's alone."""
+    replace(Watchdog, "start", lambda self: None)
 
 
 def _on_signal(trouble: Callable[[], object]) -> None:
