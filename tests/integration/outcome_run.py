@@ -4,7 +4,6 @@ Each record is a case with a name; tests/integration/test_outcomes.py looks at w
 """
 
 import base64
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,11 +14,11 @@ from gateway import schemas
 from gateway.sandbox.genie.faults import Point
 from gateway.sandbox.verifier import Verdict
 from tests.core_cases import day, ms
+from tests.integration.bad_input import BAD, SUBJECT, bad_schemas, ending
 from tests.integration.chosen_records import POLICY_DAY, a_payment, a_replay, a_score, now_ms, today
-from tests.integration.gateway_world import World
+from tests.integration.gateway_world import Headers, World
 from tests.integration.schema_registry import SchemaRegistry
 
-UNLABELLED_ID, DEEP_ID, UNKNOWN_ID = 101, 102, 999
 HOUR_MS = 3_600_000
 
 # name of the case (its first word is the reason) -> outcome and whether the body reached GeNiE
@@ -52,25 +51,13 @@ EXPECTED = {
     "not_consent_based": "WITHHELD no",
     "creditor_not_us": "WITHHELD no",
     "correction_after_withdrawal": "WITHHELD no",
-    "unknown_schema_id": "PARKED no",
-    "schema_without_item": "PARKED no",
     "event_id_reused": "PARKED yes",
-    "subject_mismatch": "PARKED no",
     "future_event": "PARKED no",
     "rejected_by_genie": "PARKED yes",
     "held": "PARKED no",
     "replay_target_missing": "PARKED no",
     "replay_target_missing beyond the end": "PARKED no",
-    "not_avro unframed": "INVALID no",
-    "not_avro garbage": "INVALID no",
-    "not_avro of another topic": "INVALID no",
-    "too_large": "INVALID no",
-    "too_deep": "INVALID no",
-    "trailing_bytes": "INVALID no",
-    "null_value": "INVALID no",
-    "bad_key missing": "INVALID no",
-    "bad_key a phone number": "INVALID no",
-    "bad_value": "INVALID no",
+    **{case: ending(case) for case in BAD},
 }
 
 # What is wrong with the consent (None: there is none), and what is special about the payment.
@@ -113,6 +100,7 @@ class Run:
     cluster_id: str = ""
     verdict: Verdict | None = None
     end_status: int | None = None
+    metrics: str = ""
     settled_while_held: set[str] = field(default_factory=set)  # topics
 
     def record(self, case: str) -> Mapping[str, Any]:
@@ -134,11 +122,13 @@ class Writer:
         self._run = run
         self._partition = 0
 
-    async def value(self, case: str, key: str | None, value: bytes | None, *, scores: bool = False) -> None:
-        """A value as it is; cases go to the partitions in turn."""
-        topic = self._world.names.scores if scores else self._world.names.payments
+    async def bad(self, case: str) -> None:
+        """A case of BAD; they go to the partitions in turn."""
+        bad = BAD[case]
+        names = self._world.names
         self._partition = 1 - self._partition
-        await self._write(case, topic, key, value, self._partition)
+        topic = names.scores if bad.scores else names.payments
+        await self._write(case, topic, bad.key, bad.make(), self._partition, bad.headers)
 
     async def payment(self, case: str, *, partition: int = 0, **changes: Any) -> bytes:
         record = self._run.given[case] = a_payment(subject_of(case)) | changes
@@ -161,8 +151,17 @@ class Writer:
         value = schemas.encode("ReplayRequest", a_replay(subject_of(of), topic, partition, offset + beyond))
         await self._write(case, self._world.names.replays, subject_of(of), value, 0)
 
-    async def _write(self, case: str, topic: str, key: str | None, value: bytes | None, partition: int) -> None:
-        self._run.at[case] = (topic, partition, await self._world.write(topic, key, value, partition))
+    async def _write(
+        self,
+        case: str,
+        topic: str,
+        key: str | bytes | None,
+        value: bytes | None,
+        partition: int,
+        headers: Headers = (),
+    ) -> None:
+        offset = await self._world.write(topic, key, value, partition, headers)
+        self._run.at[case] = (topic, partition, offset)
 
 
 async def _write_withheld(world: World, writer: Writer) -> None:
@@ -172,30 +171,6 @@ async def _write_withheld(world: World, writer: Writer) -> None:
         if case == "consent_superseded_version":
             await world.consent(subject_of(case))
         await writer.payment(case, **event)
-
-
-async def _write_poison(world: World, writer: Writer) -> None:
-    """One of each kind, over both partitions."""
-    good = schemas.encode("LeasePaymentEvent", a_payment("subject-poison"))
-    payload = schemas.unframe(good)[1]
-    score = schemas.encode("NorelScoreUpdate", a_score("subject-poison"))
-    impossible = schemas.encode("LeasePaymentEvent", a_payment("subject-poison", billing_month="2026-13"))
-    huge = a_payment("subject-poison")
-    huge["customer"]["memo"] = "長" * 100_000
-    key = "subject-poison"
-    await writer.value("not_avro unframed", key, b'{"event_id": "1"}')
-    await writer.value("not_avro garbage", key, schemas.frame(1, b"\xff" * 300))
-    await writer.value("not_avro of another topic", key, score)
-    await writer.value("too_large", key, schemas.encode("LeasePaymentEvent", huge))
-    await writer.value("too_deep", key, schemas.frame(DEEP_ID, payload))
-    await writer.value("trailing_bytes", key, good + b"\x00")
-    await writer.value("null_value", key, None)
-    await writer.value("bad_key missing", None, good)
-    await writer.value("bad_key a phone number", a_payment("subject-poison")["customer"]["phone"], good)
-    await writer.value("bad_value", key, impossible)
-    await writer.value("unknown_schema_id", key, schemas.frame(UNKNOWN_ID, payload))
-    await writer.value("schema_without_item", key, schemas.frame(UNLABELLED_ID, payload))
-    await writer.value("subject_mismatch", "subject-somebody-else", good)
 
 
 async def _hold(world: World, hold_id: str, scope: str, value: str, state: str = "held") -> None:
@@ -223,7 +198,9 @@ async def _write_first(world: World, writer: Writer, values: dict[str, bytes]) -
     no_marketing = {"items": ["norel_score", "norel_score_inputs"], "purposes_opted_out": ["credit_product_marketing"]}
     await world.consent(subject_of("accepted score"), **no_marketing)
     await _write_withheld(world, writer)
-    await _write_poison(world, writer)
+    await world.consent(SUBJECT)
+    for case in BAD:
+        await writer.bad(case)
     await writer.payment("accepted payment")
     await writer.score("accepted score")
     await writer.payment("held")
@@ -263,25 +240,21 @@ async def _write_later(world: World, writer: Writer, values: dict[str, bytes], b
 
 async def everything(kafka: str, directory: Path) -> Run:
     run, values = Run(), {}
-    unlabelled = json.loads(json.dumps(schemas.schema("LeasePaymentEvent").source))
-    unlabelled["fields"].append({"name": "nickname", "type": "string", "default": ""})
-    deep: Any = "string"
-    for number in range(30):
-        deep = {"type": "record", "name": f"Level{number}", "fields": [{"name": "inner", "type": deep}]}
     world = World(kafka, f"t{uuid.uuid4().hex[:8]}.", directory)
-    async with SchemaRegistry({UNLABELLED_ID: unlabelled, DEEP_ID: deep}) as registry, world:
+    async with SchemaRegistry(bad_schemas()) as registry, world:
         async with world.gateway(command=True, schemas__registry_url=registry.url) as gateway:
             writer = Writer(world, run)
             await _write_first(world, writer, values)
             first = len(run.at)
-            scores = sum(topic == world.names.scores for topic, *_ in run.at.values())
+            scores = sum(topic == world.names.scores and case not in BAD for case, (topic, *_) in run.at.items())
             await world.settled(first - scores)
-            run.settled_while_held = {written["input"]["topic"] for written in world.ledger}
+            run.settled_while_held = {at["input"]["topic"] for at in world.ledger if at["outcome"] != "INVALID"}
             await _hold(world, "hold-2", "event_type", "norel_score_update", "released")
             await world.settled(first)
             await _write_later(world, writer, values, first)
             await world.settled(len(run.at))
             await world.save_metrics(gateway)
+            run.metrics = (await gateway.metrics()).decode()
             gateway.terminate()
             run.end_status = await gateway.end_status()
         run.verdict = await world.verdict()

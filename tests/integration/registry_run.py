@@ -16,7 +16,7 @@ from fastavro import parse_schema
 from gateway import avro, schemas
 from gateway.avro_writer import compile_writer
 from gateway.sandbox.verifier import Verdict
-from tests.integration.chosen_records import a_payment, now_ms
+from tests.integration.chosen_records import a_payment, a_replay
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.gateway_world import LANES, World
 from tests.integration.schema_registry import Answer, SchemaRegistry, saying, silent
@@ -115,17 +115,7 @@ class Story:
     async def replay(self, name: str, case: str) -> None:
         """Ask for the record of a case again, and wait."""
         before = len(self.world.ledger)
-        request = {
-            "request_id": str(uuid.uuid4()),
-            "plan_id": str(uuid.uuid4()),
-            "plan_digest": bytes(32),
-            "input": {"topic": self.world.names.payments, "partition": 0, "offset": self.at[case]},
-            "subject_ref": SUBJECT,
-            "requested_at": now_ms(),
-            "operator": "on-call",
-            "reason": "test",
-            "ticket": "T-1",
-        }
+        request = a_replay(SUBJECT, self.world.names.payments, 0, self.at[case])
         await self.world.write(self.world.names.replays, SUBJECT, schemas.encode("ReplayRequest", request))
         await self.world.settled(before + 1)
         self.run.replayed[name] = self.world.ledger[-1]["reason"]

@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway import schemas
 from tests.faults import Where, fault
-from tests.integration.chosen_records import a_customer
+from tests.integration.chosen_records import a_customer, a_replay
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.gateway_world import LANES, World
 from tests.promises.deadly_decoder import ENDS_PROCESS
@@ -65,15 +65,5 @@ async def test_a_record_that_kills_the_decoder(world: World) -> None:
 
 async def replay(world: World, offset: int) -> None:
     """Ask for a payment of partition 0 again."""
-    request = {
-        "request_id": "00000000-0000-4000-8000-00000000000a",
-        "plan_id": "00000000-0000-4000-8000-00000000000b",
-        "plan_digest": bytes(32),
-        "input": {"topic": world.names.payments, "partition": 0, "offset": offset},
-        "subject_ref": "subject-one",
-        "requested_at": 0,
-        "operator": "on-call",
-        "reason": "test",
-        "ticket": "T-1",
-    }
+    request = a_replay("subject-one", world.names.payments, 0, offset)
     await world.write(world.names.replays, "subject-one", schemas.encode("ReplayRequest", request))

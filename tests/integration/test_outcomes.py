@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +13,12 @@ import pytest
 
 from gateway.core.canonical import iso_day, iso_ms
 from tests.core_cases import DAY_MS, POLICY
+from tests.integration.bad_input import fault_of
 from tests.integration.chosen_records import POLICY_DAY, today
 from tests.integration.gateway_world import RECIPIENT_NAME
 from tests.integration.outcome_run import EXPECTED, Run, everything
+
+COUNTED = re.compile(r'gateway_settled_total{outcome="(?P<outcome>\w+)",reason="(?P<reason>\w+)",.*} (?P<count>.*)')
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +27,13 @@ def run(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return asyncio.run(everything(kafka, tmp_path_factory.mktemp("outcomes")))
 
 
-@pytest.mark.parametrize("case", EXPECTED)
+def marked(case: str) -> object:
+    """The case, as the proof of its fault if it is one."""
+    fault = fault_of(case)
+    return pytest.param(case, marks=[pytest.mark.fault(fault)] if fault else [])
+
+
+@pytest.mark.parametrize("case", [marked(case) for case in EXPECTED])
 def test_ending(run: Run, case: str) -> None:
     """The record ends once, with the outcome and the reason of its case."""
     record = run.record(case)
@@ -33,6 +43,14 @@ def test_ending(run: Run, case: str) -> None:
         outcome,
         transmitted,
     )
+
+
+def test_every_ending_is_counted(run: Run) -> None:
+    """An operator sees each outcome and reason that occurred."""
+    counted = {
+        (found["outcome"], found["reason"]) for found in COUNTED.finditer(run.metrics) if found["count"] != "0.0"
+    }
+    assert {(run.record(case)["outcome"], run.record(case)["reason"]) for case in EXPECTED} <= counted
 
 
 def test_every_input_has_one_record(run: Run) -> None:
