@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MIB = 1 << 20
-# Interpreter, libraries and schemas 80; consents remembered 60; the view's fetches 16; writers' schemas 32; the rest
+# Interpreter, libraries and schemas 85; consents remembered 45; the view's fetches 16; writers' schemas 32; the rest
 # is what the allocator keeps for itself.
-PROCESS_BYTES = 224 * MIB
+PROCESS_BYTES = 192 * MIB
 CONNECTION_BYTES = MIB + MIB // 8  # the longest answer of GeNiE's, and the buffers of one connection
 LEAST_FOR_LANES_BYTES = 32 * MIB
 LEAST_WINDOW_BYTES = MIB  # twice the largest record

@@ -29,6 +29,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from gateway import memory
 from gateway.contradictions import contradictions
 from gateway.mistakes import PREFIX, Problem, problems, shown, unknown, variable
 from gateway.sections import (
@@ -101,7 +102,7 @@ class Settings(_Read):
     """Name of this process in the ledger and in metrics."""
     policy_file: FilePath | None = None
     """The privacy policy as data; none: the one of this release."""
-    memory_bytes: Annotated[Whole, Ge(256 << 20), Le(1 << 40)] = 1 << 30
+    memory_bytes: Annotated[Whole, Ge(memory.least_bytes(1)), Le(1 << 40)] = 1 << 30
     """What the process may take at most: the limit that its container is given; lanes share what is left of it."""
     kafka: KafkaSettings
     topics: TopicSettings = TopicSettings()
