@@ -172,10 +172,10 @@ class Course:
                     result.pauses.append(intent["announced_at"] - times[key])
                 times[key] = intent["announced_at"]
 
-    def is_announced(self, event: Event) -> bool:
-        """Whether there is an intent to send it."""
+    def announced(self, event: Event) -> int:
+        """How many times; the second time shows what came of the first attempt."""
         key = self.key(event.event_id)
-        return any(entry["idempotency_key"] == key for intent in self.world.intents for entry in intent["entries"])
+        return sum(entry["idempotency_key"] == key for intent in self.world.intents for entry in intent["entries"])
 
     def ending(self, event: Event) -> Written:
         """Its ledger record."""

@@ -53,6 +53,7 @@ async def withdrawn_while_unknown(course: Course) -> None:
     before = await course.shown()
     taken = await course.one_that_is_hit(reset_after_accepting=PROVISIONS)
     lost = await course.one_that_is_hit(reset_before_accepting=PROVISIONS)
+    await course.world.sees(lambda: course.announced(lost) > 1, "that its first attempt is lost")
     for event in (taken, lost):
         await course.world.withdraw(event.subject)
     for trouble in ("lookup_processing", "early_as_of", "unsigned_answer"):
@@ -122,7 +123,7 @@ async def storm(course: Course) -> None:
     while not (await course.shown())["gateway_genie_retry_budget_wait_seconds"]:
         assert len(events) < MOST_IN_A_STORM, "the retry budget is not used up"
         events.append(await course.one())
-        await course.world.sees(lambda: course.is_announced(events[-1]), "a request of its own for each")
+        await course.world.sees(lambda: course.announced(events[-1]), "a request of its own for each")
     await course.seen(lambda shown: shown["gateway_genie_slots"] <= max(1, before / 2), "fewer slots")
     course.world.faults()
     await course.settled(*events)
