@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Self
 
-PRODUCE, OFFSET_FETCH, FIND_COORDINATOR, INIT_PRODUCER_ID = 0, 9, 10, 22
+PRODUCE, OFFSET_FETCH, FIND_COORDINATOR, HEARTBEAT, INIT_PRODUCER_ID = 0, 9, 10, 12, 22
 ADD_PARTITIONS, ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT = 24, 25, 26, 28
 _METADATA = 3
 _LENGTH = struct.Struct(">i")
@@ -29,6 +29,7 @@ class KafkaProxy:
         self._port = int(port)
         self._lose_requests: Counter[int] = Counter()
         self._lose_answers: Counter[int] = Counter()
+        self._swallowed: set[int] = set()
         self._answers: dict[tuple[int, int], list[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.lost: Counter[int] = Counter()
@@ -55,6 +56,10 @@ class KafkaProxy:
     def lose_answer(self, api: int) -> None:
         """The broker carries the next request of this kind out, but its answer is lost with the connection."""
         self._lose_answers[api] += 1
+
+    def swallow(self, api: int) -> None:
+        """From now on no request of this kind arrives; its connection stays open."""
+        self._swallowed.add(api)
 
     def answer(self, api: int, version: int, *contents: bytes) -> None:
         """The next requests of this kind and version are answered here, with what follows the correlation id."""
@@ -96,6 +101,9 @@ class KafkaProxy:
                 self._lose_requests[api] -= 1
                 self.lost[api] += 1
                 raise _LostError
+            if api in self._swallowed:
+                self.lost[api] += 1
+                continue
             if waiting := self._answers.get((api, version)):
                 self.answered[api] += 1
                 _send(back, _LENGTH.pack(correlation) + waiting.pop(0))
