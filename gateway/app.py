@@ -251,7 +251,7 @@ class Gateway:
             )
             return LaneDriver(around, LaneName(kafka.group_id, topic, partition), rules, feed, readers[topic])
 
-        lanes = self._lanes = Lanes(make, self._settings.lane.drain_ms, self._fail)
+        lanes = self._lanes = Lanes(around.connection, kafka.group_id, make, self._settings.lane.drain_ms, self._fail)
         group = GroupSettings(
             kafka.group_id, kafka.group_instance_id, kafka.session_timeout_ms, kafka.rebalance_timeout_ms
         )
@@ -263,7 +263,7 @@ class Gateway:
         self._source = source
         stack.push_async_callback(source.stop)
         self._forever(stack, source.run(), "source")
-        stack.push_async_callback(lanes.close_all)
+        stack.push_async_callback(lambda: lanes.close_all(self._error))
         self._not_ready = None
 
     def _delay_retry(self, slots: Slots) -> int:

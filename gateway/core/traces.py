@@ -47,9 +47,10 @@ class _Announced:
 class Traces:
     """Takes the whole ledger of a lane, then all of its intents, each in any order."""
 
-    __slots__ = ("_announced", "_first", "_newest", "_settled")
+    __slots__ = ("_announced", "_first", "_newest", "_settled", "newest_settled")
 
     def __init__(self) -> None:
+        self.newest_settled: tuple[int, int] | None = None  # with its append time, ms: tells this log from another one
         self._first: int | None = None
         self._newest = -1
         self._settled: set[int] = set()
@@ -60,9 +61,11 @@ class Traces:
         """Whether there is none at all."""
         return self._first is None
 
-    def settle(self, offset: int) -> None:
-        """The ledger has a record of this offset."""
+    def settle(self, offset: int, appended_at: int) -> None:
+        """The ledger has a record of this offset, whose input was appended then."""
         self._see(offset)
+        if self.newest_settled is None or offset > self.newest_settled[0]:
+            self.newest_settled = (offset, appended_at)
         if offset > self._newest - MAX_WINDOW:
             self._settled.add(offset)
         if len(self._settled) > KEPT:

@@ -18,6 +18,7 @@ from gateway.core.traces import Traces, UnsafeStartError
 from gateway.kafka.cluster import LogBounds, describe, log_bounds
 from gateway.kafka.codec import Codec, Undecodable
 from gateway.kafka.connection import KafkaConnection, KafkaUnavailableError
+from gateway.kafka.exact import read_exact
 from gateway.kafka.lane_start import Find, Start, lane_name
 from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import LaneName
@@ -50,7 +51,7 @@ def from_ledger(
             if lane not in traces:
                 return
             if position["cluster_id"] == cluster_id:
-                traces[lane].settle(position["offset"])
+                traces[lane].settle(position["offset"], position["timestamp"])
             else:
                 strangers.add(lane)
 
@@ -63,6 +64,7 @@ def from_ledger(
         await scan(connection, client, names.ledger, _reading(codec, settled), tell)
         _refuse_other_clusters(lane for lane in strangers if traces[lane].is_empty)
         await scan(connection, client, names.intents, _reading(codec, announced), tell)
+        await _refuse_other_logs(client, traces)
         return _starts(traces, await log_bounds(client, lanes), force=force)
 
     return find
@@ -95,6 +97,22 @@ def _refuse_other_clusters(strangers: Iterable[TopicPartition]) -> None:
         raise LedgerUnfitError(
             f"{places}: the ledger has records of these lanes from another Kafka cluster alone, whose offsets say "
             "nothing about this one. Name their start: --lane with --from TIME."
+        )
+
+
+async def _refuse_other_logs(client: AIOKafkaClient, traces: Mapping[TopicPartition, Traces]) -> None:
+    """A topic that was made anew may have grown past its old end; its records were appended at other times."""
+    newest = {lane: seen.newest_settled for lane, seen in traces.items() if seen.newest_settled is not None}
+    there = await read_exact(client, [(*lane, offset) for lane, (offset, _) in newest.items()])
+    others = [
+        lane_name(lane)
+        for (lane, (_, appended_at)), record in zip(newest.items(), there, strict=True)
+        if record is not None and record.timestamp != appended_at
+    ]
+    if others:
+        raise LedgerUnfitError(
+            f"{', '.join(others)}: the ledger is about other records than those in the log now: the topic was made "
+            "anew. Use --from earliest --force, with --lane for each of them."
         )
 
 

@@ -11,16 +11,25 @@ from collections.abc import Callable, Iterator, Sequence
 
 from aiokafka.structs import TopicPartition
 
+from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.lane_driver import CLOSE_BOUND_S, LaneDriver, LaneFailedError
-from gateway.kafka.source import Feed
+from gateway.kafka.opening import LaneName, disown
+from gateway.kafka.source import Feed, TopicReplacedError
 
 
 class Lanes:
     """Opens a lane for each feed gained, closes those lost. `failed` is told of what ends the process."""
 
     def __init__(
-        self, make: Callable[[Feed], LaneDriver], drain_ms: int, failed: Callable[[BaseException], None]
+        self,
+        connection: KafkaConnection,
+        group: str,
+        make: Callable[[Feed], LaneDriver],
+        drain_ms: int,
+        failed: Callable[[BaseException], None],
     ) -> None:
+        self._connection = connection
+        self._group = group
         self._make = make
         self._drain_ms = drain_ms
         self._failed = failed
@@ -46,9 +55,13 @@ class Lanes:
             names = sorted(task.get_name() for task in late)
             raise LaneFailedError(f"not closed within {bound:g} s: {', '.join(names)}")
 
-    async def close_all(self) -> None:
-        """Drain every lane."""
+    async def close_all(self, error: BaseException | None = None) -> None:
+        """Drain every lane. If a topic was made anew, what was committed of it since must not be taken for a place in
+        it, whichever process did it."""
         await self.close(list(self._running))
+        if isinstance(error, TopicReplacedError):
+            for topic, partition in error.lanes:
+                await disown(self._connection, LaneName(self._group, topic, partition))
 
     def drivers(self) -> Iterator[LaneDriver]:
         """The drivers that run now."""

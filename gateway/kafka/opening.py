@@ -14,13 +14,16 @@ from aiokafka.structs import TopicPartition
 
 from gateway.core.facts import Opened
 from gateway.core.holds import Holds
-from gateway.core.metadata import CommitMetadata, NotOurMetadataError
+from gateway.core.metadata import CommitMetadata, NewerMetadataError, NotOurMetadataError
+from gateway.core.reasons import Reason
 from gateway.kafka.cluster import log_bounds
 from gateway.kafka.codec import Codec, Undecodable
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.exact import read_exact
 from gateway.kafka.offsets import fetch_committed
 from gateway.kafka.transactions import LaneProducer
+
+_NOBODYS = "the topic was made anew"  # can't be read as the metadata of a lane
 
 
 class LaneRefusedError(Exception):
@@ -90,6 +93,12 @@ async def read_committed(
         )
     try:
         metadata = CommitMetadata.decode(committed.metadata, committed.offset)
+    except NewerMetadataError as error:
+        raise LaneRefusedError(
+            f"lane {name}: offset {committed.offset} was committed by a later release of the gateway ({error}). Start "
+            "that release again: it goes on there. If that can't be, stop every gateway of the group and run "
+            f"`{name.restart_command}`."
+        ) from None
     except NotOurMetadataError as error:
         raise LaneRefusedError(
             f"lane {name}: offset {committed.offset} was not committed by a gateway ({error}). "
@@ -103,6 +112,20 @@ async def read_committed(
             f"Find out which, then run `{name.restart_command}`."
         )
     return committed.offset, metadata
+
+
+async def disown(connection: KafkaConnection, name: LaneName) -> None:
+    """Commit an offset that no lane takes for its own: whoever opens it next is refused. Raises Doubtful.
+
+    For a topic that was made anew: what its lanes have committed meanwhile would be taken for a place in it.
+    """
+    producer = LaneProducer(connection, name.transactional_id)
+    try:
+        await producer.take_over()
+        await producer.begin_and_produce([])
+        await producer.commit(name.group, name.topic, name.partition, 0, _NOBODYS)
+    finally:
+        await producer.drop()
 
 
 async def _live_intents(
@@ -122,6 +145,11 @@ async def _live_intents(
                 f"Check the topic's retention; ask GeNiE what it holds before `{name.restart_command}`."
             )
         decoded = codec.decode(topic, value)
+        if isinstance(decoded, Undecodable) and decoded.reason is Reason.UNKNOWN_SCHEMA_ID:
+            raise LaneRefusedError(
+                f"lane {name}: the live intent at {where} has a schema that this release and its registry do not "
+                "know: a later release wrote it. Start that release again, or register its schema."
+            )
         if isinstance(decoded, Undecodable) or decoded.record["lane"] != str(name):
             raise LaneRefusedError(
                 f"lane {name}: {where} holds no intent of this lane: the topic was made anew. "

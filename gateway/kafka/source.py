@@ -64,7 +64,19 @@ class InstanceIdTakenError(Exception):
 
 
 class PositionLostError(Exception):
-    """An open lane's next offset is no longer in the log, or the log is another one."""
+    """An open lane's next offset is no longer in the log, or there is no log any more."""
+
+
+class TopicReplacedError(PositionLostError):
+    """A topic was made anew under open lanes, so that their offsets mean other records."""
+
+    def __init__(self, topic: Topic, group: str) -> None:
+        self.lanes = topic.partitions
+        super().__init__(
+            f"{topic.name}: the topic was made anew while its lanes were open, so their offsets mean other records. "
+            f"Run `gateway lanes init --group {group} --from earliest --force` with a --lane "
+            "for each of its partitions."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,11 +303,7 @@ class Source(ConsumerRebalanceListener):
     def _check_same(self, topics: Mapping[str, Topic]) -> None:
         for name, topic in topics.items():
             if topic.id != self._joined[name].id:
-                raise PositionLostError(
-                    f"{name}: the topic was made anew while its lanes were open, so their offsets mean other records. "
-                    f"Run `gateway lanes init --group {self._settings.group} --from earliest --force` with a --lane "
-                    "for each of its partitions."
-                )
+                raise TopicReplacedError(topic, self._settings.group)
 
     async def _look_at_positions(self) -> None:
         now = time.monotonic()

@@ -83,12 +83,23 @@ async def test_an_input_topic_deleted_and_made_anew(world: World, admin: AIOKafk
     await empty_group(world)
     lanes = [f"--lane={payments}:{number}" for number in range(PARTITIONS)]
     assert (await lanes_init(world, "--from", "earliest", "--force", *lanes))[0] == 0
-    async with world.gateway() as second:
+    async with world.gateway(**DYNAMIC) as second:
         await second.ready(LANES)
+        gate = world.gate(Point.AFTER_ACCEPTING)
+        await world.payment(ANN)
+        await world.sees(lambda: gate.came, "a payment at GeNiE")
         await admin.delete_topics([payments])
         await make_anew(world)
+        await world.payments(ANN, 5)
+        gate.open()
         assert await second.end_status() == FOUND_WRONG, second.end()
-    assert f"{payments}: the topic was" in second.end()
+    assert f"{payments}: the topic was made anew" in second.end()
+    await refused(world, rf"lane {payments}:\d: offset 0 was not committed by a gateway")
+    status, answer = await lanes_init(world, "--from", "ledger", "--force", lanes[0])
+    assert (status, "the topic was made" in answer["message"]) == (1, True)
+    assert (await lanes_init(world, "--from", "earliest", "--force", *lanes))[0] == 0
+    before = len(world.ledger)
+    await settle_all(world, before + 5)
 
 
 @pytest.mark.long

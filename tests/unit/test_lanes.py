@@ -8,6 +8,7 @@ import pytest
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka import lanes
+from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.lane_driver import LaneFailedError
 
 LANE = TopicPartition("lease.payments", 3)
@@ -32,7 +33,7 @@ async def test_a_lane_that_does_not_close_ends_the_process(monkeypatch: pytest.M
     """Past the bound of its drain it is named, and whoever awaits the rebalance is told: it must not go on with it."""
     monkeypatch.setattr(lanes, "CLOSE_BOUND_S", 0.01)
     stuck: Any = Stuck()
-    made = lanes.Lanes(lambda _: stuck, 10, pytest.fail)
+    made = lanes.Lanes(KafkaConnection("nowhere:1", "test"), "group", lambda _: stuck, 10, pytest.fail)
     feed: Any = SimpleNamespace(partition=LANE)
     made.open(feed)
     with pytest.raises(LaneFailedError, match=r"not closed within 0\.02 s: lane lease\.payments:3"):

@@ -10,6 +10,7 @@ from gateway.core.metadata import MAX_LIVE_INTENTS, MAX_WINDOW, CommitMetadata, 
 from gateway.core.traces import KEPT, Resumed, Traces, UnsafeStartError
 
 END = 10 * KEPT
+APPENDED = 1_700_000_000_000
 
 
 def intent(*offsets: int, at: int = 0, digest: bytes = b"d") -> dict[str, Any]:
@@ -20,7 +21,7 @@ def intent(*offsets: int, at: int = 0, digest: bytes = b"d") -> dict[str, Any]:
 def traces(settled: Iterable[int] = (), *intents: dict[str, Any]) -> Traces:
     made = Traces()
     for offset in settled:
-        made.settle(offset)
+        made.settle(offset, APPENDED)
     for number, each in enumerate(intents):
         made.announce(each, IntentRef(0, number))
     return made
