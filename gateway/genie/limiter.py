@@ -10,7 +10,8 @@ longer needs more requests at once, not fewer, and a busy event loop here looks 
 Of the requests made it keeps the retry budget (budget.py), which a lane asks before it tries again.
 
 The breaker opens after OPEN_AFTER failures in a row. Open, it lets one request through per pause (half-open), each
-pause longer than the last; an answer of a GeNiE that copes closes it.
+pause longer than the last; an answer of a GeNiE that copes closes it. A probe that was not used goes to the next in
+line at once: else lanes with nothing to send could keep the breaker open long after GeNiE is well.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class Limiter:
         self._failures = 0
         self._pauses = 0
         self._paused_until: float | None = None  # None: the breaker is closed
+        self._probing = False  # a probe was granted, and nothing is known of it yet
         self._timer: asyncio.TimerHandle | None = None
         self._lowered = False  # until then the limit grows fast, to find where GeNiE's is
         self._old_news = 0  # answers still to come to requests that left before the limit was last lowered
@@ -121,13 +123,18 @@ class Limiter:
         """Give slots back, used or not."""
         self._in_use -= count
         assert self._in_use >= 0, "more slots given back than taken"  # noqa: S101 - a caller's mistake
+        if self._probing:
+            self._probing = False
+            self._pauses -= 1
+            self._paused_until = self._now()
         self.grant()
 
     def observe(self, answer: Answer) -> None:
-        """Learn from an answer."""
+        """Learn from an answer, before its slot is given back."""
         what = seen(answer)
         if what is None:
             return
+        self._probing = False
         if what is not Seen.UNSENT:
             self.retries.count()
         self._break_or_mend(what)
@@ -138,10 +145,12 @@ class Limiter:
         """How long one more request that is made again must wait for the retry budget, ms; its turn is then taken."""
         return self.retries.take()
 
-    def heard(self) -> None:
-        """A lookup got a verified answer: GeNiE copes, so a breaker that its probe went to may close."""
-        self._break_or_mend(Seen.TAKEN)
-        self.grant()
+    def asked(self, *, answered: bool) -> None:
+        """A lookup was made; if it got a verified answer GeNiE copes, so a breaker whose probe it was may close."""
+        self._probing = False
+        if answered:
+            self._break_or_mend(Seen.TAKEN)
+            self.grant()
 
     def grant(self) -> None:
         """Hand out what is free. Called whenever something may have become free, by the timer too."""
@@ -154,6 +163,7 @@ class Limiter:
             self._in_use += count
             waiter.granted.set_result(count)
             if self._paused_until is not None:
+                self._probing = True
                 self._pause()
         self._set_timer()
 
@@ -178,7 +188,7 @@ class Limiter:
     def _break_or_mend(self, what: Seen) -> None:
         if what not in _FAILURES:
             self._failures = self._pauses = 0
-            self._paused_until = None
+            self._probing, self._paused_until = False, None
             return
         self._failures += 1
         if self._failures >= OPEN_AFTER and self._paused_until is None:

@@ -348,12 +348,12 @@ class LaneDriver:
     async def _look_up(self, command: facts.LookUp) -> None:
         around, began = self._around, time.perf_counter()
         await around.slots.acquire(1)
+        reply = None
         try:
             reply = await around.partner.look_up(command.keys)
         finally:
+            around.slots.asked(answered=reply is not None)
             around.slots.release(1)
-        if reply is not None:
-            around.slots.heard()
         around.metrics.lookup(reply is not None, time.perf_counter() - began)
         self._tell(facts.LookedUp(command.lookup_id, reply))
 

@@ -47,8 +47,8 @@ class Slots(Protocol):
     def retry_delay(self) -> int:
         """Take a turn of the retry budget; how far away it is, ms."""
 
-    def heard(self) -> None:
-        """Learn that a lookup got a verified answer."""
+    def asked(self, *, answered: bool) -> None:
+        """Learn whether a lookup got a verified answer, before its slot is given back."""
 
 
 class Reader(Protocol):

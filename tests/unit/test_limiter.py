@@ -242,5 +242,39 @@ async def test_a_lookup_that_was_answered_closes_the_breaker(clock: Clock) -> No
     subject = limiter(clock)
     break_it(subject)
     assert subject.open
-    subject.heard()
+    subject.asked(answered=True)
     assert not subject.open
+
+
+async def test_a_probe_that_was_not_used_goes_to_the_next(clock: Clock) -> None:
+    """A lane that had nothing to send after all costs the others no pause."""
+    subject = limiter(clock)
+    break_it(subject)
+    clock.seconds += PAUSE_MS / 1000
+    assert await subject.acquire(1) == 1
+    other = asyncio.create_task(subject.acquire(1))
+    await settled()
+    assert not other.done()
+    subject.release()
+    await settled()
+    assert other.done()
+    assert subject.open
+
+
+@pytest.mark.parametrize(
+    "use",
+    [lambda subject: subject.observe(LOST), lambda subject: subject.asked(answered=False)],
+    ids=["send", "lookup"],
+)
+async def test_a_probe_that_failed_costs_a_pause(clock: Clock, use: Callable[[Limiter], None]) -> None:
+    """Nobody else is let through before the next pause is over."""
+    subject = limiter(clock)
+    break_it(subject)
+    clock.seconds += PAUSE_MS / 1000
+    assert await subject.acquire(1) == 1
+    use(subject)
+    subject.release()
+    other = asyncio.create_task(subject.acquire(1))
+    await settled()
+    assert not other.done()
+    other.cancel()
