@@ -2,7 +2,7 @@
 
 Knows its bytes. Must not know who writes or reads them. Layout, before base64 without padding:
 
-    1 byte   format version (1)
+    1 byte   format version (1; what a release must do to change it: docs/explanation/releases.md)
     varint   opens without progress
     varint   count of live intents, then for each: varint partition, signed varint offset minus the previous one's
     1 byte   0: the settled set is a bitmap; 1: it is runs
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 FORMAT = 1
+LAST_FORMAT = 15  # what begins with more was written by somebody else
 MAX_METADATA_BYTES = 4_096  # the broker's offset.metadata.max.bytes by default
 MAX_WINDOW = 16_384  # a bitmap of 2,048 bytes
 MAX_LIVE_INTENTS = 160  # 6 bytes each fit beside a full bitmap: they lie in one partition, near each other
@@ -27,6 +28,10 @@ _MAX_VARINT_BYTES = 10
 
 class NotOurMetadataError(ValueError):
     """The committed metadata was not written by a lane: the offset is not ours."""
+
+
+class NewerMetadataError(NotOurMetadataError):
+    """A later release committed the metadata."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,13 +61,15 @@ class CommitMetadata:
 
     @classmethod
     def decode(cls, text: str, offset: int) -> CommitMetadata:
-        """Read what `encode` wrote for `offset`; raises NotOurMetadataError for anything else."""
+        """Read what `encode` wrote for `offset`; raises NotOurMetadataError for anything else, NewerMetadataError for
+        what a later release wrote."""
         try:
             raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), validate=True)
         except (binascii.Error, UnicodeEncodeError) as error:
             raise NotOurMetadataError("not base64") from error
         if not raw or raw[0] != FORMAT:
-            raise NotOurMetadataError(f"format {raw[0] if raw else 'missing'}, this release reads {FORMAT}")
+            whose = NewerMetadataError if raw and FORMAT < raw[0] <= LAST_FORMAT else NotOurMetadataError
+            raise whose(f"format {raw[0] if raw else 'missing'}, this release reads {FORMAT}")
         try:
             return cls._read(raw, offset)
         except ValueError as error:

@@ -10,9 +10,9 @@ from pathlib import Path
 from gateway import app
 from gateway.cli import serve
 from gateway.cli.errors import CommandError
-from tests.promises import deaths, decoding, hurry, removals, troubles
+from tests.promises import deaths, decoding, hurry, releases, removals, troubles
 
-PATCHES = {**hurry.NAMED, **removals.NAMED, **deaths.NAMED, **decoding.NAMED, **troubles.NAMED}
+PATCHES = {**hurry.NAMED, **removals.NAMED, **deaths.NAMED, **decoding.NAMED, **releases.NAMED, **troubles.NAMED}
 ROOMS = app  # imported, so that a process forked from here starts at once
 _PR_SET_PDEATHSIG = 1
 
