@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from gateway import avro
-from gateway.core.code import Code
+from gateway.code import Code
 
 Read: TypeAlias = Callable[[bytes], dict[str, Any]]
 

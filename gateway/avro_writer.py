@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NoReturn, TypeAlias
 
 from gateway import avro
-from gateway.core.code import Code
+from gateway.code import Code
 
 Write: TypeAlias = Callable[[Mapping[str, Any]], bytes]
 

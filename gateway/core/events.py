@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Any
 
-from gateway.core.code import Code
+from gateway.code import Code
 from gateway.core.reasons import Reason
 from gateway.core.values import value
 

@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gateway.code import Code
 from gateway.core.canonical import canonical_json, iso_day, iso_ms
-from gateway.core.code import Code
 from gateway.core.decide import Scope
 from gateway.core.events import Event, EventType, Item, Layout, Record
 from gateway.core.identity import Identity
