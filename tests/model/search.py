@@ -1,0 +1,172 @@
+"""Breadth first through every state of a world: no promise is broken in any, and from each all ends well.
+
+All ends well: if nothing goes wrong any more, what happens next is one thing after another (the first calm action),
+and that must end where nothing is left to do. States that only the passing of time tells from another are kept, but
+not counted.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from typing import NamedTuple
+
+from tests.model import invariants
+from tests.model.actions import TICK, Action, World
+from tests.model.invariants import BrokenPromiseError
+from tests.model.machine import LaneBrokeError
+from tests.model.shape import Shape
+from tests.model.state import State
+
+NONE = -1
+
+
+class Found(NamedTuple):
+    """A broken promise, and the shortest way there."""
+
+    promise: str
+    way: tuple[Action, ...]
+
+
+class Explored(NamedTuple):
+    """What the exploration of a world came to."""
+
+    name: str
+    states: int
+    with_ticks: int
+    depth: int
+    is_whole: bool
+    lanes: int
+    seconds: float
+    violation: Found | None
+
+
+def explore(shape: Shape) -> Explored:
+    """Every state of a world, or as many levels of depth as the world's bound lets begin."""
+    began = time.perf_counter()
+    search = _Search(World(shape))
+    violation = search.run()
+    seconds = time.perf_counter() - began
+    return Explored(
+        shape.name,
+        search.counted,
+        len(search.states),
+        search.depth,
+        search.is_whole,
+        len(search.world.machines),
+        seconds,
+        violation,
+    )
+
+
+class _Search:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        first = world.first()
+        self.states: list[State] = [first]
+        self.counted = 1
+        self.depth = 0
+        self.is_whole = True
+        self._places: dict[State, int] = {first: 0}
+        self._parents = array("q", [NONE])
+        self._next = array("q", [NONE])  # the state after the first calm action
+
+    def run(self) -> Found | None:
+        """Explore; the first violation, which is one of the shortest."""
+        begin, end = 0, 1
+        while begin < end:
+            most = self.world.shape.most
+            if most is not None and end > most:
+                self.is_whole = False
+                break
+            for place in range(begin, end):
+                if (found := self._expand(place)) is not None:
+                    return found
+            begin, end = end, len(self.states)
+            self.depth += 1
+        return self._all_end_well()
+
+    def _expand(self, place: int) -> Found | None:
+        state, world = self.states[place], self.world
+        first_calm = True
+        for action in world.actions(state):
+            try:
+                after = world.act(state, action)
+            except (BrokenPromiseError, LaneBrokeError) as broken:
+                return Found(str(broken), (*self.way(place), action))
+            there = self._places.get(after)
+            if there is None:
+                there = self._places[after] = len(self.states)
+                self.states.append(after)
+                self._parents.append(place)
+                self._next.append(NONE)
+                self.counted += action.name != TICK.name
+            if first_calm and action.is_calm and action.trouble is None and there != place:
+                self._next[place], first_calm = there, False
+        if first_calm:
+            return self._at_the_end(state, self.way(place))
+        return None
+
+    def _at_the_end(self, state: State, way: tuple[Action, ...]) -> Found | None:
+        shape, machines = self.world.shape, self.world.machines
+        lane = next((owner.lane for owner in state.owners if not owner.stale), NONE)
+        try:
+            invariants.check(lane != NONE, "somebody has the lane in the end")
+            invariants.at_the_end(shape, state, machines.view(lane))
+        except BrokenPromiseError as broken:
+            return Found(str(broken), way)
+        return None
+
+    def _all_end_well(self) -> Found | None:
+        """Every chain of calm actions ends; beyond the last depth the chain is followed without being counted."""
+        known: dict[State, bool] = {}
+        ends = bytearray(len(self.states))  # 1: on the chain that is followed, 2: known to end well
+        for start in range(len(self.states)):
+            chain, place = [], start
+            while not ends[place] and self._next[place] != NONE:
+                ends[place] = 1
+                chain.append(place)
+                place = self._next[place]
+            if ends[place] == 1:
+                return Found("in a calm world all is settled in the end, and not for ever under way", self.way(start))
+            if not ends[place] and not self.is_whole and (found := self._follow(place, known)) is not None:
+                return found
+            for passed in (*chain, place):
+                ends[passed] = 2
+        return None
+
+    def _follow(self, place: int, known: dict[State, bool]) -> Found | None:
+        """The calm chain from a state of the last depth."""
+        world, state, way, passed = self.world, self.states[place], list(self.way(place)), set()
+        while state not in known:
+            if state in passed:
+                return Found("in a calm world all is settled in the end, and not for ever under way", tuple(way))
+            passed.add(state)
+            for action in world.actions(state):
+                if action.is_calm and action.trouble is None:
+                    try:
+                        after = world.act(state, action)
+                    except (BrokenPromiseError, LaneBrokeError) as broken:
+                        return Found(str(broken), (*way, action))
+                    if after != state:
+                        break
+            else:
+                if (found := self._at_the_end(state, tuple(way))) is not None:
+                    return found
+                break
+            state = after
+            way.append(action)
+        known.update(dict.fromkeys(passed, True))
+        return None
+
+    def way(self, place: int) -> tuple[Action, ...]:
+        """The actions from the beginning to a state."""
+        places = [place]
+        while self._parents[places[-1]] != NONE:
+            places.append(self._parents[places[-1]])
+        places.reverse()
+        return tuple(self._between(before, after) for before, after in zip(places, places[1:], strict=False))
+
+    def _between(self, before: int, after: int) -> Action:
+        state, wanted = self.states[before], self.states[after]
+        return next(action for action in self.world.actions(state) if self.world.act(state, action) == wanted)
