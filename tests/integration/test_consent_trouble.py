@@ -188,7 +188,7 @@ def run(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
                 Where.INPUT,
                 case.what,
                 does=f"withholds the customer's events as {case.reason} until a record with a higher version comes",
-                seen=f'`gateway_consent_view_records_total{{kind="{case.kind}"}}` grows; a log line with the place',
+                seen=f'`gateway_consent_view_records_total{{kind="{case.kind}"}}` grows',
             ),
         )
         for name, case in CASES.items()
