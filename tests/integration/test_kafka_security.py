@@ -4,8 +4,10 @@ One node of its own for the whole file.
 """
 
 import asyncio
+import ssl
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,15 @@ from gateway.kafka.lane_start import start_lanes
 from gateway.kafka.offsets import Committed, fetch_committed
 from gateway.kafka.topics import check_topics, create_topics
 from gateway.kafka.transactions import Doubtful, LaneProducer, Outgoing
+from gateway.kafka_login import kafka_connection
 from gateway.sandbox.broker import Node
-from gateway.sandbox.broker.secured import Secured
+from gateway.sandbox.broker.secured import PLAIN, Secured
+from gateway.sections import KafkaSettings
+from tests.faults import Where, fault
 from tests.integration.chosen_records import a_consent, a_payment, a_score
 from tests.integration.gateway_world import World
 from tests.integration.guarded_kafka import BY_CERTIFICATE, PASSWORDS, Guarded, lacks
+from tests.integration.waiting import until
 
 BOUND_S = 30
 DESCRIBING = (Operation.READ, Operation.WRITE)  # imply Describe
@@ -68,6 +74,12 @@ async def produce(guarded: Guarded, role: Role, topic: str, value: bytes) -> Non
         await producer.send_and_wait(topic, key=b"subject-anna", value=value)
 
 
+@fault(
+    Where.SECURITY,
+    "nobody has more than the documented permissions",
+    does="works over SASL_SSL with exactly those of `gateway topics acls`",
+    seen="`/ready`",
+)
 async def test_with_exactly_these_permissions_everybody_can_work(guarded: Guarded, tmp_path: Path) -> None:
     """A whole gateway over SASL_SSL provides what billing and scoring produced; the auditor reads both records."""
     names, world = guarded.names, World(guarded.node.bootstrap, guarded.names.prefix, tmp_path)
@@ -90,6 +102,12 @@ async def test_with_exactly_these_permissions_everybody_can_work(guarded: Guarde
     assert "canary" not in gateway.log.read_text("utf-8")
 
 
+@fault(
+    Where.SECURITY,
+    "Kafka takes certificates instead of passwords",
+    does="logs in over mutual TLS: topics, take over, transactions, offsets",
+    seen="`/ready`",
+)
 async def test_a_certificate_does_for_a_login_too(guarded: Guarded) -> None:
     """Over mutual TLS: topics, take over, transaction, offsets, an exact read."""
     connection = guarded.connection(guarded.by_certificate(BY_CERTIFICATE))
@@ -114,6 +132,12 @@ def known_missing(acls: Iterable[Acl], taken: Acl) -> list[Acl]:
     return [taken] if described or taken.operation not in DESCRIBING else about
 
 
+@fault(
+    Where.SECURITY,
+    "a permission is missing at the start",
+    does="does not start; names each missing permission without trying it out",
+    seen="exit status 2; `... may not Write on topic ...` with the command that mends it; `gateway check` likewise",
+)
 async def test_each_permission_that_is_taken_away_is_named(guarded: Guarded) -> None:
     """Of all that the gateway needs, what is missing is told without trying it, and no more than that."""
     acls = guarded.least(Role.GATEWAY)
@@ -198,6 +222,12 @@ REFUSED: list[tuple[Operation, Kind, Callable[[Guarded, KafkaConnection], Awaita
 ]
 
 
+@fault(
+    Where.SECURITY,
+    "a permission is taken away while the gateway runs",
+    does="ends the step that was refused; a lane commits nothing that it may not, and the process ends if that lasts",
+    seen="exit status 3, or 2; the message names the step and what was refused it",
+)
 @pytest.mark.parametrize(("operation", "kind", "work", "error", "words"), REFUSED)
 async def test_a_permission_that_goes_while_it_runs_is_named(
     guarded: Guarded, operation: Operation, kind: Kind, work: Any, error: type[Exception], words: str
@@ -235,16 +265,48 @@ def _other_host(guarded: Guarded) -> dict[str, str]:
     return {"kafka__bootstrap_servers": f"127.1:{guarded.node.port}"}
 
 
-LOGINS: list[tuple[Callable[[Guarded], dict[str, str]], type[Exception], str]] = [
-    (_other_password, KafkaRefusedError, "SaslAuthenticationFailed.*kafka.sasl_password_file"),
-    (_other_authority, KafkaRefusedError, "SSLCertVerificationError.*kafka.ca_file"),
-    (_other_host, KafkaRefusedError, "SSLCertVerificationError.*kafka.bootstrap_servers"),
-    (lambda _: {"kafka__sasl_mechanism": "PLAIN"}, KafkaRefusedError, "kafka.sasl_mechanism"),
-    (lambda guarded: {"kafka__bootstrap_servers": guarded.mtls}, KafkaUnavailableError, "kafka.client_cert_file"),
-    (
+def login(
+    change: Callable[[Guarded], dict[str, str]], error: type[Exception], words: str, name: str, *, status: int = 2
+) -> Any:
+    """A case of a login that fails."""
+    seen = f"exit status {status}; the message names the broker and the setting"
+    does = "does not start, and shows no password"
+    return pytest.param(change, error, words, marks=fault(Where.SECURITY, name, does=does, seen=seen))
+
+
+LOGINS = [
+    login(_other_password, KafkaRefusedError, "SaslAuthenticationFailed.*kafka.sasl_password_file", "a wrong password"),
+    login(
+        _other_authority,
+        KafkaRefusedError,
+        "SSLCertVerificationError.*kafka.ca_file",
+        "the broker's certificate is of another authority",
+    ),
+    login(
+        _other_host,
+        KafkaRefusedError,
+        "SSLCertVerificationError.*kafka.bootstrap_servers",
+        "the broker's certificate is for another host",
+    ),
+    login(
+        lambda _: {"kafka__sasl_mechanism": "SCRAM-SHA-256"},
+        KafkaRefusedError,
+        "kafka.sasl_mechanism",
+        "the brokers do not offer the way in which the password is proven",
+    ),
+    login(
+        lambda guarded: {"kafka__bootstrap_servers": guarded.mtls},
+        KafkaUnavailableError,
+        "kafka.client_cert_file",
+        "the listener wants a client certificate, and none is set",
+        status=3,
+    ),
+    login(
         lambda guarded: {"kafka__bootstrap_servers": guarded.node.bootstrap, "kafka__security_protocol": "PLAINTEXT"},
         KafkaUnavailableError,
         "kafka.security_protocol",
+        "the listener speaks TLS, and security_protocol says PLAINTEXT",
+        status=3,
     ),
 ]
 
@@ -261,4 +323,61 @@ async def test_a_login_that_fails_says_which_setting_is_wrong(
     with pytest.raises(error, match=words) as refused:
         async with guarded.connection(settings).client():
             pass
+    assert "canary" not in str(refused.value)
+
+
+@fault(
+    Where.SECURITY,
+    "Kafka takes passwords as they are (SASL_SSL with PLAIN)",
+    does="works as with SCRAM",
+    seen="`/ready`",
+)
+async def test_a_password_may_be_shown_to_the_broker(guarded: Guarded, tmp_path: Path) -> None:
+    """A whole gateway over SASL_SSL with PLAIN; what it provides and settles is as with SCRAM."""
+    names = guarded.names
+    world = World(guarded.node.bootstrap, names.prefix, tmp_path)
+    settings = {**guarded.by_password("gateway"), "kafka__sasl_mechanism": PLAIN}
+    async with world.genie, world.gateway(**settings) as gateway:
+        await gateway.ready(3)
+        consent, payment = a_consent("subject-anna", consent_version=2), a_payment("subject-anna")
+        await produce(guarded, Role.CONSENTS, names.consents, schemas.encode("ConsentRecord", consent))
+        await produce(guarded, Role.BILLING, names.payments, schemas.encode("LeasePaymentEvent", payment))
+        await until(lambda: _accepted(world), BOUND_S, "an acceptance")
+    assert "canary" not in gateway.log.read_text("utf-8")
+
+
+def _accepted(world: World) -> bool:
+    return any(entry["status"] == "accepted" for entry in world.received())
+
+
+@fault(
+    Where.SECURITY,
+    "the broker's certificate has expired",
+    does="does not start",
+    seen="exit status 2; `SSLCertVerificationError: its certificate ... is not valid now`",
+)
+async def test_a_broker_with_an_expired_certificate_is_not_trusted(tmp_path: Path) -> None:
+    """Although its authority and host are right; and the message says that the date may be wrong."""
+    authority = trustme.CA()
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", not_before=yesterday - timedelta(days=9), not_after=yesterday).configure_cert(
+        served
+    )
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    (tmp_path / "password").write_text("canary-gateway")
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=served) as server:
+        port = server.sockets[0].getsockname()[1]
+        connection = kafka_connection(
+            KafkaSettings(
+                bootstrap_servers=f"127.0.0.1:{port}",
+                security_protocol="SASL_SSL",
+                ca_file=tmp_path / "ca.pem",
+                sasl_username="gateway",
+                sasl_password_file=tmp_path / "password",
+            )
+        )
+        with pytest.raises(KafkaRefusedError, match=r"SSLCertVerificationError.*is not valid now") as refused:
+            async with connection.client():
+                pass
     assert "canary" not in str(refused.value)

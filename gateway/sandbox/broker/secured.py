@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from gateway.sandbox.broker.config import HOST
 
 BROKER = "broker"  # the node's own name, its super user
-MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256")
+SCRAM, PLAIN = "SCRAM-SHA-512", "PLAIN"  # how passwords may be proven here
+_MODULE = "org.apache.kafka.common.security"
 _PRIVATE = 0o600
 
 
@@ -60,18 +61,16 @@ class Secured:
         """Users are part of the data directory from its first moment: no listener is open without them."""
         return [
             argument
-            for mechanism in MECHANISMS
             for name, password in self._users.items()
-            for argument in ("--add-scram", f"{mechanism}=[name={name},password={password}]")
+            for argument in ("--add-scram", f"{SCRAM}=[name={name},password={password}]")
         ]
 
     def properties(self, port: int, mtls_port: int, controller_port: int) -> dict[str, str]:
         """CLIENTS takes passwords, MTLS certificates; brokers and controllers know each other by certificate."""
+        users = " ".join(f'user_{name}="{password}"' for name, password in self._users.items())
         logins = {
-            f"listener.name.clients.{mechanism.lower()}.sasl.jaas.config": (
-                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-            )
-            for mechanism in MECHANISMS
+            SCRAM: f"{_MODULE}.scram.ScramLoginModule required;",
+            PLAIN: f"{_MODULE}.plain.PlainLoginModule required {users};",
         }
         listeners = f"CLIENTS://{HOST}:{port},MTLS://{HOST}:{mtls_port}"
         return {
@@ -79,8 +78,11 @@ class Secured:
             "advertised.listeners": listeners,
             "listener.security.protocol.map": "CLIENTS:SASL_SSL,MTLS:SSL,CONTROLLER:SSL",
             "inter.broker.listener.name": "MTLS",
-            "sasl.enabled.mechanisms": ",".join(MECHANISMS),
-            **logins,
+            "sasl.enabled.mechanisms": ",".join(logins),
+            **{
+                f"listener.name.clients.{mechanism.lower()}.sasl.jaas.config": login
+                for mechanism, login in logins.items()
+            },
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(self._both(BROKER)),
             "ssl.truststore.type": "PEM",
