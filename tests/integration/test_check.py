@@ -61,7 +61,7 @@ async def test_each_part_on_kafka_that_is_wrong_is_named(world: World, check: Ch
         ({"kafka__group_id": "new"}, 1, "kafka.group_id", ["lanes init --group new", "4 more lanes"]),
         ({"kafka__allow_dev_topics": "false"}, 1, "kafka.security_protocol", ["PLAINTEXT", "SASL_SSL"]),
         ({"view__path": str(tmp_path / "file" / "view")}, 1, "view.path", ["file is no directory"]),
-        ({"genie__batch": "0"}, 1, "genie.batch", ["greater than or equal to 1"]),
+        ({"genie__batch": "0"}, 1, "genie.batch", ["whole numbers from 1 to 500"]),
     ]
     (tmp_path / "file").touch()
     for changes, status, setting, words in cases:
