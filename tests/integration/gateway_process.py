@@ -64,9 +64,7 @@ class GatewayProcess:
 
         def found() -> Mapping[str, Any] | None:
             if self.ended:
-                raise AssertionError(
-                    f"the gateway ended with {self._end_status()} before {event!r}:\n{self.end()}"
-                )
+                raise AssertionError(f"the gateway ended with {self._end_status()} before {event!r}:\n{self.end()}")
             return next((line for line in self.lines() if line["event"] == event), None)
 
         return await until(found, START_S, f"log line {event!r}")
