@@ -30,6 +30,7 @@ from gateway.kafka.connection import (
     within,
 )
 from gateway.kafka.registry import RegistryAway
+from gateway.kafka.remembered import Remembered
 from gateway.kafka.view_reader import Changes, ViewCounts, ViewReader
 from gateway.kafka.view_store import Origin, Rebuilt, ViewFullError, ViewStore
 from gateway.observe.logs import get_logger
@@ -41,7 +42,6 @@ PARTITION_FETCH_BYTES = 1024 * 1024
 REFRESH_S = 15.0  # how often partitions and freshness are looked at without a fence
 TOPICS_APPEAR_S = 5.0  # a topic just created is not known to every broker yet
 RETRY_S = 0.5  # after a read that failed, while the registry is away, or while there is no room on the disk
-STATES_REMEMBERED = 65_536  # decoded
 
 log = get_logger()
 
@@ -72,7 +72,7 @@ class ConsentView:
         self._directory = directory
         self._max_idle_ms = max_idle_ms
         self._now = now
-        self._remembered: dict[str, ConsentState] = {}
+        self._remembered = Remembered()
         self._held: dict[str, Hold] = {}
         self.holds = Holds()
         self._applied: dict[TopicPartition, int] = {}
@@ -130,7 +130,7 @@ class ConsentView:
         if missing:
             for subject, seen in self._opened().get_many(missing).items():
                 states[subject] = None if seen is None else seen.state
-                self._remember(subject, states[subject])
+                self._remembered.add(subject, states[subject])
         return states
 
     def subjects(self) -> int:
@@ -193,11 +193,6 @@ class ConsentView:
 
     def _failed(self) -> bool:
         return self._task is not None and self._task.done() and not self._task.cancelled()
-
-    def _remember(self, subject: str, state: ConsentState) -> None:
-        if len(self._remembered) >= STATES_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
-        self._remembered[subject] = state
 
     async def _follow(self, client: AIOKafkaClient) -> None:
         consumer = AIOKafkaConsumer(
@@ -291,7 +286,7 @@ class ConsentView:
         changes = self._reader.read(records, self._opened().get_many)
         await self._write(changes, positions)
         for subject in changes.seen:
-            self._remembered.pop(subject, None)
+            self._remembered.forget(subject)
         if changes.holds:
             held = {**self._held, **changes.holds}
             self._held = {hold_id: hold for hold_id, hold in held.items() if hold is not None}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -27,6 +27,7 @@ from aiokafka.structs import TopicPartition
 from gateway.core.consent import Consent, ConsentStatus, Denied, LegalBasis
 from gateway.core.holds import Hold, HoldScope
 from gateway.core.reasons import Reason
+from gateway.kafka.remembered import CHARS_SHARED
 
 FORMAT = 1
 MAP_BYTES = 16 * 1024**3  # address space, not disk: about 50 million subjects
@@ -38,7 +39,7 @@ _CONSENT, _DENIED = 0, 1
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _REASONS = {reason.value: reason for reason in Reason}
 
-_SETS_KEPT = 4_096  # of items, opted-out purposes and contracts: most subjects have the same few
+_SETS_KEPT = 1_024  # of items and of opted-out purposes: most subjects have the same few
 
 T = TypeVar("T")
 
@@ -326,12 +327,16 @@ def _decode(subject: str, raw: Any) -> Seen:
         consented_at=consented_at,
         expires_at=expires_at,
         history_from=history_from,
-        items=_shared(*items),
-        opted_out=_shared(*opted_out),
-        contract_refs=None if contract_refs is None else _shared(*contract_refs),
+        items=_set_of(items),
+        opted_out=_set_of(opted_out),
+        contract_refs=None if contract_refs is None else frozenset(contract_refs),
         legal_basis=LegalBasis(legal_basis),
     )
     return Seen(partition, consent)
+
+
+def _set_of(members: Sequence[str]) -> frozenset[str]:
+    return _shared(*members) if sum(map(len, members)) <= CHARS_SHARED else frozenset(members)
 
 
 @lru_cache(_SETS_KEPT)
