@@ -64,7 +64,7 @@ class Batching:
         self._made += 1
         batch = Batch(Announcement(f"{self._prefix}/{self._made}", now, now + self._limits.expires_ms))
         keys: set[str] = set()
-        limit = self._limits.batch
+        limit, below = self._limits.batch, self._order.reach(below)
         while len(batch.entries) < limit and (head := self._order.next_head()) is not None:
             own = min(limit, head.batch_limit or limit)
             if len(batch.entries) >= own or not self._line_up(head, batch, keys, own, below):

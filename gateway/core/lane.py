@@ -139,6 +139,8 @@ class Lane:
             entry = Entry(record, must_ask=record.replay_of is not None)
             self._live.remember(entry)
             if record.event is None:
+                if entry.maybe_received:
+                    self._order.bar(record.offset)
                 self._end(entry, not_provided(entry, record.reason or Reason.BAD_VALUE, now), now)
                 continue
             entry.consent = fact.consents.get(record.event.subject_ref)
@@ -365,6 +367,7 @@ class Lane:
             if entry.state is State.RETRYING:
                 self._requeue(entry, now)
             else:
+                self._order.unbar(entry.record.offset)  # too late for GeNiE to accept it
                 self._lookups.add(entry)
         if self._stopped_until and now >= self._stopped_until:
             self._stopped_until = 0

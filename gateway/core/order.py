@@ -1,6 +1,8 @@
 """Whose turn it is: the unfinished entries of each subject in the order of the input partition.
 
-Knows that entries of one subject go one after the other, or together in one batch. (design.md section 5 h)
+Knows that entries of one subject go one after the other, or together in one batch. (design.md section 5 h) A record
+that an earlier owner may have sent, and that can't be decoded any more, may be of any subject: while GeNiE may yet
+accept it, nothing behind it starts.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ from gateway.core.entry import Entry, State
 class SubjectOrder:
     """A line for each subject; the head of a line, if QUEUED, may start."""
 
-    __slots__ = ("_heads", "_lines")
+    __slots__ = ("_bars", "_heads", "_lines")
 
     def __init__(self) -> None:
         self._lines: dict[str, deque[Entry]] = {}
+        self._bars: set[int] = set()  # offsets of unknown subjects
         self._heads: list[tuple[int, Entry]] = []  # a heap by offset of QUEUED heads
 
     @property
@@ -28,7 +31,19 @@ class SubjectOrder:
 
     def ready_below(self, offset: int) -> bool:
         """Whether a subject may start with a record below `offset`."""
-        return bool(self._heads) and self._heads[0][0] < offset
+        return bool(self._heads) and self._heads[0][0] < self.reach(offset)
+
+    def reach(self, offset: int) -> int:
+        """The first offset that may not start, of those below `offset` or that itself."""
+        return min((offset, *self._bars))
+
+    def bar(self, offset: int) -> None:
+        """Nothing behind this offset starts."""
+        self._bars.add(offset)
+
+    def unbar(self, offset: int) -> None:
+        """It may."""
+        self._bars.discard(offset)
 
     def join(self, entry: Entry) -> None:
         """A newly delivered entry goes to the end of its subject's line."""

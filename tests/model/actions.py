@@ -30,6 +30,11 @@ class Action(NamedTuple):
 TICK = Action("tick")
 
 
+def is_calm(action: Action) -> bool:
+    """Whether it happens though nothing goes wrong."""
+    return action.is_calm and action.trouble is None
+
+
 class World:
     """The actions of one world."""
 
@@ -61,10 +66,6 @@ class World:
             yield from self._answers(state, place, owner)
         yield from self._time(state)
         yield from self._troubles(state)
-
-    def calm(self, state: State) -> Action | None:
-        """What happens next if nothing goes wrong any more; None: nothing but time."""
-        return next((each for each in self.actions(state) if each.is_calm and each.trouble is None), None)
 
     # --- calm ---------------------------------------------------------------------------------------------
 

@@ -64,6 +64,7 @@ class _Frozen(NamedTuple):
     now: int
     names: dict[str, int]  # its batches
     lookups: tuple[int, ...]  # on their way, oldest first
+    must_wake: bool = False  # whether its alarm rings now
 
 
 class LaneBrokeError(Exception):
@@ -81,6 +82,7 @@ class Machines:
         self._steps: dict[tuple[int, Fact], Step] = {}
         self._aged: dict[int, int] = {}
         self._opened: dict[Any, Step] = {}
+        self._views: dict[int, dict[str, Any]] = {}
         self._shared: dict[int, Any] = {}
         self._digests: dict[bytes, int] = {}
         self._rests: list[dict[str, Any]] = []  # what intents say beside times and names
@@ -134,15 +136,15 @@ class Machines:
 
     def must_wake(self, number: int) -> bool:
         """Whether its alarm rings now."""
-        frozen = self._frozen[number]
-        wake_at = self._thaw(frozen).wake_at(frozen.now)
-        return wake_at is not None and wake_at <= frozen.now
+        return self._frozen[number].must_wake
 
     def view(self, number: int) -> dict[str, Any]:
         """What it tells health and metrics; and when it wakes."""
-        frozen = self._frozen[number]
-        lane = self._thaw(frozen)
-        return {**lane.view(), "wakes": lane.wake_at(frozen.now) is not None}
+        if number not in self._views:
+            frozen = self._frozen[number]
+            lane = self._thaw(frozen)
+            self._views[number] = {**lane.view(), "wakes": lane.wake_at(frozen.now) is not None}
+        return self._views[number]
 
     def _take(self, frozen: _Frozen, lane: Lane, commands: list[facts.Command]) -> Step:
         """Note what the lane has become, after it was woken as often as it wants."""
@@ -168,7 +170,9 @@ class Machines:
         number = self._numbers.get(told)
         if number is None:
             number = self._numbers[told] = len(self._frozen)
-            self._frozen.append(frozen._replace(pickled=pickled or self._freeze(lane), names=names))
+            wake_at = lane.wake_at(frozen.now)
+            pickled = pickled or self._freeze(lane)
+            self._frozen.append(_Frozen(pickled, frozen.now, names, frozen.lookups, bool(wake_at and wake_at <= frozen.now)))
         return number, names
 
     def _freeze(self, lane: Lane) -> bytes:

@@ -12,13 +12,14 @@ from array import array
 from typing import NamedTuple
 
 from tests.model import invariants
-from tests.model.actions import TICK, Action, World
+from tests.model.actions import TICK, Action, World, is_calm
 from tests.model.invariants import BrokenPromiseError
 from tests.model.machine import LaneBrokeError
 from tests.model.shape import Shape
 from tests.model.state import State
 
 NONE = -1
+NEVER_SETTLED = "in a calm world all is settled in the end, and not for ever under way"
 
 
 class Found(NamedTuple):
@@ -101,25 +102,25 @@ class _Search:
                 self._parents.append(place)
                 self._next.append(NONE)
                 self.counted += action.name != TICK.name
-            if first_calm and action.is_calm and action.trouble is None and there != place:
+            if first_calm and is_calm(action) and there != place:
                 self._next[place], first_calm = there, False
-        if first_calm:
-            return self._at_the_end(state, self.way(place))
+        if first_calm and (missing := self._missing(state)):
+            return Found(missing, self.way(place))
         return None
 
-    def _at_the_end(self, state: State, way: tuple[Action, ...]) -> Found | None:
-        shape, machines = self.world.shape, self.world.machines
+    def _missing(self, state: State) -> str | None:
+        """What is missing where nothing is left to do."""
         lane = next((owner.lane for owner in state.owners if not owner.stale), NONE)
         try:
             invariants.check(lane != NONE, "somebody has the lane in the end")
-            invariants.at_the_end(shape, state, machines.view(lane))
+            invariants.at_the_end(self.world.shape, state, self.world.machines.view(lane))
         except BrokenPromiseError as broken:
-            return Found(str(broken), way)
+            return str(broken)
         return None
 
     def _all_end_well(self) -> Found | None:
         """Every chain of calm actions ends; beyond the last depth the chain is followed without being counted."""
-        known: dict[State, bool] = {}
+        followed: set[State] = set()
         ends = bytearray(len(self.states))  # 1: on the chain that is followed, 2: known to end well
         for start in range(len(self.states)):
             chain, place = [], start
@@ -128,35 +129,36 @@ class _Search:
                 chain.append(place)
                 place = self._next[place]
             if ends[place] == 1:
-                return Found("in a calm world all is settled in the end, and not for ever under way", self.way(start))
-            if not ends[place] and not self.is_whole and (found := self._follow(place, known)) is not None:
+                return Found(NEVER_SETTLED, self.way(start))
+            if not ends[place] and not self.is_whole and (found := self._follow(place, followed)) is not None:
                 return found
             for passed in (*chain, place):
                 ends[passed] = 2
         return None
 
-    def _follow(self, place: int, known: dict[State, bool]) -> Found | None:
-        """The calm chain from a state of the last depth."""
-        world, state, way, passed = self.world, self.states[place], list(self.way(place)), set()
-        while state not in known:
-            if state in passed:
-                return Found("in a calm world all is settled in the end, and not for ever under way", tuple(way))
-            passed.add(state)
-            for action in world.actions(state):
-                if action.is_calm and action.trouble is None:
-                    try:
-                        after = world.act(state, action)
-                    except (BrokenPromiseError, LaneBrokeError) as broken:
-                        return Found(str(broken), (*way, action))
-                    if after != state:
-                        break
+    def _follow(self, place: int, followed: set[State]) -> Found | None:
+        """The calm chain from a state of the last depth to one that is known or the end."""
+        state, world, on = self.states[place], self.world, []
+        chain: set[State] = set()
+        while state not in followed:
+            chain.add(state)
+            for action in filter(is_calm, world.actions(state)):
+                try:
+                    after = world.act(state, action)
+                except (BrokenPromiseError, LaneBrokeError) as broken:
+                    return Found(str(broken), (*self.way(place), *on, action))
+                if after != state:
+                    break
             else:
-                if (found := self._at_the_end(state, tuple(way))) is not None:
-                    return found
+                missing = self._missing(state)
+                if missing:
+                    return Found(missing, (*self.way(place), *on))
                 break
+            on.append(action)
+            if after in chain:
+                return Found(NEVER_SETTLED, (*self.way(place), *on))
             state = after
-            way.append(action)
-        known.update(dict.fromkeys(passed, True))
+        followed |= chain
         return None
 
     def way(self, place: int) -> tuple[Action, ...]:
