@@ -180,8 +180,8 @@ class World:
     ) -> GatewayProcess:
         """A gateway process; `settings` by the names of their variables, without the prefix; None leaves one out."""
         log = self.directory / f"gateway-{len(self.gateways)}.log"
-        left_out = _variables(dict.fromkeys((name for name, value in settings.items() if value is None), ""))
-        given = _variables({name: value for name, value in settings.items() if value is not None})
+        left_out = variables(dict.fromkeys((name for name, value in settings.items() if value is None), ""))
+        given = variables({name: value for name, value in settings.items() if value is not None})
         own = {name: value for name, value in (self.settings(instance) | given).items() if name not in left_out}
         made = GatewayProcess(own, log, patches, command=command)
         self.gateways.append(made)
@@ -275,39 +275,46 @@ class World:
 
     def settings(self, instance: str) -> dict[str, str]:
         """The variables of a gateway in this world."""
-        keys = self.genie.pki
-        return _variables(
-            {
-                "instance": instance,
-                "kafka__bootstrap_servers": self.kafka,
-                "kafka__allow_dev_topics": "true",
-                "kafka__group_id": self.group,
-                "kafka__group_instance_id": f"{self.prefix}{instance}",
-                "kafka__session_timeout_ms": "6000",
-                "topics__prefix": self.prefix,
-                "genie__base_url": self.genie.url,
-                "genie__ca_file": str(keys.ca),
-                "genie__client_cert_file": str(keys.client),
-                "genie__client_key_file": str(keys.client_key),
-                "genie__signing_key_file": str(keys.norel_ed25519),
-                "genie__signing_key_id": pkis.NOREL_ED25519_ID,
-                "genie__answer_key_files": (f'{{"{pkis.GENIE_ED25519_ID}": "{pkis.public_half(keys.genie_ed25519)}"}}'),
-                "genie__expires_ms": str(EXPIRES_MS),
-                "genie__skew_ms": str(SKEW_MS),
-                "recipient__name": RECIPIENT_NAME,
-                "recipient__address": "東京都架空区架空一丁目1-1",
-                "recipient__representative": "架空 受子",
-                "provider__name": "株式会社 IDOM CaaS Technology",
-                "provider__address": "東京都架空区架空二丁目2-2",
-                "provider__representative": "架空 渡子",
-                "keys__idempotency_key_file": str(keys.idempotency_key),
-                "keys__pseudonym_key_file": str(keys.pseudonym_key),
-                "view__path": str(self.directory / f"view-{instance}"),
-                "observe__host": "127.0.0.1",
-                "observe__port": "0",
-            }
-        )
+        group = {
+            "kafka__group_id": self.group,
+            "kafka__group_instance_id": f"{self.prefix}{instance}",
+            "topics__prefix": self.prefix,
+        }
+        return gateway_settings(self.kafka, self.genie.url, self.genie.pki, self.directory, instance) | variables(group)
 
 
-def _variables(settings: Mapping[str, str]) -> dict[str, str]:
+def gateway_settings(kafka: str, genie_url: str, keys: pkis.Pki, directory: Path, instance: str) -> dict[str, str]:
+    """The variables of a gateway with these parts; its view lies in the directory."""
+    return variables(
+        {
+            "instance": instance,
+            "kafka__bootstrap_servers": kafka,
+            "kafka__allow_dev_topics": "true",
+            "kafka__session_timeout_ms": "6000",
+            "genie__base_url": genie_url,
+            "genie__ca_file": str(keys.ca),
+            "genie__client_cert_file": str(keys.client),
+            "genie__client_key_file": str(keys.client_key),
+            "genie__signing_key_file": str(keys.norel_ed25519),
+            "genie__signing_key_id": pkis.NOREL_ED25519_ID,
+            "genie__answer_key_files": (f'{{"{pkis.GENIE_ED25519_ID}": "{pkis.public_half(keys.genie_ed25519)}"}}'),
+            "genie__expires_ms": str(EXPIRES_MS),
+            "genie__skew_ms": str(SKEW_MS),
+            "recipient__name": RECIPIENT_NAME,
+            "recipient__address": "東京都架空区架空一丁目1-1",
+            "recipient__representative": "架空 受子",
+            "provider__name": "株式会社 IDOM CaaS Technology",
+            "provider__address": "東京都架空区架空二丁目2-2",
+            "provider__representative": "架空 渡子",
+            "keys__idempotency_key_file": str(keys.idempotency_key),
+            "keys__pseudonym_key_file": str(keys.pseudonym_key),
+            "view__path": str(directory / f"view-{instance}"),
+            "observe__host": "127.0.0.1",
+            "observe__port": "0",
+        }
+    )
+
+
+def variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings by the names of their variables."""
     return {f"GATEWAY_{name.upper()}": value for name, value in settings.items()}

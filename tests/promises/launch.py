@@ -10,9 +10,14 @@ from pathlib import Path
 from gateway import app
 from gateway.cli import serve
 from gateway.cli.errors import CommandError
+from tests.chaos import points
 from tests.promises import deaths, decoding, hurry, releases, removals, troubles
 
-PATCHES = {**hurry.NAMED, **removals.NAMED, **deaths.NAMED, **decoding.NAMED, **releases.NAMED, **troubles.NAMED}
+PATCHES = {
+    name: patch
+    for room in (hurry, removals, deaths, decoding, releases, troubles, points)
+    for name, patch in room.NAMED.items()
+}
 ROOMS = app  # imported, so that a process forked from here starts at once
 _PR_SET_PDEATHSIG = 1
 

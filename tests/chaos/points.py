@@ -1,0 +1,165 @@
+"""Named points of the lane protocol, at which a gateway process stops or kills itself when it was told to.
+
+Part of the gateway's own process, as a patch (tests/promises/launch.py): nothing in the gateway knows of it. An order
+is a file, `POINT DEED`, looked at when the process starts and whenever it gets SIGUSR1; without one every point is
+passed. Must not know who orders, or what comes afterwards.
+"""
+
+import asyncio
+import os
+import signal
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from gateway.core.outcome import Answer, LookupReply, Reply
+from gateway.genie.client import GenieClient
+from gateway.kafka import lane_driver, opening
+from gateway.kafka.fence import Fence, FenceMark
+from gateway.kafka.lane_driver import LaneDriver
+from gateway.kafka.strict_producer import _OneEndTxn
+from gateway.kafka.transactions import LaneProducer
+from tests.promises.patching import Named, replace
+
+NAMED = Named()
+ORDER, DONE = "CHAOS_ORDER", "CHAOS_DONE"  # variables: the file with the order, the file with what was done
+HTTP_OK = 200
+UNDER_WAY_S = 0.004  # a request has left by then, and its answer has mostly not come
+DRAINING_S = 0.01  # a closing lane has by then seen some of the answers that it waits for
+
+
+class Point(Enum):
+    """Where in the protocol: (code, sentence)."""
+
+    sentence: str
+
+    def __new__(cls, code: str, sentence: str) -> "Point":
+        member = object.__new__(cls)
+        member._value_ = code
+        member.sentence = sentence
+        return member
+
+    TAKEN_OVER = ("taken_over", "the older owner is fenced off, the offset is not read yet")
+    OPENED = ("opened", "offset and live intents are read, the lane has not begun")
+    PRODUCED = ("produced", "a transaction is written, its commit has not been asked for")
+    COMMITTING = ("committing", "the commit is asked for, its answer has not come")
+    ANNOUNCED = ("announced", "the announcement is committed, the fence has not begun")
+    FENCED = ("fenced", "the fence is reached, nothing is sent")
+    SENDING = ("sending", "a request is under way to GeNiE")
+    ANSWERED = ("answered", "GeNiE's 2xx has come, nothing is settled")
+    LOOKED_UP = ("looked_up", "GeNiE has said what became of a record, nothing is settled")
+    DRAINING = ("draining", "a lane closes and waits for what is under way")
+
+
+class Deed(Enum):
+    """What a process does to itself at the point."""
+
+    KILL = "kill"
+    STOP = "stop"
+
+
+class _Orders:
+    """The one order that stands."""
+
+    def __init__(self) -> None:
+        self._order, self._done = Path(os.environ[ORDER]), Path(os.environ[DONE])
+        self._standing: tuple[Point, Deed] | None = None
+        self.look()
+        signal.signal(signal.SIGUSR1, lambda *_: self.look())
+
+    def look(self) -> None:
+        words = self._order.read_text("ascii").split() if self._order.exists() else []
+        self._standing = (Point(words[0]), Deed(words[1])) if words else None
+
+    def reach(self, point: Point) -> None:
+        """Here is the point: do what was ordered for it, once."""
+        if self._standing is None or self._standing[0] is not point:
+            return
+        deed = self._standing[1]
+        self._standing = None
+        self._order.unlink(missing_ok=True)  # whoever is started next must not do it again
+        with self._done.open("a", encoding="ascii") as done:
+            done.write(f"{os.getpid()} {point.value} {deed.value}\n")
+        os.kill(os.getpid(), signal.SIGKILL if deed is Deed.KILL else signal.SIGSTOP)
+
+
+@NAMED
+def points() -> None:
+    """All points, each passed unless an order stands."""
+    orders = _Orders()
+    _opening(orders)
+    _transactions(orders)
+    _fence(orders)
+    _partner(orders)
+    _closing(orders)
+
+
+def _opening(orders: _Orders) -> None:
+    async def read_committed(*arguments: Any, **named: Any) -> Any:
+        orders.reach(Point.TAKEN_OVER)
+        return await plain_read(*arguments, **named)
+
+    async def open_lane(*arguments: Any, **named: Any) -> Any:
+        opened = await plain_open(*arguments, **named)
+        orders.reach(Point.OPENED)
+        return opened
+
+    plain_read = replace(opening, "read_committed", read_committed)
+    plain_open = replace(lane_driver, "open_lane", open_lane)
+
+
+def _transactions(orders: _Orders) -> None:
+    async def begin_and_produce(self: LaneProducer, *arguments: Any) -> Any:
+        produced = await plain_produce(self, *arguments)
+        orders.reach(Point.PRODUCED)
+        return produced
+
+    async def do(self: _OneEndTxn, node_id: int) -> bool:
+        return await _reached_under_way(orders, Point.COMMITTING, plain_do(self, node_id))
+
+    plain_produce = replace(LaneProducer, "begin_and_produce", begin_and_produce)
+    plain_do = replace(_OneEndTxn, "do", do)
+
+
+def _fence(orders: _Orders) -> None:
+    async def reach(self: Fence) -> FenceMark:
+        orders.reach(Point.ANNOUNCED)
+        mark = await plain(self)
+        orders.reach(Point.FENCED)
+        return mark
+
+    plain = replace(Fence, "reach", reach)
+
+
+def _partner(orders: _Orders) -> None:
+    async def send(self: GenieClient, *arguments: Any) -> Answer:
+        answer = await _reached_under_way(orders, Point.SENDING, plain_send(self, *arguments))
+        if isinstance(answer, Reply) and answer.verified and answer.status == HTTP_OK:
+            orders.reach(Point.ANSWERED)
+        return answer
+
+    async def look_up(self: GenieClient, *arguments: Any) -> LookupReply | None:
+        reply = await plain_look_up(self, *arguments)
+        if reply is not None:
+            orders.reach(Point.LOOKED_UP)
+        return reply
+
+    plain_send = replace(GenieClient, "send", send)
+    plain_look_up = replace(GenieClient, "look_up", look_up)
+
+
+def _closing(orders: _Orders) -> None:
+    def close(self: LaneDriver, drain_ms: int) -> None:
+        plain(self, drain_ms)
+        asyncio.get_running_loop().call_later(DRAINING_S, orders.reach, Point.DRAINING)
+
+    plain = replace(LaneDriver, "close", close)
+
+
+async def _reached_under_way(orders: _Orders, point: Point, call: Any) -> Any:
+    """The result of a call; the point is reached once its request has left, unless its answer came sooner."""
+    alarm = asyncio.get_running_loop().call_later(UNDER_WAY_S, orders.reach, point)
+    try:
+        return await call
+    finally:
+        alarm.cancel()
