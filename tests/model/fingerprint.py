@@ -15,10 +15,11 @@ from typing import Any
 from gateway.core import batching, cycle, entry, fates, judge, lane, rounds, settling, waiting
 from gateway.core.batching import Batch
 from gateway.core.consent import Consent
+from gateway.core.decide import Permit
 from gateway.core.entry import Announcement, ConsentRef, Ending, Entry, Held, InputRecord, Made
 from gateway.core.holds import Holds
 from gateway.core.rules import Limits, Rules
-from tests.model.shape import EXPIRES, OLD, TICK
+from tests.model.shape import EXPIRES, TICK
 
 UNSET = "unset"  # of times: 0 or None
 
@@ -31,7 +32,7 @@ _SKIPPED: dict[type[Any], tuple[str, ...]] = {
     settling.Settling: ("_limits",),
     judge.Judge: ("_rules",),
     fates.Fates: ("_limits", "taken_at"),  # its order among first failures is told at the end
-    entry.Entry: ("sends", "decided_at", "permit"),  # the permit is a remembered answer of decide()
+    entry.Entry: ("sends", "decided_at"),
     entry.Announcement: ("batch_id", "ref"),  # its name stands for it
     entry.Ending: ("decided_at", "receipt"),
 }
@@ -58,10 +59,15 @@ class Name:
 
 
 class Fingerprint:
-    """Takes fingerprints of the lanes of one world; `hour` ticks are as long as any age matters."""
+    """Takes fingerprints of the lanes of one world.
 
-    def __init__(self, hour: int) -> None:
+    After `hour` ticks nothing gets any older (0: no age matters), and `old` ticks after its announcement an attempt is
+    too old for GeNiE and for any lookup.
+    """
+
+    def __init__(self, hour: int, old: int) -> None:
         self._hour = hour
+        self._old = old
         self._plans: dict[type[Any], list[tuple[str, Callable[[Walk, Any], None]]]] = {}
 
     def of(self, machine: lane.Lane, now: int) -> Tokens:
@@ -77,7 +83,7 @@ class Fingerprint:
     def plan(self, kind: type[Any], thing: Any) -> list[tuple[str, Callable[[Walk, Any], None]]]:
         """How each field of a class is walked."""
         if kind not in self._plans:
-            names = sorted(vars(thing)) if hasattr(thing, "__dict__") else sorted(_slots(kind))
+            names = sorted({*_slots(kind), *getattr(thing, "__dict__", ())})
             skipped = _SKIPPED.get(kind, ())
             assert set(skipped) <= set(names), f"{kind.__name__} has other fields now: {names}"
             self._plans[kind] = [(name, self._way(kind, name)) for name in names if name not in skipped]
@@ -97,9 +103,14 @@ class Fingerprint:
         return Walk.visit
 
     @property
-    def hour(self) -> int:
+    def longest(self) -> int:
         """In ms."""
         return self._hour * TICK
+
+    @property
+    def oldest(self) -> int:
+        """What is left of the oldest attempt, ms; it is below 0."""
+        return EXPIRES - self._old * TICK
 
 
 class Walk:
@@ -124,11 +135,11 @@ class Walk:
 
     def expiry(self, time: int) -> None:
         """Once it is surely too late, it is no matter for how long."""
-        self.tokens.append(max(time - self._now, EXPIRES - OLD * TICK) if time else UNSET)
+        self.tokens.append(max(time - self._now, self._fingerprint.oldest) if time else UNSET)
 
     def since(self, time: int) -> None:
         """As far back as an hour."""
-        self.tokens.append(max(time - self._now, -self._fingerprint.hour) if time else UNSET)
+        self.tokens.append(max(time - self._now, -self._fingerprint.longest) if time else UNSET)
 
     def whether(self, time: int) -> None:
         """No age of it matters."""
@@ -198,6 +209,9 @@ class Walk:
         self.tokens += (held.digest, held.consent_record_id, held.consent_version)  # the digest stands for the scope
         self.visit(held.announcement)
 
+    def _permit(self, permit: Permit) -> None:
+        self._consent(permit.consent)
+
     def _made(self, made: Made) -> None:
         self.tokens.append(made.digest)
 
@@ -228,6 +242,7 @@ _WAYS: dict[type[Any], Callable[[Walk, Any], None]] = {
     InputRecord: Walk._record,
     Held: Walk._held,
     Made: Walk._made,
+    Permit: Walk._permit,
     Ending: Walk._value,
     ConsentRef: Walk._value,
     Consent: Walk._consent,

@@ -28,7 +28,12 @@ def check(kept: bool, promise: str) -> None:
 
 
 def at_send(
-    shape: Shape, fence: Fence | None, sent: Request, intent: Intent, durable: bool, purposes: dict[int, tuple[str, ...]]
+    shape: Shape,
+    fence: Fence | None,
+    sent: Request,
+    intent: Intent,
+    durable: bool,
+    purposes: dict[int, tuple[str, ...]],
 ) -> None:
     """Nothing is sent but behind a fence that was asked for after its intent was committed, as that fence permits."""
     check(fence is not None and fence.must is not None, "a send follows a fence")
@@ -37,6 +42,7 @@ def at_send(
     check(sent.number in fence.durable, "the fence begins after the announcement is committed")
     check(fence.age == 0, "a decision is fresh")
     check(intent.age == 0, "past its expires a batch is announced again")
+    check(sent.age == intent.age, "a batch is signed with the expires that was announced")
     view = shape.views[fence.must]
     for entry in sent.entries:
         record = shape.inputs[entry.offset]

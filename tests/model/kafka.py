@@ -31,8 +31,7 @@ def begin(kafka: Kafka, ledger: tuple[Said, ...], numbers: tuple[int, ...]) -> K
 
 def ask_to_commit(kafka: Kafka, commit: Commit) -> Kafka:
     """The offset is in the transaction, and the request to end it is on its way."""
-    transaction = kafka.transaction
-    assert transaction is not None
+    transaction = kafka.transaction or Transaction((), ())  # one that was ended by a stray begins anew
     return kafka._replace(transaction=transaction._replace(commit=commit))
 
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from gateway.core.decide import Permit, decide
 from gateway.core.minimise import body_digest
 from tests.core_cases import NOW, POLICY
-from tests.model.machine import Machines
 from tests.model.shape import EXPIRES, MINIMISER, OLD, SKEW, Shape, Trouble, key
 from tests.model.state import Answer, Entry, First, Stored
+from tests.model.words import Words
 
 KEY_REUSED = "urn:genie:problem:idempotency-key-reused"
 EXPIRED = "urn:genie:problem:signature-expired"
@@ -94,7 +94,7 @@ def look_up_stale(books: Books, keys: tuple[str, ...]) -> tuple[int | None, tupl
     return (None if ago >= OLD else ago), tuple((key, "not_received", None) for key in keys)
 
 
-def had_before(shape: Shape, machines: Machines) -> Iterator[Stored]:
+def had_before(shape: Shape, words: Words) -> Iterator[Stored]:
     """What GeNiE took before this story, from the records that are now to be replayed."""
     for name in shape.had_before:
         offset = shape.records.index(name)
@@ -103,5 +103,5 @@ def had_before(shape: Shape, machines: Machines) -> Iterator[Stored]:
         state = shape.views[0].consents[record.event.subject_ref]
         permit = decide(record.event, state, POLICY, now=NOW, expires_at=NOW + EXPIRES, skew_ms=SKEW)
         assert isinstance(permit, Permit)
-        number = machines.number_of(body_digest(MINIMISER.body(record.event, permit.scope)))
+        number = words.number_of(body_digest(MINIMISER.body(record.event, permit.scope)))
         yield Stored(key(name), None, First(record.origin, name, number), "accepted", OLD)

@@ -7,8 +7,11 @@ not counted.
 
 from __future__ import annotations
 
+import gc
 import time
 from array import array
+from contextlib import suppress
+from itertools import pairwise
 from typing import NamedTuple
 
 from tests.model import invariants
@@ -17,6 +20,7 @@ from tests.model.invariants import BrokenPromiseError
 from tests.model.machine import LaneBrokeError
 from tests.model.shape import Shape
 from tests.model.state import State
+from tests.model.story import Telling
 
 NONE = -1
 NEVER_SETTLED = "in a calm world all is settled in the end, and not for ever under way"
@@ -39,14 +43,19 @@ class Explored(NamedTuple):
     is_whole: bool
     lanes: int
     seconds: float
-    violation: Found | None
+    violation: str | None  # the promise
+    story: tuple[str, ...]  # the shortest way to it
 
 
 def explore(shape: Shape) -> Explored:
     """Every state of a world, or as many levels of depth as the world's bound lets begin."""
     began = time.perf_counter()
-    search = _Search(World(shape))
-    violation = search.run()
+    gc.disable()  # states are kept and hold no cycles: the collector would only look at them again and again
+    try:
+        search = _Search(World(shape))
+        found = search.run()
+    finally:
+        gc.enable()
     seconds = time.perf_counter() - began
     return Explored(
         shape.name,
@@ -56,7 +65,8 @@ def explore(shape: Shape) -> Explored:
         search.is_whole,
         len(search.world.machines),
         seconds,
-        violation,
+        found and found.promise,
+        tuple(search.tell(found)) if found else (),
     )
 
 
@@ -86,6 +96,15 @@ class _Search:
             begin, end = end, len(self.states)
             self.depth += 1
         return self._all_end_well()
+
+    def tell(self, found: Found) -> list[str]:
+        """The way to a broken promise, a line for each action."""
+        state, telling = self.world.first(), Telling()
+        for action in found.way:
+            with suppress(BrokenPromiseError, LaneBrokeError):
+                state = self.world.act(state, action, telling)
+            telling.end_line()
+        return [*telling.lines, f"broken: {found.promise}"]
 
     def _expand(self, place: int) -> Found | None:
         state, world = self.states[place], self.world
@@ -167,7 +186,7 @@ class _Search:
         while self._parents[places[-1]] != NONE:
             places.append(self._parents[places[-1]])
         places.reverse()
-        return tuple(self._between(before, after) for before, after in zip(places, places[1:], strict=False))
+        return tuple(self._between(before, after) for before, after in pairwise(places))
 
     def _between(self, before: int, after: int) -> Action:
         state, wanted = self.states[before], self.states[after]

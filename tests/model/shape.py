@@ -26,6 +26,7 @@ from tests.lane_world.inputs import PARTITION, TOPIC, digest, event, origin
 TICK, EXPIRES, SKEW = 1_000, 900, 900
 OLD = 2  # ticks after which an announcement can't be accepted any more
 NEVER = 1_000_000_000
+SMALL = 8_000
 
 MINIMISER = Minimiser(POLICY, IDENTITY)
 ORIGIN = Origin(
@@ -101,8 +102,14 @@ class Shape:
     most: int | None = None  # states, after which no further depth is begun
 
     def small(self) -> Shape:
-        """Each trouble once at the most, and not all of them: for a test."""
-        return replace(self, troubles={trouble: min(1, times) for trouble, times in self.troubles.items()})
+        """Each trouble once at the most, and no depth is begun once there are as many states as a test has time for."""
+        troubles = {trouble: min(1, times) for trouble, times in self.troubles.items()}
+        return replace(self, troubles=troubles, most=SMALL)
+
+    @property
+    def old(self) -> int:
+        """Ticks after which the age of an attempt matters to nobody; answers that speak of the past go further back."""
+        return OLD + (Trouble.STALE in self.troubles)
 
     @cached_property
     def rules(self) -> Rules:

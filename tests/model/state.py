@@ -128,6 +128,7 @@ class Owner(NamedTuple):
     slots: int = 0
     announced: tuple[Announced, ...] = ()
     produce: tuple[Any, ...] | None = None  # waits for the markers of the transaction before
+    written: tuple[int, ...] | None = None  # all is written, but the offset is not in the transaction yet
     commits: bool = False  # waits for the answer to its commit
     fence: Fence | None = None
     sent: tuple[Request, ...] = ()

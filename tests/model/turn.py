@@ -6,22 +6,23 @@ does at once, because nobody else could tell when; what others can see or preven
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from tests.model import invariants, kafka as brokers
+from tests.model import invariants
+from tests.model import kafka as brokers
 from tests.model.machine import Machines
 from tests.model.partner import Judged
 from tests.model.shape import OLD, Shape, Trouble
 from tests.model.state import Announced, Commit, Entry, Fact, Fence, Intent, Owner, Request, State
+from tests.model.story import Telling
 
 GONE = Owner(steps=-1)
 
 
 class Turn:
-    """A state while something happens in it; `told` is given the sentences of what does."""
+    """A state while something happens in it; what does is `told`, if anybody wants to know."""
 
-    def __init__(self, shape: Shape, machines: Machines, state: State, told: list[str] | None) -> None:
+    def __init__(self, shape: Shape, machines: Machines, state: State, told: Telling | None) -> None:
         self.shape, self.machines = shape, machines
         self.version, self.kafka, self.books, travelling, owners, self.left = state
         self.travelling, self.owners = list(travelling), list(owners)
@@ -32,14 +33,16 @@ class Turn:
         for place in reversed(range(len(self.owners))):
             if self.owners[place] is GONE:
                 del self.owners[place]
+                if self._told is not None:
+                    self._told.end(place)
                 self.kafka = brokers.without_owner(self.kafka, place)
         travelling = tuple(sorted(self.travelling))
         return State(self.version, self.kafka, self.books, travelling, tuple(self.owners), self.left)
 
-    def tell(self, sentence: str) -> None:
-        """Part of the story."""
+    def tell(self, sentence: str, place: int | None = None) -> None:
+        """Part of the story; about the owner at this place, if it begins with `it`."""
         if self._told is not None:
-            self._told.append(sentence)
+            self._told.tell(sentence, place)
 
     def spend(self, trouble: Trouble) -> None:
         """One trouble less is left."""
@@ -61,6 +64,8 @@ class Turn:
     def start(self) -> None:
         """A process starts, and is to open the lane."""
         self.owners = [*(owner._replace(stale=True) for owner in self.owners), Owner()]
+        if self._told is not None:
+            self._told.start()
 
     def end(self, place: int) -> None:
         """A process is gone; what it sent travels on."""
@@ -125,13 +130,13 @@ class Turn:
                 case ("fence", subjects):
                     durable = frozenset(each.number for each in self.owners[place].announced if each.durable)
                     self.set(place, fence=Fence(subjects, durable=durable))
-                    self.tell("it asks for a fence")
-                case ("send", number, entries):
-                    self.send(place, number, entries, fence if fact[:1] == ("fenced",) else None)
+                    self.tell("it asks for a fence", place)
+                case ("send", number, entries, age):
+                    self.send(place, number, entries, age, fence if fact[:1] == ("fenced",) else None)
                 case ("look up", keys):
                     self.set(place, lookups=(*self.owners[place].lookups, keys))
-                    self.tell(f"it looks up {', '.join(keys)}")
-                case ("Closed",) | ("Reopen",):
+                    self.tell(f"it looks up {', '.join(keys)}", place)
+                case ("closed" | "reopen",):
                     self.close(place, command[0])
                     return
         for answer in answers:
@@ -140,13 +145,13 @@ class Turn:
 
     def close(self, place: int, how: str) -> None:
         """The lane is over: the process that should have it starts anew, any other ends."""
-        if how == "Reopen" and self.owners[place].stale and self.may(Trouble.STUBBORN):
+        if how == "reopen" and self.owners[place].stale and self.may(Trouble.STUBBORN):
             for request in self.owners[place].sent:
                 self.let_travel(request)
             self.owners[place] = Owner(stale=True)
-            self.tell("it drops its producer and wants to open the lane again")
+            self.tell("it drops its producer and wants to open the lane again", place)
             return
-        self.tell("it drops its producer and lets go of the lane")
+        self.tell("it drops its producer and lets go of the lane", place)
         self.end(place)
 
     def go_on(self, place: int) -> None:
@@ -180,7 +185,7 @@ class Turn:
         """Write a transaction, unless the last one's markers are to be waited for, or a newer owner is there."""
         _, ledger, intents, parked = command
         if self.kafka.holder != place:
-            self.tell("its transaction is refused, for another process has taken over")
+            self.tell("its transaction is refused, for another process has taken over", place)
             self.set(place, produce=None)
             self.hear(place, "doubtful")
             return
@@ -196,10 +201,13 @@ class Turn:
             fence = self.owners[place].fence
             self.set(place, fence=fence._replace(durable=fence.durable - set(numbers)))
         for said in ledger:
-            self.tell(f"it settles record {said.offset} as {said.reason}")
+            self.tell(f"it settles record {said.offset} as {said.reason}", place)
         for number, intent in intents:
-            self.tell(f"it announces batch {number}: {_named(intent.entries)}")
-        self.hear(place, "produced", numbers)
+            self.tell(f"it announces batch {number}: {_named(intent.entries)}", place)
+        if self.kafka.strays:  # one could end the transaction before it is whole
+            self.set(place, written=numbers)
+        else:
+            self.hear(place, "produced", numbers)
 
     def ask_to_commit(self, place: int, offset: int, settled: tuple[int, ...], numbers: tuple[int, ...]) -> None:
         """Send the commit on its way."""
@@ -208,7 +216,9 @@ class Turn:
         self.kafka = brokers.ask_to_commit(self.kafka, Commit(offset, settled, live))
         self.set(place, commits=True)
         names = ", ".join(f"batch {number}" for number in numbers) or "none"
-        self.tell(f"it sends a commit of offset {offset}, settled beyond it {list(settled)}, live intents: {names}")
+        self.tell(
+            f"it sends a commit of offset {offset}, settled beyond it {list(settled)}, live intents: {names}", place
+        )
 
     def end_transaction(self, late: bool) -> None:
         """A commit arrives."""
@@ -226,18 +236,18 @@ class Turn:
 
     # --- GeNiE --------------------------------------------------------------------------------------------
 
-    def send(self, place: int, number: int, sent: tuple[tuple[str, int], ...], fence: Fence | None) -> None:
+    def send(self, place: int, number: int, sent: tuple[tuple[str, int], ...], age: int, fence: Fence | None) -> None:
         """Put a batch on its way."""
         owner = self.owners[place]
         announced = next(each for each in owner.announced if each.number == number)
         offsets = {entry.key: entry.offset for entry in announced.intent.entries}
         entries = tuple(Entry(offsets[key], key, digest) for key, digest in sent)
-        request = Request(announced.intent.age, number, entries)
+        request = Request(age, number, entries)
         invariants.at_send(
-            self.shape, fence, request, announced.intent, announced.durable, self.machines.purposes
+            self.shape, fence, request, announced.intent, announced.durable, self.machines.words.purposes
         )
         self.set(place, sent=(*owner.sent, request))
-        self.tell(f"it sends batch {number}: {_named(entries)}")
+        self.tell(f"it sends batch {number}: {_named(entries)}", place)
 
     def answer(self, place: int, request: Request, *answer: Any) -> None:
         """The owner hears an answer; its slot is free."""
@@ -265,7 +275,7 @@ class Turn:
 
     def tick(self) -> None:
         """Time passes; whoever has an alarm for it wakes."""
-        hour = max(OLD, self.shape.hour)
+        hour = max(self.shape.old, self.shape.hour)
         self.travelling = [r._replace(age=r.age + 1) for r in self.travelling if r.age + 1 < OLD]
         if Trouble.STALE in self.shape.troubles:
             self.books = tuple(each._replace(age=min(OLD, each.age + 1)) for each in self.books)
@@ -309,6 +319,3 @@ def _aged_kafka(kafka: brokers.Kafka, hour: int) -> brokers.Kafka:
 
 def _named(entries: tuple[Entry, ...]) -> str:
     return ", ".join(f"record {entry.offset} as body {entry.digest}" for entry in entries)
-
-
-Act = Callable[..., None]

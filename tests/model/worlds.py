@@ -9,6 +9,13 @@ T = Trouble
 
 ALL = (
     Shape(
+        "one event",
+        "one event alone, with every kind of trouble that may come to it",
+        ("a1",),
+        {T.KILL: 2, T.LOST: 1, T.DOUBT: 1, T.TAKE_OVER: 1, T.SLOW: 1, T.FENCE: 1},
+        (withdraws("a", 2),),
+    ),
+    Shape(
         "window and settled set",
         "records that end out of order, few live intents and a narrow window, across owners",
         ("a1", "-", "b2", "a3"),
