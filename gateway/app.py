@@ -12,13 +12,11 @@ import gc
 import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from functools import partial
 from random import SystemRandom
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.structs import TopicPartition
 
 from gateway import __version__, memory, preflight
 from gateway.core import facts, records
@@ -34,9 +32,8 @@ from gateway.genie.limiter import Limiter
 from gateway.genie.retry import Backoff
 from gateway.genie_login import genie_client
 from gateway.kafka import closed_transport, inflation, rebootstrap
-from gateway.kafka.cluster import LATEST, TopicMissingError, describe, list_offsets
+from gateway.kafka.cluster import describe
 from gateway.kafka.codec import Codec
-from gateway.kafka.connection import KafkaUnavailableError
 from gateway.kafka.consent_view import ConsentView
 from gateway.kafka.fence import Fence, FenceFailed
 from gateway.kafka.http_registry import registry_at
@@ -51,7 +48,7 @@ from gateway.kafka.source import Feed, GroupSettings, Source
 from gateway.kafka.surroundings import Heard, OwnTopics, Reader, Slots, Surroundings
 from gateway.kafka.view_store import ViewFullError, ViewInUseError
 from gateway.kafka_login import kafka_connection
-from gateway.observe.clock import ClockWatch
+from gateway.lookout import Lookout, Parts
 from gateway.observe.health import HealthServer, LoopPulse, Status
 from gateway.observe.logs import get_logger
 from gateway.observe.metrics import Metrics
@@ -60,9 +57,6 @@ from gateway.renewal import Renewal
 from gateway.settings import Settings
 
 INPUT_RETENTION_MS = 90 * 86_400_000  # the least that kafka/topics.py accepts for inputs
-OBSERVE_EVERY_S = 1.0
-LAG_EVERY_S = 5.0
-
 GARBAGE_EVERY = 50_000  # allocations between two collections: records come and go by reference counts alone
 
 log = get_logger()
@@ -70,16 +64,6 @@ log = get_logger()
 
 class StartError(Exception):
     """The gateway can't start; the text names the setting or part, what was found, and the remedy."""
-
-
-class ClockSetError(Exception):
-    """The wall clock was set by more than the skew: what waits for a time would wait for the wrong one."""
-
-    def __init__(self, by_ms: int) -> None:
-        super().__init__(
-            f"the clock of this machine was set by {by_ms / 1000:+.1f} s (or it slept); started again, the gateway "
-            "takes the new time for all it does. Check the time synchronisation."
-        )
 
 
 class Gateway:
@@ -96,8 +80,7 @@ class Gateway:
         self._not_ready: str | None = "starting"
         self._lanes: Lanes | None = None
         self._source: Source | None = None
-        self._lane_views: Mapping[str, Mapping[str, object]] = {}
-        self._opening: tuple[str, ...] = ("no lanes yet",)
+        self._lookout = Lookout(self._metrics, settings.genie.skew_ms)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, or until something ends that must not; raises what ended it."""
@@ -161,8 +144,9 @@ class Gateway:
             alert=self._alert,
         )
         await self._open_lanes(stack, around, identity, files.policy)
-        self._forever(stack, self._watch(codec, view, slots, partner, around.heard), "watch")
-        self._forever(stack, self._measure_lag(client), "lag")
+        parts = Parts(client, codec, view, slots, partner, around.heard, self._drivers, self._is_assigned)
+        self._forever(stack, self._lookout.watch(parts), "lookout")
+        self._forever(stack, self._lookout.measure_lag(parts), "lag")
         self._forever(stack, renewal.run(partner, connection), "renewal")
 
     def _start_observing(self, stack: AsyncExitStack) -> None:
@@ -309,76 +293,16 @@ class Gateway:
         task.add_done_callback(self._ended)
         stack.callback(task.cancel)
 
-    async def _watch(self, codec: Codec, view: ConsentView, slots: Limiter, partner: GenieClient, heard: Heard) -> None:
-        held_back = far = False
-        clock, skew_ms = ClockWatch(), self._settings.genie.skew_ms
-        while True:
-            if abs(set_by := clock.look()) > skew_ms:
-                raise ClockSetError(set_by)
-            if slots.open is not held_back:
-                held_back = slots.open
-                self._log_breaker(heard, held_back=held_back)
-            difference = partner.clock_difference_ms
-            if (abs(difference) > skew_ms) is not far:
-                far = not far
-                self._log_clock(difference, far=far)
-            self._metrics.genie_clock(difference)
-            self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
-            self._metrics.retry_budget(slots.retries.per_second, slots.retries.wait_s)
-            self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
-            self._metrics.remembered(codec.remembered, view.remembered)
-            self._metrics.view_records(asdict(view.counts))
-            self._look_at_lanes()
-            await asyncio.sleep(OBSERVE_EVERY_S)
-
-    async def _measure_lag(self, client: AIOKafkaClient) -> None:
-        """Asked of the brokers: what a paused consumer knows of the end of a log is old just when it matters."""
-        while True:
-            await asyncio.sleep(LAG_EVERY_S)
-            lanes = {TopicPartition(d.name.topic, d.name.partition): d for d in self._drivers() if d.is_open}
-            try:
-                ends = await list_offsets(client, dict.fromkeys(lanes, LATEST)) if lanes else {}
-            except (KafkaUnavailableError, TopicMissingError):
-                continue  # the last value stays; that Kafka is away shows elsewhere
-            for lane, end in ends.items():
-                if (watermark := lanes[lane].view().get("watermark")) is not None:
-                    self._metrics.lag(lane.topic, lane.partition, max(0, end - watermark))
+    def _status(self) -> Status:
+        """As last looked at: the health server asks from threads of its own."""
+        reasons = (self._not_ready,) if self._not_ready else self._lookout.opening
+        return Status(not reasons, reasons, self._lookout.lanes, self._pulse.seen_at)
 
     def _drivers(self) -> list[LaneDriver]:
         return list(self._lanes.drivers()) if self._lanes else []
 
-    @staticmethod
-    def _log_breaker(heard: Heard, *, held_back: bool) -> None:
-        if held_back:
-            log.warning("GeNiE fails, requests are held back", code=heard.trouble)
-        else:
-            log.info("GeNiE answers again")
-
-    @staticmethod
-    def _log_clock(difference_ms: int, *, far: bool) -> None:
-        if far:
-            log.error("clock is far from GeNiE's, nothing it says is believed", seconds=difference_ms / 1000)
-        else:
-            log.info("clock agrees with GeNiE's again")
-
-    def _look_at_lanes(self) -> None:
-        drivers = self._drivers()
-        self._lane_views = {str(driver.name): driver.view() for driver in drivers}
-        if self._source is None or not self._source.assigned:
-            self._opening = ("the group has not assigned lanes yet",)
-        else:
-            self._opening = tuple(f"lane {driver.name} opening" for driver in drivers if not driver.is_open)
-        for driver in drivers:
-            name, view = driver.name, self._lane_views[str(driver.name)]
-            oldest_at = view.get("oldest_at")
-            self._metrics.lane_view(name.topic, name.partition, view)
-            waited = (Surroundings.now() - oldest_at) / 1000 if isinstance(oldest_at, int) else 0.0
-            self._metrics.oldest_unsettled(name.topic, name.partition, waited)
-
-    def _status(self) -> Status:
-        """As last looked at: the health server asks from threads of its own."""
-        reasons = (self._not_ready,) if self._not_ready else self._opening
-        return Status(not reasons, reasons, self._lane_views, self._pulse.seen_at)
+    def _is_assigned(self) -> bool:
+        return self._source is not None and self._source.assigned
 
     def _alert(self, lane: str, alert: facts.Alert) -> None:
         log.error("lane stopped", lane=lane, code=alert.stop.value, remedy=alert.stop.sentence)

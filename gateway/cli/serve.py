@@ -30,6 +30,7 @@ def serve(as_json: AsJson = False) -> None:
     from gateway.kafka.taster import TasterFailedError
     from gateway.kafka.transactions import Doubtful
     from gateway.kafka.view_store import ViewDamagedError
+    from gateway.lookout import ClockSetError
     from gateway.observe import logs
 
     wrong = (
@@ -43,7 +44,7 @@ def serve(as_json: AsJson = False) -> None:
     contradictory = (ContradictionError, PositionLostError, ViewDamagedError)
     away = (
         *(KafkaUnavailableError, RegistryAway, Doubtful, LaneFailedError),
-        *(MembershipLostError, TasterFailedError, ViewFailedError, app.ClockSetError),
+        *(MembershipLostError, TasterFailedError, ViewFailedError, ClockSetError),
     )
 
     async def run() -> None:

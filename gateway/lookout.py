@@ -1,0 +1,126 @@
+"""Looks at the running parts every second, and tells Prometheus, the log and /status what it sees.
+
+Knows every part's numbers and what is worth a line in the log. Must not know how parts are wired, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.structs import TopicPartition
+
+from gateway.genie.client import GenieClient
+from gateway.genie.limiter import Limiter
+from gateway.kafka.cluster import LATEST, TopicMissingError, list_offsets
+from gateway.kafka.codec import Codec
+from gateway.kafka.connection import KafkaUnavailableError
+from gateway.kafka.consent_view import ConsentView
+from gateway.kafka.lane_driver import LaneDriver
+from gateway.kafka.surroundings import Heard, Surroundings
+from gateway.observe.clock import ClockWatch
+from gateway.observe.logs import get_logger
+from gateway.observe.metrics import Metrics
+
+LOOK_EVERY_S = 1.0
+LAG_EVERY_S = 5.0
+
+log = get_logger()
+
+
+class ClockSetError(Exception):
+    """The wall clock was set by more than the skew: what waits for a time would wait for the wrong one."""
+
+    def __init__(self, by_ms: int) -> None:
+        super().__init__(
+            f"the clock of this machine was set by {by_ms / 1000:+.1f} s (or it slept); started again, the gateway "
+            "takes the new time for all it does. Check the time synchronisation."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is looked at."""
+
+    client: AIOKafkaClient
+    codec: Codec
+    view: ConsentView
+    slots: Limiter
+    partner: GenieClient
+    heard: Heard
+    drivers: Callable[[], Sequence[LaneDriver]]
+    assigned: Callable[[], bool]  # whether the group has said which lanes are ours
+
+
+class Lookout:
+    """What was last seen, for whoever asks."""
+
+    def __init__(self, metrics: Metrics, skew_ms: int) -> None:
+        self.lanes: Mapping[str, Mapping[str, object]] = {}
+        self.opening: tuple[str, ...] = ("no lanes yet",)  # why not every lane works
+        self._metrics = metrics
+        self._skew_ms = skew_ms
+        self._clock = ClockWatch()
+        self._held_back = False
+        self._is_far = False
+
+    async def watch(self, parts: Parts) -> None:
+        """Look for ever; raises ClockSetError."""
+        while True:
+            if abs(set_by := self._clock.look()) > self._skew_ms:
+                raise ClockSetError(set_by)
+            self._look_at_genie(parts.slots, parts.partner, parts.heard)
+            self._look_at_consents(parts.view, parts.codec)
+            self._look_at_lanes(parts.drivers(), assigned=parts.assigned())
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def measure_lag(self, parts: Parts) -> None:
+        """Asked of the brokers: what a paused consumer knows of the end of a log is old just when it matters."""
+        while True:
+            await asyncio.sleep(LAG_EVERY_S)
+            lanes = {TopicPartition(d.name.topic, d.name.partition): d for d in parts.drivers() if d.is_open}
+            try:
+                ends = await list_offsets(parts.client, dict.fromkeys(lanes, LATEST)) if lanes else {}
+            except (KafkaUnavailableError, TopicMissingError):
+                continue  # the last value stays; that Kafka is away shows elsewhere
+            for lane, end in ends.items():
+                if (watermark := lanes[lane].view().get("watermark")) is not None:
+                    self._metrics.lag(lane.topic, lane.partition, max(0, end - watermark))
+
+    def _look_at_genie(self, slots: Limiter, partner: GenieClient, heard: Heard) -> None:
+        if slots.open is not self._held_back:
+            self._held_back = slots.open
+            if self._held_back:
+                log.warning("GeNiE fails, requests are held back", code=heard.trouble)
+            else:
+                log.info("GeNiE answers again")
+        difference_ms = partner.clock_difference_ms
+        if (abs(difference_ms) > self._skew_ms) is not self._is_far:
+            self._is_far = not self._is_far
+            if self._is_far:
+                log.error("clock is far from GeNiE's, nothing it says is believed", seconds=difference_ms / 1000)
+            else:
+                log.info("clock agrees with GeNiE's again")
+        self._metrics.genie_clock(difference_ms)
+        self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
+        self._metrics.retry_budget(slots.retries.per_second, slots.retries.wait_s)
+
+    def _look_at_consents(self, view: ConsentView, codec: Codec) -> None:
+        self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
+        self._metrics.remembered(codec.remembered, view.remembered)
+        self._metrics.view_records(asdict(view.counts))
+
+    def _look_at_lanes(self, drivers: Sequence[LaneDriver], *, assigned: bool) -> None:
+        self.lanes = {str(driver.name): driver.view() for driver in drivers}
+        if not assigned:
+            self.opening = ("the group has not assigned lanes yet",)
+        else:
+            self.opening = tuple(f"lane {driver.name} opening" for driver in drivers if not driver.is_open)
+        for driver in drivers:
+            name, view = driver.name, self.lanes[str(driver.name)]
+            oldest_at = view.get("oldest_at")
+            self._metrics.lane_view(name.topic, name.partition, view)
+            waited = (Surroundings.now() - oldest_at) / 1000 if isinstance(oldest_at, int) else 0.0
+            self._metrics.oldest_unsettled(name.topic, name.partition, waited)
