@@ -32,12 +32,16 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    before = structlog.get_config() if structlog.is_configured() else None
+    structlog.reset_defaults()
     yield
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
     aiokafka_logger.setLevel(aiokafka_level)
     structlog.reset_defaults()
+    if before is not None:
+        structlog.configure(**before)
 
 
 @pytest.fixture
