@@ -10,7 +10,7 @@ when anything is tried again: that is core/lane.py's. Every wait of an outcome, 
                                                     others: parked
     nothing, or nothing sure                        may have been received; it is tried again, in smaller batches;
                                                     8 times and alone while GeNiE takes others: parked after a
-                                                    lookup; for an hour: parked with outcome unknown
+                                                    lookup; for an hour: a lookup
     on a lookup: received                           ends as the body that GeNiE names
     on a lookup: not received, and too late for it  ends as it was to end, or is announced anew
     on a lookup: anything else                      is asked about again; for an hour: parked with outcome unknown
@@ -26,21 +26,19 @@ from gateway.core.outcome import BatchOutcome, EntryOutcome, First, LookupResult
 from gateway.core.reasons import Reason, Transmitted
 from gateway.core.rules import Limits
 
-MAX_FAILED_ATTEMPTS = 8
 _TAKEN = frozenset({Reason.ACCEPTED, Reason.SAME_EVENT, Reason.NEWER_AT_GENIE})
-_SURE = _TAKEN | {Reason.OUTCOME_UNKNOWN}
 
 
 class Lookup(Enum):
-    """What a lookup says that is no ending."""
+    """What a lookup says that is no ending; and what is said of an entry that needs one."""
 
     NOT_RECEIVED = auto()  # and no earlier attempt can be received any more
-    OPEN = auto()
+    OPEN = auto()  # it is to be asked about (again)
 
 
 def is_sure(ending: Ending) -> bool:
     """Whether it holds whatever became of earlier attempts."""
-    return ending.reason in _SURE
+    return ending.reason in _TAKEN
 
 
 def not_provided(entry: Entry, reason: Reason, decided_at: int) -> Ending:
@@ -61,20 +59,22 @@ class Fates:
 
     def answered(
         self, entry: Entry, said: EntryOutcome, batch: Batch, outcome: BatchOutcome, now: int
-    ) -> Ending | None:
-        """What the answer makes of an entry; None: it is to be tried again."""
+    ) -> Ending | Lookup | None:
+        """What the answer makes of an entry; None: it is to be tried again. Who is given up is asked about before:
+        GeNiE may yet accept the last attempt, and a later record of the subject must not overtake it."""
         if said.meaning is Meaning.FINAL:
             return self._final(entry, said, now)
         entry.first_failed_at = entry.first_failed_at or now
         half = max(1, len(batch.entries) // 2)
-        ending = None
         if said.meaning is Meaning.UNKNOWN:
-            ending = self._unknown(entry, outcome, batch.announcement.expires_at, half, now)
+            _unknown(entry, outcome, batch.announcement.expires_at, half, now)
+            if self._is_given_up(entry, now):
+                return Lookup.OPEN
         else:
-            _refused(entry, outcome, half)
-        if ending is None and len(batch.entries) == 1 and self._genie_fails_on(entry, now):
+            self._refused(entry, outcome, half)
+        if len(batch.entries) == 1 and self._genie_fails_on(entry, now):
             return Ending(Reason.GENIE_FAILS_ON_ENTRY, Transmitted.NO, entry.decided_at)
-        return ending
+        return None
 
     def _final(self, entry: Entry, said: EntryOutcome, now: int) -> Ending:
         reason, held = said.reason, entry.held[-1]
@@ -86,32 +86,27 @@ class Fates:
             self.taken_at = now
         return _sent(reason, entry, held, said.receipt, said.problem_type)
 
-    def _unknown(self, entry: Entry, outcome: BatchOutcome, expires_at: int, half: int, now: int) -> Ending | None:
-        entry.maybe_received = True
-        entry.unknown_since = entry.unknown_since or now
-        entry.last_expires = max(entry.last_expires, expires_at)
-        entry.unknowns += outcome.stop is None  # a wrong configuration is not the entry's fault: it parks nothing
-        if entry.unknowns > 1:
+    def _refused(self, entry: Entry, outcome: BatchOutcome, half: int) -> None:
+        """Surely not received by this attempt."""
+        entry.refusals += outcome.stop is None  # a wrong configuration is not the entry's fault
+        if outcome.bisect or (entry.refusals and entry.refusals % self._limits.failed_attempts == 0):
             entry.batch_limit = half
-        return self._given_up(entry, now)
+        if not entry.maybe_received:
+            entry.release()
 
     def _genie_fails_on(self, entry: Entry, now: int) -> bool:
         """Whether it fails again and again while GeNiE takes others."""
         if self.taken_at <= entry.first_failed_at:
             return False
         too_long = now - entry.first_failed_at > self._limits.unknown_limit_ms
-        return entry.unknowns >= MAX_FAILED_ATTEMPTS or (too_long and entry.refusals >= MAX_FAILED_ATTEMPTS)
+        many = self._limits.failed_attempts
+        return entry.unknowns >= many or (too_long and entry.refusals >= many)
 
-    def _given_up(self, entry: Entry, now: int) -> Ending | None:
-        """Unknown for too long: it is parked, and a later record resolves it."""
-        if entry.unknowns + entry.asks < MAX_FAILED_ATTEMPTS:  # an outage of an hour is no hour of trying
-            return None
-        if now - entry.unknown_since <= self._limits.unknown_limit_ms:
-            return None
-        if not entry.maybe_received:  # a replay that could not be asked about was never sent
-            return Ending(Reason.OUTCOME_UNKNOWN, Transmitted.NO, now)
-        held = entry.held[-1]
-        return Ending(Reason.OUTCOME_UNKNOWN, Transmitted.UNKNOWN, entry.decided_at, held, ConsentRef.held(held))
+    def _is_given_up(self, entry: Entry, now: int) -> bool:
+        """Whether it is unknown for too long."""
+        if entry.unknowns + entry.asks < self._limits.failed_attempts:  # an outage of an hour is no hour of trying
+            return False
+        return now - entry.unknown_since > self._limits.unknown_limit_ms
 
     # --- lookups ------------------------------------------------------------------------------------------
 
@@ -125,7 +120,7 @@ class Fates:
             entry.unknown_since = entry.asks = 0
             return Lookup.NOT_RECEIVED
         entry.asks += 1
-        return self._given_up(entry, now) or Lookup.OPEN
+        return _outcome_unknown(entry, now) if self._is_given_up(entry, now) else Lookup.OPEN
 
     def _received(self, entry: Entry, first: First, receipt: Receipt | None) -> Ending:
         """GeNiE has the key: from this record, with the scope whose digest it names, or from another record."""
@@ -141,13 +136,22 @@ class Fates:
         return _sent(reason, entry, held, receipt)
 
 
-def _refused(entry: Entry, outcome: BatchOutcome, half: int) -> None:
-    """Surely not received by this attempt."""
-    entry.refusals += outcome.stop is None  # a wrong configuration is not the entry's fault
-    if outcome.bisect or (entry.refusals and entry.refusals % MAX_FAILED_ATTEMPTS == 0):
+def _unknown(entry: Entry, outcome: BatchOutcome, expires_at: int, half: int, now: int) -> None:
+    """It may have been received by this attempt."""
+    entry.maybe_received = True
+    entry.unknown_since = entry.unknown_since or now
+    entry.last_expires = max(entry.last_expires, expires_at)
+    entry.unknowns += outcome.stop is None  # a wrong configuration is not the entry's fault: it parks nothing
+    if entry.unknowns > 1:
         entry.batch_limit = half
-    if not entry.maybe_received:
-        entry.release()
+
+
+def _outcome_unknown(entry: Entry, now: int) -> Ending:
+    """It is parked, and a later record resolves it."""
+    if not entry.maybe_received:  # a replay that could not be asked about was never sent
+        return Ending(Reason.OUTCOME_UNKNOWN, Transmitted.NO, now)
+    held = entry.held[-1]
+    return Ending(Reason.OUTCOME_UNKNOWN, Transmitted.UNKNOWN, entry.decided_at, held, ConsentRef.held(held))
 
 
 def _is_ours(entry: Entry) -> bool:

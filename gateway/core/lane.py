@@ -304,11 +304,13 @@ class Lane:
             self._commands.append(facts.Alert(outcome.stop))
         again = []
         for entry, said in zip(batch.entries, outcome.entries, strict=True):
-            ending = self._fates.answered(entry, said, batch, outcome, now)
-            if ending is None:
+            fate = self._fates.answered(entry, said, batch, outcome, now)
+            if fate is None:
                 again.append(entry)
+            elif isinstance(fate, Lookup):
+                self._look_up_later(entry, None, now)
             else:
-                self._end(entry, ending, now)
+                self._end(entry, fate, now)
         if again:
             self._retry(again, outcome, now)
 

@@ -34,6 +34,7 @@ class Limits:
     hold_poll_ms: int = 500
     stop_retry_ms: int = 30_000
     unknown_limit_ms: int = 3_600_000
+    failed_attempts: int = 8  # of one entry: more are many
     idle_commit_ms: int = 1_000  # gaps behind the last record are committed no sooner
 
     @property

@@ -57,6 +57,7 @@ ALL = (
         ("a1", "a2"),
         {T.LOST: 2, T.PROCESSING: 2, T.LOOKUP_LOST: 1, T.KILL: 1, T.SLOW: 1},
         (withdraws("a", 2),),
+        limits={"failed_attempts": 2},
         hour=3,
     ),
     Shape(

@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 from gateway import app, renewal
-from gateway.core import fates
 from gateway.core.rules import Limits
 from gateway.genie import budget
 from tests.promises.patching import Named, replace
@@ -30,8 +29,7 @@ def stops_are_short() -> None:
 @NAMED
 def gives_up_soon() -> None:
     """An hour of not knowing is over soon, and three attempts are many."""
-    _limit(unknown_limit_ms=5_000)
-    replace(fates, "MAX_FAILED_ATTEMPTS", 3)
+    _limit(unknown_limit_ms=5_000, failed_attempts=3)
 
 
 @NAMED

@@ -249,6 +249,20 @@ def test_unknown_for_an_hour_of_trying_is_parked_as_unknown() -> None:
     assert story.settle() == {0: ("outcome_unknown", "unknown")}
 
 
+def test_what_is_given_up_is_asked_about_before_the_next_of_its_subject_goes() -> None:
+    """GeNiE may yet accept the last attempt, and a later record must not overtake it. (model checker)"""
+    story = Story(batch=1, failed_attempts=2)
+    story.deliver(record(0), record(1))
+    story.answer(story.send(), LOST)
+    story.wait(story.limits.unknown_limit_ms + 100)
+    story.answer(story.send(), LOST)
+    assert not story.all(facts.WantSlots)
+    assert not story.settle()
+    story.until_lookup()
+    story.look_up(LookupStatus.PROCESSING)
+    assert story.settle() == {0: ("outcome_unknown", "unknown")}
+
+
 def test_an_hour_of_outage_is_no_hour_of_trying() -> None:
     """An entry that could not even be asked about is not given up."""
     story, sent = withdrawn()
