@@ -170,6 +170,8 @@ class World:
             yield Action("lost", which, Trouble.LOST)
             if request.age < OLD:
                 yield Action("answer lost", which, Trouble.LOST)
+        if self._may(state, Trouble.PROXY):
+            yield Action("refused by a proxy", which, Trouble.PROXY)
         for trouble, status in _REFUSALS.items():
             if self._may(state, trouble):
                 yield Action("refused", (*which, status), trouble)

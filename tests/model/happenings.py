@@ -100,6 +100,13 @@ def _refused(turn: Turn, place: int, nth: int, status: int) -> None:
     turn.answer(place, request, Answer(status, None, partner.CHOKED))
 
 
+def _refused_by_a_proxy(turn: Turn, place: int, nth: int) -> None:
+    request = turn.owners[place].sent[nth]
+    turn.tell(f"a proxy answers batch {request.number} with an unsigned 403; the batch may still arrive")
+    turn.let_travel(request)
+    turn.answer(place, request, Answer(403, verified=False))
+
+
 def _late(turn: Turn, nth: int) -> None:
     request = turn.travelling.pop(nth)
     turn.tell("a batch that nobody waits for any more arrives")
@@ -143,6 +150,8 @@ def _fence_reached(turn: Turn, place: int) -> None:
     fence = turn.owners[place].fence
     assert fence is not None
     turn.tell("its fence is reached", place)
+    if turn.owners[place].first_fence is None:
+        turn.set(place, first_fence=fence.must)
     turn.hear(place, "fenced", fence.view, fence.age, fence.subjects)
 
 
@@ -204,6 +213,7 @@ ACTS: dict[str, Callable[..., None]] = {
     "lost": _lost,
     "answer lost": _answer_lost,
     "refused": _refused,
+    "refused by a proxy": _refused_by_a_proxy,
     "late": _late,
     "looked up": _looked_up,
     "lookup lost": _lookup_lost,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.core.consent import Consent, ConsentStatus
-from gateway.core.reasons import Outcome
+from gateway.core.reasons import Outcome, Reason
 from tests.core_cases import POLICY
 from tests.lane_world.inputs import PARTITION, TOPIC
 from tests.model.shape import Shape
@@ -58,15 +58,31 @@ def at_send(
         check(not view.holds.pauses("lease_payment", f"{TOPIC}:{PARTITION}", 0), "a lane on hold sends nothing")
 
 
-def at_produce(ledger: Iterable[Said], parked: Iterable[tuple[str, bool]]) -> None:
-    """Each parked record is said so, and what a replay resolved is taken back."""
+def at_produce(
+    shape: Shape, ledger: Iterable[Said], parked: Iterable[tuple[str, bool]], versions: range | None
+) -> None:
+    """Each parked record is said so, and what a replay resolved is taken back; what is withheld or held was so in a
+    version of the view that a fence of this lane has proven fresh."""
     due = set()
     for said in ledger:
+        if said.outcome == Outcome.WITHHELD.value or said.reason == Reason.HELD.value:
+            check(versions is not None, "every final decision follows a fence")
+            true = any(_is_so(shape, said, version) for version in versions or ())
+            check(true, "what is withheld is withheld by what a fence brought")
         if said.outcome == Outcome.PARKED.value:
             due.add((f"{TOPIC}:{PARTITION}:{said.offset}", False))
         elif said.replay_of is not None and said.outcome != Outcome.INVALID.value:
             due.add((said.replay_of, True))
     check(set(parked) == due, "what is parked and resolved is said so")
+
+
+def _is_so(shape: Shape, said: Said, version: int) -> bool:
+    view, record = shape.views[version], shape.inputs[said.offset]
+    assert record is not None and record.event is not None
+    subject = record.event.subject_ref
+    if said.reason == Reason.HELD.value:
+        return view.holds.parks(subject, 0)
+    return said.reason == Reason.CONSENT_WITHDRAWN.value and view.consents[subject].status is ConsentStatus.WITHDRAWN
 
 
 def at_commit(shape: Shape, kafka: Kafka, transaction: Transaction, books: tuple[Stored, ...]) -> None:

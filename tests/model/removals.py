@@ -12,6 +12,7 @@ from dataclasses import replace as changed
 from typing import Any
 
 from gateway.core import fates, lane
+from gateway.core.batching import Batching, Passed
 from gateway.core.cycle import Cycle
 from gateway.core.entry import Entry, State
 from gateway.core.fates import Fates
@@ -19,6 +20,7 @@ from gateway.core.judge import Judge
 from gateway.core.lane import Lane
 from gateway.core.metadata import CommitMetadata
 from gateway.core.order import SubjectOrder
+from gateway.core.reasons import Reason
 from gateway.core.window import Window
 from tests.model import happenings
 from tests.model import kafka as brokers
@@ -155,6 +157,25 @@ def expires_from_the_sending() -> None:
     plain = replace(Lane, "_decide_batch", decide_batch)
 
 
+@found_in("newer scores and lost records")
+def withhold_without_a_fence() -> None:
+    """What looks as if it will not be provided ends at once."""
+
+    def take_passed(self: Batching) -> Passed:
+        passed = plain(self)
+        return Passed([], passed.asks + passed.checks)
+
+    def look_up_later(self: Lane, entry: Entry, ending: Any, now: int) -> None:
+        said = self._judge.judge(entry, now, now + EXPIRES)
+        if entry.state is State.CHECKING and isinstance(said, Reason):
+            self._end(entry, fates.not_provided(entry, said, now), now)
+        else:
+            plain_look_up(self, entry, ending, now)
+
+    plain = replace(Batching, "take_passed", take_passed)
+    plain_look_up = replace(Lane, "_look_up_later", look_up_later)
+
+
 # --- (f) unknown outcome ------------------------------------------------------------------------------------------
 
 
@@ -181,6 +202,19 @@ def ask_at_once() -> None:
     def look_up_later(self: Lane, entry: Entry, ending: Any, now: int) -> None:
         entry.last_expires = 0
         plain(self, entry, ending, now)
+
+    plain = replace(Lane, "_look_up_later", look_up_later)
+
+
+@found_in("given up")
+def give_up_at_once() -> None:
+    """What is unknown for too long is parked although GeNiE may yet accept it."""
+
+    def look_up_later(self: Lane, entry: Entry, ending: Any, now: int) -> None:
+        if ending is None and self._fates._is_given_up(entry, now):
+            self._done(entry, fates._outcome_unknown(entry, now))
+        else:
+            plain(self, entry, ending, now)
 
     plain = replace(Lane, "_look_up_later", look_up_later)
 

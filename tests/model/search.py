@@ -42,6 +42,7 @@ class Explored(NamedTuple):
     depth: int
     is_whole: bool
     lanes: int
+    endings: frozenset[str]  # the reasons that were ever settled
     seconds: float
     violation: str | None  # the promise
     story: tuple[str, ...]  # the shortest way to it
@@ -64,6 +65,7 @@ def explore(shape: Shape) -> Explored:
         search.depth,
         search.is_whole,
         len(search.world.machines),
+        frozenset(said.reason for ledger in {state.kafka.ledger for state in search.states} for said in ledger),
         seconds,
         found and found.promise,
         tuple(search.tell(found)) if found else (),

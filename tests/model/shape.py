@@ -50,6 +50,7 @@ class Trouble(Enum):
     STUBBORN = "a process that lost the lane takes it over again"
     LOST = "an answer is lost, or the request is late"
     SLOW = "an answer takes longer than an announcement lasts"
+    PROXY = "a proxy refuses, or loses the answer and says so; GeNiE may have the request"
     REFUSED = "GeNiE refuses the whole request for now, signed"
     RETRY = "GeNiE does not take an entry for now"
     REJECTED = "GeNiE rejects an entry"

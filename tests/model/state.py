@@ -94,6 +94,7 @@ class Answer(NamedTuple):
     status: int = 0
     results: tuple[tuple[str, str, First | None, str | None], ...] | None = None
     problem: str | None = None
+    verified: bool = True
 
 
 class Announced(NamedTuple):
@@ -131,6 +132,7 @@ class Owner(NamedTuple):
     written: tuple[int, ...] | None = None  # all is written, but the offset is not in the transaction yet
     commits: bool = False  # waits for the answer to its commit
     fence: Fence | None = None
+    first_fence: int | None = None  # what the first fence of its lane brought at least
     sent: tuple[Request, ...] = ()
     lookups: tuple[tuple[str, ...], ...] = ()
 

@@ -191,7 +191,8 @@ class Turn:
             return
         if self.kafka.before is not None:
             return
-        invariants.at_produce(ledger, parked)
+        fenced = self.owners[place].first_fence
+        invariants.at_produce(self.shape, ledger, parked, None if fenced is None else range(fenced, self.version + 1))
         numbers = tuple(number for number, _ in intents)
         self.kafka = brokers.begin(self.kafka, ledger, numbers)
         announced = [each for each in self.owners[place].announced if each.number not in numbers]

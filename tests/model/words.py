@@ -104,7 +104,9 @@ class Words:
                 Result(key, status, self._first(first, moment.now), f"receipt-{key}", problem)
                 for key, status, first, problem in answer.results
             )
-        reply = Reply(answer.status, True, "application/json", None, results, answer.problem, b"d" * 32, "genie-1")
+        reply = Reply(
+            answer.status, answer.verified, "application/json", None, results, answer.problem, b"d" * 32, "genie-1"
+        )
         return facts.Answered(batch_id, reply)
 
     def _told(self, moment: Moment, place: int, reply: tuple[Any, ...] | None) -> facts.Fact:
