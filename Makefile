@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test edges model lint format lock clean
+.PHONY: help setup demo test edges model chaos lint format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,10 @@ edges: $(READY)  ## every fault, the long ones too, and what the gateway does; e
 
 model: $(READY)  ## every state of small worlds around the real lane; ends in one line of JSON
 	@$(BIN)/python -m tests.model $(ARGS)
+
+MINUTES ?= 30
+chaos: $(READY)  ## kills, stops and cuts on a real Apache Kafka under load (MINUTES=30); ends in one line of JSON
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
 lint: $(READY)  ## formatting, lint, types, import rules
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }

@@ -1,8 +1,8 @@
 """Named points of the lane protocol, at which a gateway process stops or kills itself when it was told to.
 
 Part of the gateway's own process, as a patch (tests/promises/launch.py): nothing in the gateway knows of it. An order
-is a file, `POINT DEED`, looked at when the process starts and whenever it gets SIGUSR1; without one every point is
-passed. Must not know who orders, or what comes afterwards.
+is a file, `POINT DEED`, looked for at every point; without one the point is passed. Must not know who orders, or what
+comes afterwards.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tests.promises.patching import Named, replace
 NAMED = Named()
 ORDER, DONE = "CHAOS_ORDER", "CHAOS_DONE"  # variables: the file with the order, the file with what was done
 HTTP_OK = 200
-UNDER_WAY_S = 0.004  # a request has left by then, and its answer has mostly not come
+UNDER_WAY_S = 0.002  # a request has left by then, and its answer has mostly not come
 DRAINING_S = 0.01  # a closing lane has by then seen some of the answers that it waits for
 
 
@@ -59,28 +59,22 @@ class Deed(Enum):
 
 
 class _Orders:
-    """The one order that stands."""
+    """The one order that may stand."""
 
     def __init__(self) -> None:
         self._order, self._done = Path(os.environ[ORDER]), Path(os.environ[DONE])
-        self._standing: tuple[Point, Deed] | None = None
-        self.look()
-        signal.signal(signal.SIGUSR1, lambda *_: self.look())
-
-    def look(self) -> None:
-        words = self._order.read_text("ascii").split() if self._order.exists() else []
-        self._standing = (Point(words[0]), Deed(words[1])) if words else None
 
     def reach(self, point: Point) -> None:
-        """Here is the point: do what was ordered for it, once."""
-        if self._standing is None or self._standing[0] is not point:
+        """Here is the point: do what is ordered for it, once."""
+        if not self._order.exists():
             return
-        deed = self._standing[1]
-        self._standing = None
-        self._order.unlink(missing_ok=True)  # whoever is started next must not do it again
+        wanted, deed = self._order.read_text("ascii").split()
+        if wanted != point.value:
+            return
+        self._order.unlink()  # whoever is started next must not do it again
         with self._done.open("a", encoding="ascii") as done:
-            done.write(f"{os.getpid()} {point.value} {deed.value}\n")
-        os.kill(os.getpid(), signal.SIGKILL if deed is Deed.KILL else signal.SIGSTOP)
+            done.write(f"{os.getpid()} {point.value} {deed}\n")
+        os.kill(os.getpid(), signal.SIGKILL if Deed(deed) is Deed.KILL else signal.SIGSTOP)
 
 
 @NAMED
