@@ -76,4 +76,4 @@ def test_ctrl_c_ends_every_process_and_removes_the_files(tmp_path: Path) -> None
 
 def gateway_log(directory: Path) -> str:
     """What the gateway has logged so far."""
-    return "".join(path.read_text() for path in directory.glob("gateway-demo-*/gateway.log"))
+    return "".join(path.read_text() for path in directory.glob("gateway-demo-*/gateway-*.log"))
