@@ -64,10 +64,15 @@ def problems(details: ErrorDetails, fields: Mapping[str, FieldInfo]) -> Iterator
 
 def unknown(name: str, setting: str, fields: Iterable[str]) -> Problem:
     """A name that sets nothing, and the one that may have been meant."""
-    known = list(dict.fromkeys(name for field in fields for name in (field, field.partition(".")[0])))
-    inner = f".{setting.rpartition('.')[2]}"
-    in_another_section = get_close_matches(setting, [name for name in known if name.endswith(inner)], n=1, cutoff=0)
-    nearest = in_another_section or get_close_matches(setting, known, n=1, cutoff=_NEAR)
+    known = list(fields)
+    section, dot, inner = setting.rpartition(".")
+    own = {field.removeprefix(f"{section}."): field for field in known if dot and field.startswith(f"{section}.")}
+    elsewhere = get_close_matches(setting, [field for field in known if field.endswith(f".{inner}")], n=1, cutoff=0)
+    if elsewhere or own:  # a section that is right makes no name in it any likelier
+        nearest = elsewhere or [own[name] for name in get_close_matches(inner, own, n=1, cutoff=_NEAR)]
+    else:
+        sections = [] if dot else dict.fromkeys(field.partition(".")[0] for field in known)
+        nearest = get_close_matches(setting, [*known, *sections], n=1, cutoff=_NEAR)
     hint = f"did you mean {nearest[0]} ({variable(nearest[0])})? " if nearest else ""
     return Problem(name, "no such setting", f"{hint}{SEE}")
 

@@ -101,17 +101,11 @@ class Lane:
     def view(self) -> Mapping[str, Any]:
         """What the lane is doing, for health and metrics: numbers and codes only."""
         return {
-            "watermark": self._settling.window.watermark,
-            "position": self._settling.window.position,
-            "unsettled": self._settling.window.unsettled,
-            "oldest_at": self._settling.oldest_at,
-            "window_span": self._settling.window.span,
-            "window_bytes": self._settling.bytes,
+            **self._settling.view(),
             "ready": self._order.ready,
             "in_flight": sum(len(batch.entries) for batch in self._in_flight.values()),
             "waiting": len(self._waiting),
             "looking_up": len(self._lookups),
-            "finished": self._settling.finished,
             "live_intents": len(self._live),
             "stopped": bool(self._stopped_until),
             "closing": self._closing is not None,
@@ -123,7 +117,7 @@ class Lane:
             self._begin_transaction(now)
             self._begin_fence(now)
             self._balance_slots(now)
-            self._look_up()
+            self._commands += self._lookups.questions()
             self._ask_for_records()
             self._finish_closing(now)
         commands, self._commands = self._commands, []
@@ -190,6 +184,7 @@ class Lane:
         self._commands.append(self._cycle.commit(fact.intents, self._live))
 
     def _on_committed(self, fact: facts.Committed, now: int) -> None:
+        self._settling.committed()
         self._rounds.join(batches=self._cycle.end(now))
 
     def _on_doubtful(self, fact: facts.CommitDoubtful, now: int) -> None:
@@ -373,10 +368,6 @@ class Lane:
                 self._lookups.add(entry)
         if self._stopped_until and now >= self._stopped_until:
             self._stopped_until = 0
-
-    def _look_up(self) -> None:
-        while (question := self._lookups.next()) is not None:
-            self._commands.append(question)
 
     def _on_tick(self, fact: facts.Tick, now: int) -> None:
         self._fates.taken_at = max(self._fates.taken_at, fact.genie_ok_at)

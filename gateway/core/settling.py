@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from gateway.core import records
 from gateway.core.entry import Ending, Entry, InputRecord
@@ -30,20 +30,17 @@ class Settling:
         self._appended: deque[tuple[int, int]] = deque()  # offset and append time from the watermark on
         self._finished: list[tuple[int, Entry]] = []  # a heap by offset
 
-    @property
-    def bytes(self) -> int:
-        """What the unsettled records may take in memory."""
-        return self._bytes
-
-    @property
-    def oldest_at(self) -> int | None:
-        """When the first unsettled record was appended, ms; None if there is none."""
-        return self._appended[0][1] if self._appended else None
-
-    @property
-    def finished(self) -> int:
-        """How many entries are DONE, but not settled."""
-        return len(self._finished)
+    def view(self) -> Mapping[str, int | None]:
+        """What is in the lane, in numbers; `oldest_at` is when its first unsettled record was appended, ms."""
+        return {
+            "watermark": self.window.watermark,
+            "position": self.window.position,
+            "unsettled": self.window.unsettled,
+            "oldest_at": self._appended[0][1] if self._appended else None,
+            "window_span": self.window.span,
+            "window_bytes": self._bytes,
+            "finished": len(self._finished),
+        }
 
     def room(self, any_ready: bool, must_deliver: bool) -> int:
         """How many more records may be delivered, given whether any that were can start, and whether live intents
@@ -78,7 +75,7 @@ class Settling:
         heapq.heappush(self._finished, (entry.record.offset, entry))
 
     def take(self) -> list[Entry]:
-        """Settle all that can be."""
+        """Settle all that can be, by a transaction that begins now."""
         taken = []
         while self.is_due:
             offset, entry = heapq.heappop(self._finished)
@@ -86,10 +83,10 @@ class Settling:
             self._bytes -= entry.record.size
             entry.release()
             taken.append(entry)
-        self._forget_settled()
         return taken
 
-    def _forget_settled(self) -> None:
+    def committed(self) -> None:
+        """What was taken is surely settled: until then it has its age, for the commit may hang."""
         while self._appended and self._appended[0][0] < self.window.watermark:
             self._appended.popleft()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Iterator
 
 from gateway.core.entry import Entry, State
 from gateway.core.facts import LookUp
@@ -62,16 +63,15 @@ class Lookups:
         entry.state = State.LOOKING_UP
         self._to_ask.append(entry)
 
-    def next(self) -> LookUp | None:
-        """The next question, if there is one and few enough are open."""
-        if not self._to_ask or len(self._asked) >= MAX_LOOKUPS:
-            return None
-        entries = [self._to_ask.popleft() for _ in range(min(MAX_LOOKUP_KEYS, len(self._to_ask)))]
-        self._serial += 1
-        self._asked[self._serial] = entries
-        # A producer's duplicate may ask beside the record it repeats: each key is asked once.
-        keys = dict.fromkeys(entry.record.idempotency_key for entry in entries)
-        return LookUp(self._serial, tuple(keys))
+    def questions(self) -> Iterator[LookUp]:
+        """The next questions, as long as few enough are open."""
+        while self._to_ask and len(self._asked) < MAX_LOOKUPS:
+            entries = [self._to_ask.popleft() for _ in range(min(MAX_LOOKUP_KEYS, len(self._to_ask)))]
+            self._serial += 1
+            self._asked[self._serial] = entries
+            # A producer's duplicate may ask beside the record it repeats: each key is asked once.
+            keys = dict.fromkeys(entry.record.idempotency_key for entry in entries)
+            yield LookUp(self._serial, tuple(keys))
 
     def take(self, lookup_id: int) -> list[Entry]:
         """Those that were asked about with this question."""

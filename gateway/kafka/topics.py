@@ -46,7 +46,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Unmet:
     """A setting that breaks a promise."""
 
     where: str  # a topic, or `broker N`
@@ -133,23 +133,21 @@ def needs(names: TopicNames, *, relaxed: bool) -> dict[str, tuple[Need, ...]]:
     return {topic: (*everywhere, *needed) for topic, needed in own.items()}
 
 
-async def check_topics(connection: KafkaConnection, names: TopicNames, *, relaxed: bool) -> list[Finding]:
+async def check_topics(connection: KafkaConnection, names: TopicNames, *, relaxed: bool) -> list[Unmet]:
     """Everything about topics and brokers that breaks a promise; empty if nothing does."""
     needed = needs(names, relaxed=relaxed)
     async with connection.client() as client:
         cluster = await describe(client, needed)
         create = _create_command(connection, names, relaxed=relaxed)
-        findings = [
-            Finding(topic, "topic", "missing", "present", create) for topic in needed if topic not in cluster.topics
-        ]
+        unmet = [Unmet(topic, "topic", "missing", "present", create) for topic in needed if topic not in cluster.topics]
         there = [topic for topic in needed if topic in cluster.topics]
         found = await _settings(client, _TOPIC, there)
         for topic in there:
-            findings += _compare(topic, found[topic], needed[topic], _topic_command(connection, topic))
+            unmet += _compare(topic, found[topic], needed[topic], _topic_command(connection, topic))
         if not relaxed:
-            findings += _too_few_replicas(cluster)
-        findings += await _check_brokers(client, cluster, relaxed=relaxed)
-    return findings
+            unmet += _too_few_replicas(cluster)
+        unmet += await _check_brokers(client, cluster, relaxed=relaxed)
+    return unmet
 
 
 async def create_topics(
@@ -195,13 +193,13 @@ async def _appear(client: AIOKafkaClient, topics: set[str]) -> None:
     await retried(CREATE_TIMEOUT_S, "waiting for the topics created", attempt)
 
 
-async def _check_brokers(client: AIOKafkaClient, cluster: Cluster, *, relaxed: bool) -> list[Finding]:
+async def _check_brokers(client: AIOKafkaClient, cluster: Cluster, *, relaxed: bool) -> list[Unmet]:
     needed = _BROKER_ALWAYS if relaxed else (*_BROKER_ALWAYS, *_BROKER_REPLICATED)
-    findings = []
+    unmet = []
     for broker in cluster.brokers:
         found = await _settings(client, _BROKER, [str(broker)], node=broker)
-        findings += _compare(f"broker {broker}", found[str(broker)], needed, _broker_command)
-    return findings
+        unmet += _compare(f"broker {broker}", found[str(broker)], needed, _broker_command)
+    return unmet
 
 
 async def _settings(
@@ -225,21 +223,21 @@ def _compare(
     found: Mapping[str, str] | None,
     needed: Iterable[Need],
     command: Callable[[Need], str],
-) -> list[Finding]:
+) -> list[Unmet]:
     if found is None:
         allow = "allow this user DescribeConfigs on topics and cluster"
-        return [Finding(where, UNREADABLE, "not shown", "readable", allow)]
+        return [Unmet(where, UNREADABLE, "not shown", "readable", allow)]
     return [
-        Finding(where, need.setting, found.get(need.setting, "unknown"), need.sentence, command(need))
+        Unmet(where, need.setting, found.get(need.setting, "unknown"), need.sentence, command(need))
         for need in needed
         if need.setting not in found or not need.met(found[need.setting])
     ]
 
 
-def _too_few_replicas(cluster: Cluster) -> list[Finding]:
+def _too_few_replicas(cluster: Cluster) -> list[Unmet]:
     mend = "kafka-reassign-partitions.sh with more replicas (on one node for development: --allow-dev-topics)"
     return [
-        Finding(topic.name, "replication", str(topic.replicas), f"at least {REPLICATION}", mend)
+        Unmet(topic.name, "replication", str(topic.replicas), f"at least {REPLICATION}", mend)
         for topic in cluster.topics.values()
         if topic.replicas < REPLICATION
     ]

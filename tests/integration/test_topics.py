@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from gateway.cli import app
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.names import TopicNames
-from gateway.kafka.topics import CreateError, Finding, check_topics, create_topics, needs
+from gateway.kafka.topics import CreateError, Unmet, check_topics, create_topics, needs
 
 DAY_MS = 86_400_000
 
@@ -100,7 +100,7 @@ async def test_missing_topics_and_one_node_are_found(connection: KafkaConnection
     strict = await check_topics(connection, names, relaxed=False)
     replication = [f for f in strict if f.setting == "replication"]
     assert {f.where for f in replication} == set(names.record_kinds())
-    assert any(isinstance(f, Finding) and f.where == "broker 1" for f in strict)
+    assert any(isinstance(f, Unmet) and f.where == "broker 1" for f in strict)
 
 
 async def test_too_few_brokers_is_said_by_create(connection: KafkaConnection, prefix: str) -> None:

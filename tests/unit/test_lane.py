@@ -396,3 +396,15 @@ def test_the_oldest_unsettled_record_is_told_by_its_append() -> None:
         story.answer(send)
         story.settle()
         assert story.lane.view()["oldest_at"] == left
+
+
+def test_a_record_whose_commit_hangs_is_unsettled_still() -> None:
+    """Health shows its age until the commit is through, for a broker that hangs there must be seen."""
+    story = Story(batch=1)
+    story.answer(story.sent(record(0)))
+    story.wait(story.limits.cycle_max_ms)
+    story.tell(facts.Produced([]))
+    story.take(facts.Commit)
+    assert story.lane.view()["oldest_at"] == record(0).timestamp
+    story.tell(facts.Committed())
+    assert story.lane.view()["oldest_at"] is None

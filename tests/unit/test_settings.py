@@ -231,6 +231,8 @@ def test_all_problems_come_in_one_message(right) -> None:
         ("LANE__BATCH", "genie.batch (GATEWAY_GENIE__BATCH)"),
         ("RECIPENT", "recipient (GATEWAY_RECIPIENT)"),
         ("INSTANCE__NAME", "provider.name (GATEWAY_PROVIDER__NAME)"),
+        ("KAFKA__X", ""),
+        ("KAFKA__TIMEOUT", ""),
         ("ZZZ", ""),
     ],
 )
