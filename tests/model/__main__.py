@@ -22,6 +22,8 @@ def main(parts: Sequence[str]) -> int:
         for each in pool.imap_unordered(explore, chosen, chunksize=1):
             explored.append(each)
             _show(each)
+    endings = sorted(set().union(*(each.endings for each in explored)))
+    sys.stdout.write(f"endings that were reached: {', '.join(endings)}\n")
     violations = sum(each.violation is not None for each in explored)
     told = {
         "states": sum(each.states for each in explored),

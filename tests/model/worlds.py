@@ -10,9 +10,9 @@ T = Trouble
 ALL = (
     Shape(
         "one event",
-        "one event alone, with every kind of trouble that may come to it",
+        "one event alone, and a withdrawal: kills, frozen owners, doubt, answers that are lost or late",
         ("a1",),
-        {T.KILL: 1, T.LOST: 1, T.DOUBT: 1, T.TAKE_OVER: 1, T.SLOW: 1, T.FENCE: 1},
+        {T.KILL: 1, T.LOST: 1, T.DOUBT: 1, T.TAKE_OVER: 1, T.SLOW: 1},
         (withdraws("a", 2),),
     ),
     Shape(
