@@ -40,11 +40,12 @@ from gateway.kafka.http_registry import registry_at
 from gateway.kafka.intake import Intake
 from gateway.kafka.lane_driver import LaneDriver
 from gateway.kafka.lanes import Lanes
+from gateway.kafka.membership import GroupSettings
 from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import LaneName
 from gateway.kafka.registry import Registry
 from gateway.kafka.replay_intake import ReplayIntake
-from gateway.kafka.source import Feed, GroupSettings, Source
+from gateway.kafka.source import Feed, Source
 from gateway.kafka.surroundings import Heard, OwnTopics, Reader, Slots, Surroundings
 from gateway.kafka.view_store import ViewFullError, ViewInUseError
 from gateway.kafka_login import kafka_connection
@@ -79,7 +80,6 @@ class Gateway:
         self._error: BaseException | None = None
         self._not_ready: str | None = "starting"
         self._lanes: Lanes | None = None
-        self._source: Source | None = None
         self._lookout = Lookout(self._metrics, settings.genie.skew_ms)
 
     async def run(self) -> None:
@@ -143,8 +143,8 @@ class Gateway:
             heard=Heard(),
             alert=self._alert,
         )
-        await self._open_lanes(stack, around, identity, files.policy)
-        parts = Parts(client, codec, view, slots, partner, around.heard, self._drivers, self._is_assigned)
+        source = await self._open_lanes(stack, around, identity, files.policy)
+        parts = Parts(client, codec, view, slots, partner, around.heard, source, self._drivers)
         self._forever(stack, self._lookout.watch(parts), "lookout")
         self._forever(stack, self._lookout.measure_lag(parts), "lag")
         self._forever(stack, renewal.run(partner, connection), "renewal")
@@ -208,7 +208,7 @@ class Gateway:
 
     async def _open_lanes(
         self, stack: AsyncExitStack, around: Surroundings, identity: Identity, policy: Policy
-    ) -> None:
+    ) -> Source:
         kafka, names, codec = self._settings.kafka, self._names, around.codec
         inputs = {names.payments: EventType.LEASE_PAYMENT, names.scores: EventType.NOREL_SCORE_UPDATE}
         events = {topic: Intake(codec, identity, event_type) for topic, event_type in inputs.items()}
@@ -244,11 +244,11 @@ class Gateway:
             *(lanes.open, lanes.close, self._fail, lambda count: self._share(count).feed),
         )
         await source.start()
-        self._source = source
         stack.push_async_callback(source.stop)
         self._forever(stack, source.run(), "source")
         stack.push_async_callback(lambda: lanes.close_all(self._error))
         self._not_ready = None
+        return source
 
     def _delay_retry(self, slots: Slots) -> int:
         self._metrics.retried()
@@ -295,14 +295,12 @@ class Gateway:
 
     def _status(self) -> Status:
         """As last looked at: the health server asks from threads of its own."""
-        reasons = (self._not_ready,) if self._not_ready else self._lookout.opening
-        return Status(not reasons, reasons, self._lookout.lanes, self._pulse.seen_at)
+        seen = self._lookout
+        reasons = (self._not_ready,) if self._not_ready else seen.not_working
+        return Status(not reasons, reasons, seen.lanes, seen.kafka_silence, self._pulse.seen_at)
 
     def _drivers(self) -> list[LaneDriver]:
         return list(self._lanes.drivers()) if self._lanes else []
-
-    def _is_assigned(self) -> bool:
-        return self._source is not None and self._source.assigned
 
     def _alert(self, lane: str, alert: facts.Alert) -> None:
         log.error("lane stopped", lane=lane, code=alert.stop.value, remedy=alert.stop.sentence)

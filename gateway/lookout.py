@@ -19,6 +19,8 @@ from gateway.kafka.codec import Codec
 from gateway.kafka.connection import KafkaUnavailableError
 from gateway.kafka.consent_view import ConsentView
 from gateway.kafka.lane_driver import LaneDriver
+from gateway.kafka.membership import Membership
+from gateway.kafka.source import Source
 from gateway.kafka.surroundings import Heard, Surroundings
 from gateway.observe.clock import ClockWatch
 from gateway.observe.logs import get_logger
@@ -50,21 +52,28 @@ class Parts:
     slots: Limiter
     partner: GenieClient
     heard: Heard
+    source: Source
     drivers: Callable[[], Sequence[LaneDriver]]
-    assigned: Callable[[], bool]  # whether the group has said which lanes are ours
 
 
 class Lookout:
-    """What was last seen, for whoever asks."""
+    """What was last seen, for whoever asks.
+
+    A process to which Kafka says nothing for longer than its session is not ready: others may have its lanes, so it
+    can't claim that they work. Nothing is restarted or sent elsewhere for that; but a rollout stops at the first
+    process that loses Kafka, and a person sees which do. GeNiE's silence is no such reason: the lanes are ours still.
+    """
 
     def __init__(self, metrics: Metrics, skew_ms: int) -> None:
         self.lanes: Mapping[str, Mapping[str, object]] = {}
-        self.opening: tuple[str, ...] = ("no lanes yet",)  # why not every lane works
+        self.kafka_silence: float | None = None
+        self.not_working: tuple[str, ...] = ("no lanes yet",)  # why not every lane works
         self._metrics = metrics
         self._skew_ms = skew_ms
         self._clock = ClockWatch()
         self._held_back = False
         self._is_far = False
+        self._kafka_is_silent = False
 
     async def watch(self, parts: Parts) -> None:
         """Look for ever; raises ClockSetError."""
@@ -73,7 +82,8 @@ class Lookout:
                 raise ClockSetError(set_by)
             self._look_at_genie(parts.slots, parts.partner, parts.heard)
             self._look_at_consents(parts.view, parts.codec)
-            self._look_at_lanes(parts.drivers(), assigned=parts.assigned())
+            self._look_at_kafka(parts.source.membership)
+            self._look_at_lanes(parts.drivers(), assigned=parts.source.assigned)
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def measure_lag(self, parts: Parts) -> None:
@@ -84,7 +94,7 @@ class Lookout:
             try:
                 ends = await list_offsets(parts.client, dict.fromkeys(lanes, LATEST)) if lanes else {}
             except (KafkaUnavailableError, TopicMissingError):
-                continue  # the last value stays; that Kafka is away shows elsewhere
+                continue  # the last value stays; that Kafka is away shows in its silence
             for lane, end in ends.items():
                 if (watermark := lanes[lane].view().get("watermark")) is not None:
                     self._metrics.lag(lane.topic, lane.partition, max(0, end - watermark))
@@ -107,6 +117,16 @@ class Lookout:
         self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
         self._metrics.retry_budget(slots.retries.per_second, slots.retries.wait_s)
 
+    def _look_at_kafka(self, membership: Membership) -> None:
+        self.kafka_silence, is_silent = membership.silence(), membership.is_silent
+        self._metrics.kafka_silence(self.kafka_silence)
+        if is_silent is not self._kafka_is_silent:
+            self._kafka_is_silent = is_silent
+            if is_silent:
+                log.error("Kafka says nothing, others may have our lanes", seconds=self.kafka_silence)
+            else:
+                log.info("Kafka answers again")
+
     def _look_at_consents(self, view: ConsentView, codec: Codec) -> None:
         self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
         self._metrics.remembered(codec.remembered, view.remembered)
@@ -114,10 +134,12 @@ class Lookout:
 
     def _look_at_lanes(self, drivers: Sequence[LaneDriver], *, assigned: bool) -> None:
         self.lanes = {str(driver.name): driver.view() for driver in drivers}
-        if not assigned:
-            self.opening = ("the group has not assigned lanes yet",)
+        if self._kafka_is_silent:
+            self.not_working = ("Kafka says nothing for longer than kafka.session_timeout_ms",)
+        elif not assigned:
+            self.not_working = ("the group has not assigned lanes yet",)
         else:
-            self.opening = tuple(f"lane {driver.name} opening" for driver in drivers if not driver.is_open)
+            self.not_working = tuple(f"lane {driver.name} opening" for driver in drivers if not driver.is_open)
         for driver in drivers:
             name, view = driver.name, self.lanes[str(driver.name)]
             oldest_at = view.get("oldest_at")

@@ -40,7 +40,13 @@ log = get_logger()
 
 
 class LaneFailedError(Exception):
-    """The lane can't keep its promises in this process; the process must end."""
+    """A lane can't keep its promises in this process; the process must end, and the next one goes on."""
+
+    def __init__(self, what: str, group: str, bootstrap: str, remedy: str) -> None:
+        super().__init__(
+            f"{what} (group {group}, kafka.bootstrap_servers {bootstrap}). {remedy} The next start goes on from what "
+            "is committed."
+        )
 
 
 class LaneDriver:
@@ -140,16 +146,21 @@ class LaneDriver:
                         last = str(doubt)
                     await asyncio.sleep(OPEN_RETRY_S)
         except TimeoutError:
-            raise LaneFailedError(f"lane {self.name}: not open within {OPEN_BOUND_S:g} s: {last}") from None
+            what = f"not open within {OPEN_BOUND_S:g} s: {last}"
+            raise self._failed(what, "Check that brokers and schema registry are up and reachable.") from None
 
     async def _consider_reopening(self) -> None:
         """After a doubt: only as a member that the group still knows, and not again and again."""
         await self._let_go()
         now = time.monotonic()
         if now - self._reopened_at < REOPEN_WINDOW_S:
-            raise LaneFailedError(f"lane {self.name}: a second doubtful commit within {REOPEN_WINDOW_S:g} s")
+            what = f"a second doubtful commit within {REOPEN_WINDOW_S:g} s"
+            raise self._failed(what, "Look at the log for the step that failed, and at the brokers' health and load.")
         self._reopened_at = now
         await self._feed.confirm_membership()
+
+    def _failed(self, what: str, remedy: str) -> LaneFailedError:
+        return LaneFailedError(f"lane {self.name}: {what}", self.name.group, self._around.connection.bootstrap, remedy)
 
     async def _let_go(self) -> None:
         self._feed.stop()

@@ -52,8 +52,9 @@ class Lanes:
         bound = self._drain_ms / 1000 + CLOSE_BOUND_S
         _, late = await asyncio.wait([task for _, task in closing], timeout=bound)
         if late:
-            names = sorted(task.get_name() for task in late)
-            raise LaneFailedError(f"not closed within {bound:g} s: {', '.join(names)}")
+            what = f"not closed within {bound:g} s: {', '.join(sorted(task.get_name() for task in late))}"
+            remedy = "Check that the brokers are up and reachable."
+            raise LaneFailedError(what, self._group, self._connection.bootstrap, remedy)
 
     async def close_all(self, error: BaseException | None = None) -> None:
         """Drain every lane. If a topic was made anew, what was committed of it since must not be taken for a place in

@@ -1,8 +1,8 @@
 """The input topics as one member of the consumer group: each owned partition is a feed of raw records.
 
 Knows aiokafka's consumer: its callbacks swallow exceptions, so they only pause and hand over; it leaves the group
-unless it is polled, so it is polled while all is paused too; it does not know when another process takes its
-group.instance.id, nor when a topic is made anew. Must not know lanes or what records say.
+unless it is polled, so it is polled while all is paused too; it does not know when a topic is made anew. Must not know
+lanes, what records say, or how it is known that the group still has us (membership.py).
 """
 
 # aiokafka's consumer is untyped:
@@ -14,13 +14,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.cluster import Cluster, Topic, TopicMissingError, describe
@@ -32,7 +30,7 @@ from gateway.kafka.connection import (
     unavailable,
     within,
 )
-from gateway.kafka.requests import StaticHeartbeatRequest
+from gateway.kafka.membership import GroupSettings, Membership
 
 POLL_MS = 100
 POLL_RECORDS = 2_000
@@ -45,22 +43,7 @@ FETCH_MAX_BYTES = 4 << 20
 PARTITION_MAX_BYTES = 1 << 20
 TOPICS_EVERY_S = 2.0  # how often it is looked whether the topics have grown or are still the same
 MISSED_LOOKS = 3  # so often in a row a topic must be missing: a broker that has just started does not know all yet
-_FENCED_INSTANCE_ID = 82
 _UNCLEAN = (NoOffsetForPartitionError, OffsetOutOfRangeError)
-
-
-class MembershipLostError(Exception):
-    """The group did not confirm within the session timeout that this process is still a member."""
-
-
-class InstanceIdTakenError(Exception):
-    """Another process has joined the group with our group.instance.id."""
-
-    def __init__(self, group: str, instance_id: str) -> None:
-        super().__init__(
-            f"kafka.group_instance_id: found {instance_id}, but another process has joined group {group} with it "
-            "and has our lanes now; give each process its own GATEWAY_KAFKA__GROUP_INSTANCE_ID"
-        )
 
 
 class PositionLostError(Exception):
@@ -77,16 +60,6 @@ class TopicReplacedError(PositionLostError):
             f"Run `gateway lanes init --group {group} --from earliest --force` with a --lane "
             "for each of its partitions."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class GroupSettings:
-    """How this process is a member of the group; times in ms."""
-
-    group: str
-    instance_id: str | None
-    session_timeout_ms: int
-    rebalance_timeout_ms: int
 
 
 class Feed:
@@ -143,7 +116,7 @@ class Feed:
 
     async def confirm_membership(self) -> None:
         """Wait for a heartbeat of this generation from now on; raises MembershipLostError."""
-        await self._source.confirm_membership()
+        await self._source.membership.confirm()
 
     def put(self, records: Sequence[Any]) -> None:
         """Records that were polled; those before the last seek are stale."""
@@ -202,7 +175,8 @@ class Source(ConsumerRebalanceListener):
     ) -> None:
         self._client = client
         self._feed_bytes = feed_bytes  # what each of so many feeds may keep
-        self._settings = settings
+        self._group = settings.group
+        self.membership = Membership(settings, connection.bootstrap, failed)
         self._topics = list(topics)
         self._joined: Mapping[str, Topic] = {}  # the topics when this process joined
         self._seen: set[TopicPartition] = set()  # partitions as last looked at
@@ -210,7 +184,6 @@ class Source(ConsumerRebalanceListener):
         self._closed = closed
         self._failed = failed
         self._feeds: dict[TopicPartition, Feed] = {}
-        self._heartbeat = asyncio.Event()
         self.assigned = False  # whether the group has said which partitions are ours
         self._consumer = AIOKafkaConsumer(
             **connection.kwargs(),
@@ -231,7 +204,7 @@ class Source(ConsumerRebalanceListener):
         self._joined = (await self._described()).topics
         self._seen = _partitions(self._joined)
         await within(KAFKA_START_TIMEOUT_S, "joining the consumer group", self._consumer.start())
-        self._watch_group()
+        self.membership.watch(self._consumer)
         self._consumer.subscribe(self._topics, listener=self)
 
     async def stop(self) -> None:
@@ -295,6 +268,7 @@ class Source(ConsumerRebalanceListener):
                     "and whether records were lost. Made anew it starts with `gateway lanes init`."
                 ) from None
             missed = 0
+            self.membership.heard()
             self._check_same(topics)
             if (partitions := _partitions(topics)) != self._seen:
                 self._seen = partitions
@@ -303,7 +277,7 @@ class Source(ConsumerRebalanceListener):
     def _check_same(self, topics: Mapping[str, Topic]) -> None:
         for name, topic in topics.items():
             if topic.id != self._joined[name].id:
-                raise TopicReplacedError(topic, self._settings.group)
+                raise TopicReplacedError(topic, self._group)
 
     async def _look_at_positions(self) -> None:
         now = time.monotonic()
@@ -352,38 +326,6 @@ class Source(ConsumerRebalanceListener):
                 self._feeds.pop(partition, None)
         except Exception as error:  # aiokafka would log and swallow it
             self._failed(error)
-
-    async def confirm_membership(self) -> None:
-        """Wait for a heartbeat of this generation from now on; raises MembershipLostError."""
-        self._heartbeat.clear()
-        try:
-            async with asyncio.timeout(self._settings.session_timeout_ms / 1000):
-                await self._heartbeat.wait()
-        except TimeoutError:
-            raise MembershipLostError(f"no heartbeat within {self._settings.session_timeout_ms} ms") from None
-
-    def _watch_group(self) -> None:
-        """aiokafka tells nobody of a heartbeat that succeeded, and sends none that lets the group tell us apart from
-        another process with our group.instance.id: two of them would take the lanes from each other for ever."""
-        coordinator: Any = self._consumer._coordinator
-        heartbeat, send = coordinator._do_heartbeat, coordinator._send_req
-        group, instance_id = self._settings.group, self._settings.instance_id
-
-        async def sent(request: Any) -> Any:
-            if instance_id is not None and isinstance(request, HeartbeatRequest):
-                request = StaticHeartbeatRequest(group, coordinator.generation, coordinator.member_id, instance_id)
-            answer = await send(request)
-            if instance_id is not None and getattr(answer, "error_code", 0) == _FENCED_INSTANCE_ID:
-                self._failed(InstanceIdTakenError(group, instance_id))
-            return answer
-
-        async def observed() -> bool:
-            succeeded: bool = await heartbeat()
-            if succeeded:
-                self._heartbeat.set()
-            return succeeded
-
-        coordinator._do_heartbeat, coordinator._send_req = observed, sent
 
 
 def _partitions(topics: Mapping[str, Topic]) -> set[TopicPartition]:

@@ -44,6 +44,7 @@ class Status:
     ready: bool
     reasons: tuple[str, ...]
     lanes: Mapping[str, Mapping[str, Any]]
+    kafka_silence: float | None  # s since the brokers last answered; None before it has joined
     loop_seen_at: float  # monotonic, s
 
     def loop_silence(self) -> float:
@@ -139,6 +140,7 @@ def _everything(status: Status) -> tuple[str, str, bytes]:
         "live": status.live,
         "reasons": status.reasons,
         "loop_silence_seconds": round(status.loop_silence(), 3),
+        "kafka_silence_seconds": None if status.kafka_silence is None else round(status.kafka_silence, 3),
         "lanes": status.lanes,
     }
     return "200 OK", _JSON, orjson.dumps(whole, option=orjson.OPT_APPEND_NEWLINE)

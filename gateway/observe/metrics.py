@@ -97,6 +97,7 @@ class Metrics:
         GCCollector(registry=self.registry)
         self._declare_settling()
         self._declare_lanes()
+        self._declare_kafka()
         self._declare_genie()
         self._declare_consent()
         self._declare_memory()
@@ -197,6 +198,17 @@ class Metrics:
     def stopped(self, code: str) -> None:
         """A lane stopped for a person to look."""
         self._stops(code).inc()
+
+    # --- Kafka --------------------------------------------------------------------------------------------
+
+    def _declare_kafka(self) -> None:
+        self._silence = self._gauge(
+            "kafka_silence_seconds", "Since the brokers last answered: a few seconds, unless Kafka is away."
+        )
+
+    def kafka_silence(self, seconds: float) -> None:
+        """The brokers last answered so long ago."""
+        self._silence.set(seconds)
 
     # --- GeNiE --------------------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import KafkaConnection
-from gateway.kafka.source import Feed, GroupSettings, PositionLostError, Source
+from gateway.kafka.membership import GroupSettings
+from gateway.kafka.source import Feed, PositionLostError, Source
 from tests.integration.waiting import until
 
 BOUND_S = 20

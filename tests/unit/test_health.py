@@ -25,12 +25,13 @@ class Process:
         self.ready = True
         self.reasons: tuple[str, ...] = ()
         self.silent_for = 0.0
+        self.kafka_silence: float | None = None
         self.error: Exception | None = None
 
     def status(self) -> Status:
         if self.error is not None:
             raise self.error
-        return Status(self.ready, self.reasons, LANES, time.monotonic() - self.silent_for)
+        return Status(self.ready, self.reasons, LANES, self.kafka_silence, time.monotonic() - self.silent_for)
 
 
 @pytest.fixture
@@ -108,7 +109,15 @@ def test_status_is_json(port: int, process: Process) -> None:
     told = orjson.loads(content)
     assert told.pop("loop_silence_seconds") >= 0
     assert status == 200
-    assert told == {"ready": False, "live": True, "reasons": ["consent view catching up"], "lanes": LANES}
+    assert told == {
+        "ready": False,
+        "live": True,
+        "reasons": ["consent view catching up"],
+        "kafka_silence_seconds": None,
+        "lanes": LANES,
+    }
+    process.kafka_silence = 1.23456
+    assert orjson.loads(ask(port, "/status")[1])["kafka_silence_seconds"] == 1.235
 
 
 def test_other_paths_and_methods_are_refused(port: int) -> None:

@@ -36,6 +36,7 @@ async def test_a_lane_that_does_not_close_ends_the_process(monkeypatch: pytest.M
     made = lanes.Lanes(KafkaConnection("nowhere:1", "test"), "group", lambda _: stuck, 10, pytest.fail)
     feed: Any = SimpleNamespace(partition=LANE)
     made.open(feed)
-    with pytest.raises(LaneFailedError, match=r"not closed within 0\.02 s: lane lease\.payments:3"):
+    with pytest.raises(LaneFailedError, match=r"not closed within 0\.02 s: lane lease\.payments:3") as late:
         await made.close([LANE])
+    assert "group, kafka.bootstrap_servers nowhere:1). Check" in str(late.value)
     assert stuck.drain_ms == 10

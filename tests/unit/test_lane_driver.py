@@ -1,0 +1,69 @@
+"""The lane's driver without a Kafka: what it says when it ends the process."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gateway.kafka import lane_driver
+from gateway.kafka.lane_driver import LaneDriver, LaneFailedError
+from gateway.kafka.opening import LaneName
+from gateway.kafka.registry import RegistryAway
+
+
+class Feed:
+    """One that nothing comes from."""
+
+    partition = None
+    is_new = False
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    async def confirm_membership(self) -> None:
+        """The group knows us."""
+
+
+@pytest.fixture
+def driver() -> LaneDriver:
+    around: Any = SimpleNamespace(
+        connection=SimpleNamespace(bootstrap="kafka-1:9092"),
+        client=None,
+        codec=None,
+        topics=SimpleNamespace(intents="intents"),
+        view=SimpleNamespace(holds=None),
+    )
+    parts: Any = (None, Feed(), None)
+    return LaneDriver(around, LaneName("credit-gateway", "lease.payments", 3), *parts)
+
+
+def says_where_and_what_to_do(error: LaneFailedError, what: str) -> None:
+    for words in ("lane lease.payments:3", what, "group credit-gateway", "kafka.bootstrap_servers kafka-1:9092"):
+        assert words in str(error)
+    assert str(error).endswith("The next start goes on from what is committed.")
+
+
+async def test_a_second_doubt_says_where_and_what_to_do(driver: LaneDriver) -> None:
+    """The one line that ends the process names lane, group and brokers, and what to look at."""
+    await driver._consider_reopening()
+    with pytest.raises(LaneFailedError) as failed:
+        await driver._consider_reopening()
+    says_where_and_what_to_do(failed.value, "a second doubtful commit within 60 s")
+    assert "Look at the log" in str(failed.value)
+
+
+async def test_a_lane_that_does_not_open_says_where_and_what_to_do(
+    driver: LaneDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the bound it says what was in the way last."""
+
+    async def away(*_: object, **__: object) -> None:
+        monkeypatch.setattr(asyncio, "sleep", lambda _: asyncio.get_running_loop().create_future())
+        raise RegistryAway("the registry is away")
+
+    monkeypatch.setattr(lane_driver, "open_lane", away)
+    monkeypatch.setattr(lane_driver, "OPEN_BOUND_S", 0.01)
+    with pytest.raises(LaneFailedError) as failed:
+        await driver._open()
+    says_where_and_what_to_do(failed.value, "not open within 0.01 s: the registry is away")
