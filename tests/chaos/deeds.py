@@ -190,13 +190,14 @@ class Deeds:
         assert isinstance(action.detail, LinkTrouble)
         wires = self._stage.wires
         wire = wires[int(action.chance * len(wires))][LINKS[action.kind]]
-        before = wire.struck
-        wire.trouble(action.detail)
-        try:
-            await asyncio.sleep(action.seconds)
-        finally:
-            wire.heal()
-        self._count_struck(action, wire.struck - before)
+        async with wire.in_use:
+            before = wire.struck
+            wire.trouble(action.detail)
+            try:
+                await asyncio.sleep(action.seconds)
+            finally:
+                wire.heal()
+            self._count_struck(action, wire.struck - before)
 
     def _count_struck(self, action: Action, struck: int) -> None:
         if not struck:

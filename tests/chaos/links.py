@@ -41,6 +41,7 @@ class Wire:
     def __init__(self, target_port: int, port: int = 0) -> None:
         self._target = target_port
         self.port = port
+        self.in_use = asyncio.Lock()  # one trouble at a time
         self.struck = 0  # connections or pieces of them that met trouble
         self._trouble: LinkTrouble | None = None
         self._healed = asyncio.Event()

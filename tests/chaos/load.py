@@ -9,6 +9,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from gateway import schemas
 from gateway.sandbox.producers import consents, outlet
@@ -42,13 +43,15 @@ class Load:
         self._rng = random.Random(plan.seed + 2)
         self._recent: deque[int] = deque(maxlen=RECENT_SUBJECTS)
         self._ended = False
+        self._acknowledged = asyncio.Event()  # after the end: all that was written
         self.changes = 0
         self.restarts = 0
         self.burst = False  # consents change as fast as they can
 
-    def end(self) -> None:
-        """No more events and changes; what is written is acknowledged when `run` returns."""
+    async def end(self) -> None:
+        """No more events and changes; return when Kafka has acknowledged what was written."""
         self._ended = True
+        await self._acknowledged.wait()
 
     async def consents_at_first(self) -> None:
         """Every consent as it stands, acknowledged."""
@@ -75,6 +78,7 @@ class Load:
                 if not isinstance(error, ProduceError):
                     raise error from errors
                 self._again(error)
+        self._acknowledged.set()
 
     def _again(self, error: ProduceError) -> None:
         self.restarts += 1
@@ -82,7 +86,7 @@ class Load:
         if self.restarts > MOST_RESTARTS:
             raise error
 
-    def _opened(self):
+    def _opened(self) -> AbstractAsyncContextManager[Outlet]:
         return outlet.opened(self._bootstrap, "", (PAYMENTS, SCORES, CONSENTS), self._seen)
 
     def _seen(self, made: Input) -> None:

@@ -19,7 +19,8 @@ SUBJECTS_PER_MINUTE = 1_000
 FEWEST_SUBJECTS = 2_000
 CHANGES_PER_S = 10.0  # of consents
 STOP_S = (0.5, 2.0, 4.5, 9.0)  # the third is past what is announced, the last past the group's session
-LINK_S = (1.0, 5.0)
+AWAY_S = (0.5, 5.0)
+LINK_S = (0.5, 10.0)  # the longest are past the bound of a call to Kafka
 OUTAGE_S = (1.0, 6.0)
 BROKER_STOP_S = (1.0, 7.0)
 
@@ -171,5 +172,7 @@ def _seconds(kind: Kind, rng: random.Random) -> float:
             return rng.uniform(*BROKER_STOP_S)
         case Kind.OUTAGE:
             return rng.uniform(*OUTAGE_S)
-        case _:
+        case Kind.KAFKA_LINK | Kind.GENIE_LINK:
             return rng.uniform(*LINK_S)
+        case _:
+            return rng.uniform(*AWAY_S)

@@ -123,7 +123,7 @@ class Run:
         minutes = self._seconds / 60
         self._journal.say("the plan is carried out, everything heals")
         await self._stage.genie.be_well()
-        self._load.end()
+        await self._load.end()
         await self._settle()
         for seat in self._seats.values():
             await seat.close()
