@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from random import SystemRandom
@@ -19,13 +19,15 @@ from typing import Any
 from aiokafka.client import AIOKafkaClient
 
 from gateway import __version__, memory, preflight
+from gateway.address import unusable
 from gateway.core import facts, records
 from gateway.core.events import EventType
 from gateway.core.identity import Identity
 from gateway.core.minimise import Minimiser
 from gateway.core.policy import Policy
 from gateway.core.rules import FETCH, REPLAY_FETCH, Limits, Rules
-from gateway.files import Files
+from gateway.files import Files, unwritable_view
+from gateway.findings import Finding
 from gateway.genie.client import GenieClient
 from gateway.genie.contract import PROBLEM_TYPES
 from gateway.genie.limiter import Limiter
@@ -88,8 +90,7 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         async with AsyncExitStack() as stack:
-            self._start_observing(stack)
-            await self._start(stack)
+            await self._start(stack, self._start_observing(stack))
             _spare_the_collector()
             log.info("serving", group=self._settings.kafka.group_id, instance=self._settings.instance)
             await self._stopping.wait()
@@ -100,13 +101,13 @@ class Gateway:
 
     # --- from the outside in ------------------------------------------------------------------------------
 
-    async def _start(self, stack: AsyncExitStack) -> None:
+    async def _start(self, stack: AsyncExitStack, of_address: Sequence[Finding]) -> None:
         settings, names = self._settings, self._names
         closed_transport.install()
         rebootstrap.install()
         inflation.install()
         renewal = Renewal(settings, self._metrics)
-        files, warnings = await preflight.passed(settings)
+        files, warnings = await preflight.passed(settings, of_address)
         for warning in warnings:
             log.warning("a file must be replaced soon: see gateway check", setting=warning.setting)
         partner, slots = await self._connect_genie(stack, files)
@@ -149,16 +150,14 @@ class Gateway:
         self._forever(stack, self._lookout.measure_lag(parts), "lag")
         self._forever(stack, renewal.run(partner, connection), "renewal")
 
-    def _start_observing(self, stack: AsyncExitStack) -> None:
+    def _start_observing(self, stack: AsyncExitStack) -> list[Finding]:
+        """Health and metrics, from the first moment on; what is in their way is told with all else that is wrong."""
         observe = self._settings.observe
         server = HealthServer(observe.host, observe.port, self._metrics, self._status)
         try:
             port = server.start()
         except OSError as error:
-            raise StartError(
-                f"observe.port: found {observe.port} on {observe.host}: {error.strerror}; end what listens there, "
-                "or change GATEWAY_OBSERVE__PORT or GATEWAY_OBSERVE__HOST"
-            ) from None
+            return [unusable(observe.host, observe.port, error)]
         stack.callback(server.stop)
         self._pulse.start()
         stack.callback(self._pulse.stop)
@@ -166,13 +165,16 @@ class Gateway:
         watchdog.start()
         stack.callback(watchdog.stop)
         log.info("observing", port=port)
+        return []
 
     async def _catch_up(self, stack: AsyncExitStack, view: ConsentView, client: AIOKafkaClient) -> None:
         """Follow consent and holds, and open no lane before the view is proven fresh once."""
         self._not_ready = "consent view catching up"
         try:
             rebuilt = await view.start(client)
-        except (OSError, ViewFullError, ViewInUseError) as error:
+        except OSError as error:
+            raise StartError(str(unwritable_view(self._settings.view.path, error))) from error
+        except (ViewFullError, ViewInUseError) as error:
             raise StartError(f"view.path: {error}") from error
         stack.push_async_callback(view.close)
         view.following.add_done_callback(self._ended)

@@ -6,13 +6,13 @@ the keys are used for, nor any network. No finding quotes a file.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from gateway import policies
@@ -122,13 +122,21 @@ def look_at_right(right: Mapping[str, Any]) -> list[Finding]:
 
 
 def look_at_view(path: Path) -> list[Finding]:
-    """Whether the view can be written there, without writing."""
-    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if not existing.is_dir():
-        return [_wrong("view.path", f"found {path}: {existing} is no directory")]
-    if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
-        return [_wrong("view.path", f"found {path}: {existing} can't be written to by this user")]
-    return []
+    """Whether the view can be made and written there; what is made to find out is gone again."""
+    try:
+        existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        if not existing.is_dir():
+            return [_wrong("view.path", f"found {path}: {existing} is no directory")]
+        with TemporaryDirectory(dir=existing):
+            return []
+    except OSError as error:
+        return [unwritable_view(path, error)]
+
+
+def unwritable_view(path: Path, error: OSError) -> Finding:
+    """What is wrong with a directory of the view that can't be made or written."""
+    needed = f"give this user a directory there that it can write to, or change {PREFIX}VIEW__PATH"
+    return _wrong("view.path", f"found {path}, which can't be made or written: {error.strerror}", needed)
 
 
 def _about_somebody_else(settings: Settings, policy: Policy) -> Iterator[Finding]:

@@ -1,16 +1,18 @@
 """Everything that is looked at before a lane opens, in one list: files, Kafka, permissions, topics, lanes, schemas.
 
-`gateway check` prints the list, `gateway serve` starts only if nothing in it keeps it from it. Nothing is written,
+`gateway check` prints the list, `gateway serve` starts only if nothing in it keeps it from it. Nothing is left written,
 and nothing sent but questions. Must not know how to mend what it finds, beyond the words of whoever found it.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from aiokafka.client import AIOKafkaClient
 
 from gateway import open_files
+from gateway.address import look_at_address
 from gateway.core.identity import b64url
 from gateway.core.outcome import Answer, LookupReply, Loss, Lost, Reply, Unsent, classify
 from gateway.files import Files, look_at_right, look_at_view, read_files, read_login
@@ -45,14 +47,18 @@ def settings_in_full() -> Settings:
     try:
         return load()
     except SettingsError as error:
-        raise NotReadyError([*Finding.of(error.problems), *look_at_right(error.right)]) from None
+        of_files, of_address = look_at_right(error.right), look_at_address(error.right)
+        raise NotReadyError([*Finding.of(error.problems), *of_files, *of_address]) from None
 
 
-async def look(settings: Settings, *, genie: bool = False) -> tuple[Files | None, list[Finding]]:
-    """Look at everything; at GeNiE only if wanted, by asking it about one key that nobody has."""
+async def look(
+    settings: Settings, of_address: Sequence[Finding], *, genie: bool = False
+) -> tuple[Files | None, list[Finding]]:
+    """Look at everything; at GeNiE only if wanted, by asking it about one key that nobody has. Whoever serves has found
+    out about the address already."""
     files, of_files = read_files(settings)
     connection, of_login = read_login(settings)
-    findings = [*_library(), *of_files, *of_login, *look_at_view(settings.view.path)]
+    findings = [*_library(), *of_files, *of_login, *look_at_view(settings.view.path), *of_address]
     if connection is not None:
         findings += await _kafka(settings, connection)
     findings += await _schemas(settings)
@@ -61,9 +67,9 @@ async def look(settings: Settings, *, genie: bool = False) -> tuple[Files | None
     return files, findings
 
 
-async def passed(settings: Settings) -> tuple[Files, list[Finding]]:
+async def passed(settings: Settings, of_address: Sequence[Finding]) -> tuple[Files, list[Finding]]:
     """What the files hold, and the warnings; raises NotReadyError if anything keeps the gateway from starting."""
-    files, findings = await look(settings)
+    files, findings = await look(settings, of_address)
     if files is None or any(finding.severity is not Severity.WARNING for finding in findings):
         raise NotReadyError(findings)
     return files, findings

@@ -45,13 +45,15 @@ def _findings(*, genie: bool) -> list[Finding]:
     import asyncio
 
     from gateway import preflight
+    from gateway.address import look_at_address
     from gateway.findings import NotReadyError
+    from gateway.settings import values
 
     try:
         loaded = preflight.settings_in_full()
     except NotReadyError as error:
         return error.findings
-    return asyncio.run(preflight.look(loaded, genie=genie))[1]
+    return asyncio.run(preflight.look(loaded, look_at_address(values(loaded)), genie=genie))[1]
 
 
 def _status(findings: list[Finding]) -> Exit:

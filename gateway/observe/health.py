@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 import time
@@ -79,6 +80,16 @@ class LoopPulse:
         self._next = loop.call_later(PULSE_S, self._beat, loop)
 
 
+def address_error(host: str, port: int) -> OSError | None:
+    """Why nothing could listen there now; None if it could."""
+    try:
+        with socket.socket(_family(host, port), socket.SOCK_STREAM) as probe:
+            _bind(probe, (host, port))
+    except OSError as error:
+        return error
+    return None
+
+
 class HealthServer:
     """Serves metrics and health from `start` to `stop`. `status` is called from other threads: it must only read."""
 
@@ -91,8 +102,7 @@ class HealthServer:
 
     def start(self) -> int:
         """Listen; returns the port. OSError if the address can't be had."""
-        family = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        self._server = _Server(family, (self._host, self._port))
+        self._server = _Server(_family(self._host, self._port), (self._host, self._port))
         self._server.set_app(self._answer)
         threading.Thread(target=self._server.serve_forever, args=(STOP_POLL_S,), name="health", daemon=True).start()
         return self._server.server_port
@@ -180,8 +190,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def server_bind(self) -> None:
         """Bind without asking DNS for the host's full name, as the base class does: that can take long."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
+        _bind(self.socket, self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
@@ -234,3 +243,16 @@ def _cut(client: socket.socket) -> None:
     """End its connection; its thread sees the end and closes it."""
     with contextlib.suppress(OSError):  # it is gone already
         client.shutdown(socket.SHUT_RDWR)
+
+
+def _family(host: str, port: int) -> socket.AddressFamily:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    except ValueError:  # no name at all, for DNS: a label of it is empty or too long
+        raise OSError(errno.EINVAL, "no address and no host name") from None
+
+
+def _bind(to: socket.socket, address: Any) -> None:
+    """Also while connections of a process that ended are remembered."""
+    to.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    to.bind(address)

@@ -1,6 +1,5 @@
 """What is found in the files that settings name, before anything starts: each fault with its setting, none quoted."""
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -145,14 +144,21 @@ def test_plain_text_is_for_development_alone(pki: pkis.Pki) -> None:
         assert [finding.setting for finding in findings] == ["kafka.security_protocol"] * count
 
 
-def test_the_view_is_looked_at_without_being_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path that can be made is right and stays unmade; one below a file, or without permission, is not."""
+def test_the_view_is_looked_at_without_being_made(tmp_path: Path) -> None:
+    """A path that can be made is right and stays unmade, with nothing left beside it; one below a file is not."""
     assert look_at_view(tmp_path / "a" / "b") == []
-    assert not (tmp_path / "a").exists()
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     assert [finding.setting for finding in look_at_view(tmp_path / "file" / "view")] == ["view.path"]
-    monkeypatch.setattr(os, "access", lambda *_: False)  # whoever runs the tests may write everywhere
-    assert "can't be written" in look_at_view(tmp_path)[0].found
+
+
+@pytest.mark.parametrize("path", [Path("/proc/view"), Path("/" + 300 * "x")], ids=["no such place", "name too long"])
+def test_a_view_that_cant_be_made_is_found_by_trying(path: Path) -> None:
+    """Whatever the system says to it, also where permissions would allow it: the finding says what, and what to do."""
+    (finding,) = look_at_view(path)
+    assert (finding.severity, finding.setting) == (Severity.PROBLEM, "view.path")
+    assert finding.found.startswith(f"found {path}, which can't be made or written: ")
+    assert "GATEWAY_VIEW__PATH" in finding.needed
 
 
 def test_what_keeps_it_from_starting_leaves_out_warnings() -> None:
