@@ -21,6 +21,8 @@ def main(arguments: list[str]) -> int:
     seed = given.seed if given.seed is not None else time.time_ns() % 1_000_000
     directory = given.directory or Path(tempfile.mkdtemp(prefix="gateway-chaos-"))
     directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        parser.error(f"{directory} is not empty: what an earlier run left there would be judged too")
     status = _run(given.minutes, seed, directory, tuple(given.without))
     if status == 0 and given.directory is None:
         shutil.rmtree(directory)

@@ -62,9 +62,9 @@ class Deeds:
         point, deed = action.detail, DEEDS[action.kind]
         assert isinstance(point, Point)
         async with self._seat(action.chance) as seat, self._provoked(point):
-            done, order = len(seat.done), (point, deed)
+            done = len(seat.done)
+            seat.order(point, deed)
             try:
-                seat.order(*order)
                 if point in _OPENING:
                     seat.kill()
                 elif point is Point.DRAINING:

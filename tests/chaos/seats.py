@@ -17,8 +17,8 @@ from tests.integration.waiting import until
 KILLED, IN_ORDER, HUNG, GAVE_UP = -signal.SIGKILL, 0, 1, 3
 _HUNG_SAYS = ("process was stopped for too long", "event loop hangs", "Timeout (")  # the watchdog's words
 LOOK_EVERY_S = 0.2
-READY_S = 60.0
-LEAVE_S = 45.0  # to drain and let go, whatever happens meanwhile
+READY_S = 120.0
+LEAVE_S = 60.0  # to drain and let go, whatever happens meanwhile
 
 
 class ChaosError(Exception):

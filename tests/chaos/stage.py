@@ -32,7 +32,7 @@ from tests.chaos.plan import Link
 PARTITIONS = 3  # of each busy topic
 LATENCY_MS = 20
 START_S = 60.0
-HTTP_S = 5.0
+HTTP_S = 30.0
 NAMES = TopicNames("")
 GROUP = KafkaSettings.model_fields["group_id"].default
 # Trouble at GeNiE all along: the share of requests, or of entries, that each kind strikes.
