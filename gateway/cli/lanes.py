@@ -42,7 +42,7 @@ def init(
     only: Annotated[
         list[str] | None, typer.Option("--lane", help="topic:partition, this lane alone; may be repeated.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be set, and set nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be set; set and fence nothing.")] = False,
     bootstrap: Bootstrap,
     prefix: Prefix,
     group: Group,
@@ -65,8 +65,12 @@ def init(
         started = _from_ledger(connection, names, group, registry, chosen, force=force, dry_run=dry_run)
     else:
         started = _from_time(connection, names, group, _time(start), chosen, force=force, dry_run=dry_run)
-    data = {"group": group, "dry_run": dry_run, "lanes": [asdict(lane) for lane in started]}
+    behind = dry_run and start == LEDGER
+    rows = [asdict(lane) for lane in started]
+    data = {"group": group, "dry_run": dry_run, "may_be_behind": behind, "lanes": rows}
     lines = [_line(lane) for lane in started]
+    if behind:
+        lines.append("nothing was set or fenced: what an old process that still runs commits later is not in this")
     left = any(lane.started == "left" for lane in started)
     if left:
         lines.append("nothing is recorded of a lane that is left: now give those --from earliest, latest or a time")
@@ -113,7 +117,7 @@ def _from_ledger(
         schemas = registry_at(registry or None, names)
         try:
             codec = Codec(schemas, names.record_kinds())
-            find = from_ledger(connection, codec, names, group, force=force, tell=_tell)
+            find = from_ledger(connection, codec, names, group, force=force, dry_run=dry_run, tell=_tell)
             return await start_lanes(connection, names, group, find, force=force, only=only, dry_run=dry_run)
         except RegistryAway as error:
             raise CommandError(Exit.UNREACHABLE, str(error)) from error

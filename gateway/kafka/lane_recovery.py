@@ -1,8 +1,8 @@
 """Finds lost offsets again: where lanes go on by what the ledger and the intents topic say of them.
 
 Knows the order that makes it safe: every older owner of the lanes is fenced first, so that none can add to the ledger
-afterwards; then the ledger is read whole, then the intents. Must not know what follows from a trace (core/traces.py)
-or how offsets are committed (lane_start.py).
+afterwards; then the ledger is read whole, then the intents. A dry run fences nobody, and may be behind. Must not know
+what follows from a trace (core/traces.py) or how offsets are committed (lane_start.py).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LedgerUnfitError(Exception):
 
 
 def from_ledger(
-    connection: KafkaConnection, codec: Codec, names: TopicNames, group: str, *, force: bool, tell: Tell
+    connection: KafkaConnection, codec: Codec, names: TopicNames, group: str, *, force: bool, dry_run: bool, tell: Tell
 ) -> Find:
     """How `start_lanes` finds starts; a lane of which nothing is recorded is left out, unless its log is empty.
 
@@ -39,8 +39,9 @@ def from_ledger(
     """
 
     async def find(client: AIOKafkaClient, lanes: list[TopicPartition]) -> dict[TopicPartition, Start]:
-        for lane in lanes:
-            await _fence(connection, LaneName(group, lane.topic, lane.partition))
+        if not dry_run:
+            for lane in lanes:
+                await _fence(connection, LaneName(group, lane.topic, lane.partition))
         traces = {lane: Traces() for lane in lanes}
         cluster_id = (await describe(client, [names.ledger])).id
         strangers: set[TopicPartition] = set()
