@@ -1,10 +1,12 @@
-"""What every test directory shares: unique names, and the seconds each directory took."""
+"""What every test directory shares: unique names, development keys, and the seconds each directory took."""
 
 import uuid
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from gateway.sandbox import pki as pkis
 
 TESTS = Path(__file__).parent
 _seconds: Counter[str] = Counter()
@@ -15,6 +17,12 @@ _tests: Counter[str] = Counter()
 def prefix() -> str:
     """A prefix that makes topic, group and transaction names of one test unlike any other's."""
     return f"t{uuid.uuid4().hex[:8]}."
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> pkis.Pki:
+    """One set of development keys, which take longer to make than to use; whoever changes them copies them first."""
+    return pkis.make(tmp_path_factory.mktemp("pki"))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.sandbox import pki
+from gateway.sandbox import pki as pkis
 from gateway.sandbox.genie import Sandbox
 from tests.contract.genie_client import Client, Clock, client_of
 
@@ -16,15 +16,9 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(scope="session")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keys and certificates, which take longer to make than a sandbox to start."""
-    return pki.make(tmp_path_factory.mktemp("keys")).directory
-
-
 @pytest.fixture
-async def sandbox(tmp_path: Path, keys: Path, clock: Clock) -> AsyncIterator[Sandbox]:
-    shutil.copytree(keys, tmp_path / "pki")
+async def sandbox(tmp_path: Path, pki: pkis.Pki, clock: Clock) -> AsyncIterator[Sandbox]:
+    shutil.copytree(pki.directory, tmp_path / "pki")
     async with Sandbox(tmp_path, clock=clock) as sandbox:
         yield sandbox
 

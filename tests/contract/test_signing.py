@@ -78,12 +78,6 @@ B24_BASE = (
 B24_SIGNATURE = "wNmSUAhwb5LxtOtOpNa6W5xj067m5hFrj0XQ4fvpaCLx0NKocgPquLgyahnzDnDAUy5eCdlYUEkLIj+32oiasw=="
 
 
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> pkis.Pki:
-    """One set of development keys."""
-    return pkis.make(tmp_path_factory.mktemp("pki"))
-
-
 def write(directory: Path, text: str) -> Path:
     path = directory / "some.key"
     path.write_text(text)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from gateway.sandbox.leash import popen
 from tests.integration.waiting import until
 from tests.promises import launch
@@ -78,12 +80,27 @@ class GatewayProcess:
         await self.says("observing")
         await until(opened, START_S, f"{lanes} lanes open")
 
+    async def lanes(self) -> set[str]:
+        """The lanes that are open here; none before it answers, and none while it ends."""
+        try:
+            await self.says("observing")
+            views = (await self.status())["lanes"]
+        except OSError:
+            return set()
+        return {lane for lane, view in views.items() if "watermark" in view}
+
     async def status(self) -> Mapping[str, Any]:
         return json.loads(await self._get("/status"))
 
     async def metrics(self) -> bytes:
         """What it shows to Prometheus."""
         return await self._get("/metrics")
+
+    async def value(self, metric: str, **labels: str) -> float:
+        """The sum of a metric over all of its samples with these labels; 0 without any."""
+        families = text_string_to_metric_families((await self.metrics()).decode())
+        samples = (sample for family in families for sample in family.samples if sample.name == metric)
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
     def most_resident_bytes(self) -> int:
         """The most that it has kept in memory at once."""
@@ -108,6 +125,11 @@ class GatewayProcess:
     def terminate(self) -> None:
         """Ask it to stop."""
         self.signal(signal.SIGTERM)
+
+    async def end_in_order(self) -> None:
+        """Ask it to stop; it does, and has nothing to complain of."""
+        self.terminate()
+        assert await self.end_status() == 0, self.end()
 
     def kill(self) -> None:
         """kill -9."""

@@ -4,6 +4,7 @@ Every record is chosen by the test; what the gateway writes is followed as a rea
 """
 
 import asyncio
+import itertools
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -94,6 +95,7 @@ class World:
         self.intents: list[Written] = []
         self.parked: list[Written] = []
         self._gates: list[Gate] = []
+        self._sequence = itertools.count(1)  # of the scores that write_to_all writes
         self._metrics: Path | None = None
 
     async def __aenter__(self) -> Self:
@@ -162,6 +164,13 @@ class World:
         value = schemas.encode("NorelScoreUpdate", a_score(subject, **changes))
         return await self.write(self.names.scores, subject, value, partition)
 
+    async def write_to_all(self, subjects: Sequence[str]) -> int:
+        """A payment and a score of each, over all partitions; how many records that is."""
+        for number, subject in enumerate(subjects):
+            await self.payment(subject, number % PARTITIONS)
+            await self.score(subject, number % PARTITIONS, sequence=next(self._sequence))
+        return 2 * len(subjects)
+
     @asynccontextmanager
     async def open_consent_transaction(self) -> AsyncIterator[None]:
         """While it lasts, a read_committed reader of the consents gets nothing that is written."""
@@ -210,6 +219,11 @@ class World:
         await self.sees(lambda: len(self.ledger) >= count, f"{count} ledger records")
         return self.ledger
 
+    async def shared(self, *gateways: GatewayProcess) -> bool:
+        """Whether each of them has lanes, and all lanes are open somewhere."""
+        lanes = [await gateway.lanes() for gateway in gateways]
+        return all(lanes) and sum(map(len, lanes)) == LANES
+
     async def sees(self, condition: Callable[[], Any], what: str) -> None:
         """Wait for something that the gateway does; its log is shown if it does not."""
         try:
@@ -243,6 +257,12 @@ class World:
             examples=examples,
             skew_ms=SKEW_MS,
         )
+
+    async def judged(self, *, complete: bool = True) -> Verdict:
+        """The verdict, which finds nothing."""
+        verdict = await self.verdict(complete=complete)
+        assert verdict.clean, verdict.examples
+        return verdict
 
     async def save_metrics(self, gateway: GatewayProcess) -> None:
         """Keep what a gateway shows to Prometheus for the verdict."""

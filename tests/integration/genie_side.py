@@ -23,6 +23,11 @@ CONNECTIONS = 16
 SKEW_MS = 1_000
 
 
+def soon(ms: int = 20_000) -> int:
+    """By when an entry that is sent now may be accepted."""
+    return wall_ms() + ms
+
+
 def outgoing(name: str, body: Mapping[str, Any], *, origin: str = "") -> OutgoingEntry:
     """An entry whose key, origin and source follow from names."""
     return OutgoingEntry(

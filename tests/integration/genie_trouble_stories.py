@@ -3,24 +3,26 @@
 Each story is gone through once, and proves one or several faults.
 """
 
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import pytest
-
 from gateway import schemas
 from gateway.core.outcome import Stop
-from tests.faults import Where, fault
+from gateway.genie.budget import EXTRA
 from tests.integration.chosen_records import a_replay
 from tests.integration.gateway_world import PARTITIONS
 from tests.integration.genie_course import Course, Event
 from tests.integration.genie_troubles import SAME, STOPS
+from tests.promises.hurry import SMALL_BURST, SMALL_PER_S
 
 ANSWERED = 'gateway_genie_lookup_seconds_count{result="answered"}'
+PUSHED_BACK = 'gateway_genie_request_seconds_count{kind="429"}'
 UNANSWERED = 'gateway_genie_lookup_seconds_count{result="unanswered"}'
 MANY = 10
 MOST_IN_A_STORM = 100
+MADE_AGAIN = 5
 MOST_ATTEMPTS = 8  # of an entry, in an outage of seconds
 
 PROVISIONS, LOOKUPS = {"on": "provisions"}, {"on": "lookups"}
@@ -116,8 +118,9 @@ async def wrong_url_for_a_while(course: Course) -> None:
 
 
 async def storm(course: Course) -> None:
-    """Every request is answered 429, until so many wait to go again that the retry budget is used up."""
+    """Every request is answered 429, until the retry budget is used up; then no more go again than it allows."""
     before = (await course.shown())["gateway_genie_slots"]
+    began, announced = time.monotonic(), len(course.world.intents)
     course.world.faults(too_many_requests={"share": 1, "retry_after": 0})
     events: list[Event] = []
     while not (await course.shown())["gateway_genie_retry_budget_wait_seconds"]:
@@ -125,9 +128,26 @@ async def storm(course: Course) -> None:
         events.append(await course.one())
         await course.world.sees(lambda: course.announced(events[-1]), "a request of its own for each")
     await course.seen(lambda shown: shown["gateway_genie_slots"] <= max(1, before / 2), "fewer slots")
+
+    def again() -> int:
+        return len(course.world.intents) - announced - len(events)
+
+    await course.world.sees(lambda: again() >= MADE_AGAIN, "requests made again")
+    made, passed_s = again(), time.monotonic() - began
+    assert made <= 1 + SMALL_BURST + SMALL_PER_S * passed_s + EXTRA * len(events)
     course.world.faults()
     await course.settled(*events)
     assert {course.ending(event)["reason"] for event in events} == {"accepted"}
+
+
+async def come_back_in_an_hour(course: Course) -> None:
+    """One 429 with a Retry-After far beyond the cap, which the test has shortened; then GeNiE is well again."""
+    before = await course.shown()
+    event = await course.one_that_is_hit(too_many_requests={"retry_after": 3_600})
+    course.world.faults()
+    await course.settled(event)
+    assert course.ending(event)["reason"] == "accepted"
+    assert (await course.shown())[PUSHED_BACK] > before[PUSHED_BACK]
 
 
 async def choking(course: Course) -> None:
@@ -164,10 +184,6 @@ class Told:
     story: Callable[[Course], Awaitable[None]]
     does: str
     seen: str
-
-    def mark(self) -> pytest.MarkDecorator:
-        """For docs/faults.md."""
-        return fault(Where.GENIE, self.name, does=self.does, seen=self.seen)
 
 
 _LOOKS_UP = "waits until GeNiE can no longer accept it, then asks GeNiE; what was received is PROVIDED, else withheld"
@@ -229,9 +245,16 @@ STORIES_IN_A_HURRY = [
         '`gateway_settled_total{reason="outcome_unknown"}`',
     ),
     Told(
+        "signed 429 whose Retry-After is an hour",
+        come_back_in_an_hour,
+        "comes back after a minute at the latest; parks nothing",
+        '`gateway_genie_request_seconds{kind="429"}`',
+    ),
+    Told(
         "a storm of signed 429",
         storm,
-        "halves its slots and spends the retry budget, at most a tenth more requests; parks nothing",
+        "halves its slots and spends the retry budget: a tenth more requests or 5 a second, whichever is more; parks "
+        "nothing",
         "`gateway_genie_slots` falls, `gateway_genie_retry_budget_wait_seconds` is above 0",
     ),
 ]

@@ -7,10 +7,7 @@ switched on are told in genie_trouble_stories.py.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import pytest
-
 from gateway.core.outcome import Stop
-from tests.faults import Where, fault
 
 SOME = 3  # events in each trouble
 
@@ -46,10 +43,6 @@ class Trouble:
         if self.parks_one:
             return f'`gateway_settled_total{{reason="rejected_by_genie"}}`; {told}'
         return f"{told}; `gateway_genie_retries_total`" if self.tried_again else told
-
-    def mark(self) -> pytest.MarkDecorator:
-        """For docs/faults.md."""
-        return fault(Where.GENIE, self.name, does=self.does, seen=self.seen)
 
 
 def _surely_not_received() -> list[Trouble]:

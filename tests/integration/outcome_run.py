@@ -12,7 +12,6 @@ from typing import Any
 
 from gateway import schemas
 from gateway.sandbox.genie.faults import Point
-from gateway.sandbox.verifier import Verdict
 from tests.core_cases import day, ms
 from tests.integration.bad_input import BAD, SUBJECT, bad_schemas, ending
 from tests.integration.chosen_records import POLICY_DAY, a_payment, a_replay, a_score, now_ms, today
@@ -98,8 +97,6 @@ class Run:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     secrets: dict[str, bytes] = field(default_factory=dict)
     cluster_id: str = ""
-    verdict: Verdict | None = None
-    end_status: int | None = None
     metrics: str = ""
     settled_while_held: set[str] = field(default_factory=set)  # topics
 
@@ -255,12 +252,12 @@ async def everything(kafka: str, directory: Path) -> Run:
             await world.settled(len(run.at))
             await world.save_metrics(gateway)
             run.metrics = (await gateway.metrics()).decode()
-            gateway.terminate()
-            run.end_status = await gateway.end_status()
-        run.verdict = await world.verdict()
+            await gateway.end_in_order()
+        await world.judged()
         for written in world.ledger:
             at = written["input"]
             run.ledger.setdefault((at["topic"], at["partition"], at["offset"]), []).append(written.record or {})
+        assert {at: len(records) for at, records in run.ledger.items()} == dict.fromkeys(run.at.values(), 1)
         run.parked = {(written.key or b"").decode(): written.record for written in world.parked}
         run.bodies = [entry["body"] for entry in world.received() if entry["status"] == "accepted"]
         keys = world.genie.pki

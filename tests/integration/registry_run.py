@@ -3,6 +3,7 @@
 tests/integration/test_registry_trouble.py looks at what is left of it.
 """
 
+import asyncio
 import copy
 import uuid
 from collections.abc import Iterator, Mapping
@@ -11,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 from fastavro import parse_schema
+from typer.testing import CliRunner
 
 from gateway import avro, schemas
 from gateway.avro_writer import compile_writer
-from gateway.sandbox.verifier import Verdict
+from gateway.cli import app
 from tests.integration.chosen_records import a_payment, a_replay
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.gateway_world import LANES, World
@@ -43,13 +46,14 @@ class Run:
     """What is left for the tests to look at."""
 
     start_while_away: int | None = None
+    said_while_away: str = ""
+    registry_url: str = ""
+    new_fields: dict[str, list[str]] = field(default_factory=dict)  # case -> what `gateway schemas diff` names
     waited: set[str] = field(default_factory=set)  # cases in which the lane showed that it waits
     settled_meanwhile: set[str] = field(default_factory=set)
     reasons: dict[str, str] = field(default_factory=dict)
     replayed: dict[str, str] = field(default_factory=dict)
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
-    end_status: int | None = None
-    verdict: Verdict | None = None
 
 
 def schema_with(**part: Any) -> dict[str, Any]:
@@ -112,6 +116,15 @@ class Story:
             self.run.settled_meanwhile.add(case)
         self.run.waited.add(case)
 
+    async def differs(self, case: str) -> list[str]:
+        """The fields of payments that `gateway schemas diff` names when the schema of a case is the newest one."""
+        subject = f"{self.world.names.payments}-value"
+        self.registry.versions[subject] = [self.ids[case]]
+        command = ["schemas", "diff", "--registry", self.registry.url, "--prefix", self.world.prefix, "--json"]
+        ended = await asyncio.to_thread(CliRunner().invoke, app, command)
+        found = orjson.loads(ended.stdout)["differences"]
+        return [each["path"] for each in found if each["subject"] == subject and each["path"]]
+
     async def replay(self, name: str, case: str) -> None:
         """Ask for the record of a case again, and wait."""
         before = len(self.world.ledger)
@@ -141,6 +154,7 @@ async def everything(kafka: str, directory: Path) -> Run:
         await registry.stop()
         async with world.gateway(schemas__registry_url=registry.url) as gateway:
             run.start_while_away = await gateway.end_status()
+            run.said_while_away, run.registry_url = gateway.end(), registry.url
         await registry.start()
         story = Story(world, registry, run)
         async with world.gateway(IMPATIENT, FORGETFUL, schemas__registry_url=registry.url) as gateway:
@@ -154,15 +168,14 @@ async def everything(kafka: str, directory: Path) -> Run:
                 await story.settled(case)
             await _new_versions(story)
             await world.save_metrics(gateway)
-            gateway.terminate()
-            run.end_status = await gateway.end_status()
+            await gateway.end_in_order()
         at = {offset: case for case, offset in story.at.items()}
         for record in (written.record for written in world.ledger if written["replay_of"] is None):
             run.reasons[at[record["input"]["offset"]]] = record["reason"]
         accepted = {entry["body"]["envelope"]["event_id"]: entry["body"] for entry in world.received()}
         run.bodies = {case: accepted[event] for case, event in story.events.items() if event in accepted}
         with known_to_the_verifier(story.written_by):
-            run.verdict = await world.verdict()
+            await world.judged()
     return run
 
 
@@ -182,6 +195,7 @@ async def _new_versions(story: Story) -> None:
     for case, source in NEW_VERSIONS.items():
         await story.write(case, source)
         await story.settled(case)
+        story.run.new_fields[case] = await story.differs(case)
     await story.write("of another kind", registered=schemas.schema("ConsentRecord").source)
     await story.settled("of another kind")
     for case in ("unknown item", "without item"):

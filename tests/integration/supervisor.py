@@ -3,7 +3,6 @@
 import asyncio
 from typing import Self
 
-from tests.integration.gateway_process import GatewayProcess
 from tests.integration.gateway_world import World
 from tests.integration.waiting import until
 
@@ -45,12 +44,7 @@ class Supervisor:
                 self.starts += 1
                 await until(lambda: self._over or self.gateway.ended, LIFE_S, "its end")
                 if self._over:
-                    await _end_in_order(self.gateway)
+                    await self.gateway.end_in_order()
                     return
                 assert await self.gateway.end_status() == UNREACHABLE, self.gateway.log.read_text()
         raise AssertionError(f"ended {self.starts} times:\n{self.gateway.end()}")
-
-
-async def _end_in_order(gateway: GatewayProcess) -> None:
-    gateway.terminate()
-    assert await gateway.end_status() == 0, gateway.end()

@@ -114,12 +114,10 @@ async def test_memory_stays_below_its_budget(world: World) -> None:
         await world.settled(RESUMES)
         await world.save_metrics(gateway)
         assert gateway.most_resident_bytes() < BUDGET
-        gateway.terminate()
-        assert await gateway.end_status() == 0
+        await gateway.end_in_order()
     async with world.gateway(memory_bytes=str(4 << 30), lane__window_bytes=str(1 << 30)):
         await until(lambda: len(world.ledger) == small + large, 60, "all settled")
-    verdict = await world.verdict()
-    assert verdict.clean, verdict.examples
+    verdict = await world.judged()
     assert verdict.ledger_records == small + large
 
 
@@ -132,8 +130,7 @@ async def test_memory_stays_below_its_budget_before_a_million_records(world: Wor
     gate = world.gate(Point.BEFORE_JUDGING)
     async with full_gateway(world, gate) as gateway:
         await world.save_metrics(gateway)
-        verdict = await world.verdict(complete=False)
-        assert verdict.clean, verdict.examples
+        await world.judged(complete=False)
         gate.open()
         await world.settled(RESUMES)
         assert gateway.most_resident_bytes() < BUDGET
@@ -198,8 +195,7 @@ async def test_a_hot_subject_starves_nobody(world: World) -> None:
         slow.open()
         await world.settled(len(subjects))
         await world.save_metrics(gateway)
-    verdict = await world.verdict()
-    assert verdict.clean, verdict.examples
+    verdict = await world.judged()
     assert verdict.ledger_records == len(subjects)
 
 
@@ -217,6 +213,5 @@ async def test_a_very_hot_subject_starves_nobody(world: World) -> None:
         bisect_left(offsets, offset) - bisect_left(times, at) for offset, at in settled_at(world, hot=False).items()
     )
     assert overtaken[len(overtaken) // 2] > 2_000, overtaken
-    verdict = await world.verdict()
-    assert verdict.clean, verdict.examples
+    verdict = await world.judged()
     assert verdict.ledger_records == len(subjects)

@@ -163,12 +163,6 @@ TABLE = [*SURELY_NOT, *ACCEPTED_ALL_THE_SAME, *PARKS_ONE, *STOPS, *NOBODY_KNOWS]
 OF_LOOKUPS_ALONE = {"lookup_processing", "early_as_of"}
 
 
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> pkis.Pki:
-    """Keys and certificates, which take longer to make than a sandbox to start."""
-    return pkis.make(tmp_path_factory.mktemp("pki"))
-
-
 @pytest.fixture
 async def sandbox(tmp_path: Path, pki: pkis.Pki) -> AsyncIterator[Sandbox]:
     shutil.copytree(pki.directory, tmp_path / "pki")

@@ -32,18 +32,15 @@ async def test_processes_join_and_leave_under_load(world: World) -> None:
         await one.ready(LANES)
         two = await stack.enter_async_context(world.gateway(instance="two", **dynamic))
         three = await stack.enter_async_context(world.gateway(instance="three", **dynamic))
-        await world.sees(lambda: shared(one, two, three), "lanes on all three")
-        one.terminate()
-        assert await one.end_status() == 0, one.end()
-        await world.sees(lambda: shared(two, three), "lanes on the two that are left")
+        await world.sees(lambda: world.shared(one, two, three), "lanes on all three")
+        await one.end_in_order()
+        await world.sees(lambda: world.shared(two, three), "lanes on the two that are left")
         two.kill()
-        await world.sees(lambda: shared(three), "all lanes on the last")
+        await world.sees(lambda: world.shared(three), "all lanes on the last")
         written.stop()
         await world.settled(written.count)
-        three.terminate()
-        assert await three.end_status() == 0, three.end()
-    verdict = await world.verdict()
-    assert verdict.clean, verdict.examples
+        await three.end_in_order()
+    verdict = await world.judged()
     assert verdict.ledger_records == verdict.produced == written.count
 
 
@@ -58,11 +55,10 @@ async def test_a_restart_moves_no_lane_and_a_second_process_of_the_same_id_ends_
     for subject in SUBJECTS:
         await world.consent(subject)
     async with world.gateway(instance="one") as one, world.gateway(instance="two") as two:
-        await world.sees(lambda: shared(one, two), "lanes on both")
+        await world.sees(lambda: world.shared(one, two), "lanes on both")
         moves = opened(one)
-        lanes = await lanes_of(two)
-        two.terminate()
-        assert await two.end_status() == 0
+        lanes = await two.lanes()
+        await two.end_in_order()
         async with world.gateway(instance="two") as again:
             await until(lambda: has_lanes(again, lanes), BOUND_S, "the same lanes")
             assert opened(one) == moves, "the other process has lost and gained no lane"
@@ -71,11 +67,10 @@ async def test_a_restart_moves_no_lane_and_a_second_process_of_the_same_id_ends_
                 assert await again.end_status() == WRONG_USE
                 assert f"kafka.group_instance_id: found {world.prefix}two, but another process" in again.end()
                 await until(lambda: has_lanes(twin, lanes), BOUND_S, "the lanes of the first")
-                count = await write_to_all(world)
+                count = await world.write_to_all(SUBJECTS)
                 await world.settled(count)
                 assert not one.ended
-    verdict = await world.verdict()
-    assert verdict.clean, verdict.examples
+    await world.judged()
 
 
 @fault(
@@ -91,20 +86,20 @@ async def test_a_drain_ends_at_its_bound_and_the_next_owner_goes_on(world: World
     async with world.gateway(instance="one", lane__drain_ms="1000") as one:
         await one.ready(LANES)
         gate = world.gate(Point.AFTER_ACCEPTING)
-        count = await write_to_all(world)
+        count = await world.write_to_all(SUBJECTS)
         await world.sees(lambda: gate.came >= 2 * PARTITIONS, "requests of every busy lane at GeNiE")
         async with world.gateway(instance="two") as two:
-            await world.sees(lambda: shared(one, two), "lanes on both, although nothing is settled")
+            await world.sees(lambda: world.shared(one, two), "lanes on both, although nothing is settled")
             assert not world.ledger
+            await one.says("lane closed")
+            assert any(view.get("live_intents") for view in (await two.status())["lanes"].values())
             await world.withdraw(SUBJECTS[0])
             await world.withdraw(SUBJECTS[1])
             gate.open()
             await world.settled(count)
             for gateway in (one, two):
-                gateway.terminate()
-                assert await gateway.end_status() == 0, gateway.end()
-    verdict = await world.verdict()
-    assert verdict.clean, verdict.examples
+                await gateway.end_in_order()
+    verdict = await world.judged()
     assert verdict.ledger_records == verdict.produced == count
     assert {written["outcome"] for written in world.ledger} <= {"PROVIDED", "SUPERSEDED"}
 
@@ -142,32 +137,8 @@ async def load(world: World) -> AsyncIterator[Load]:
         writing.cancel()
 
 
-async def write_to_all(world: World) -> int:
-    """A payment and a score of each subject, over all partitions; how many records that is."""
-    for number, subject in enumerate(SUBJECTS):
-        await world.payment(subject, number % PARTITIONS)
-        await world.score(subject, number % PARTITIONS)
-    return 2 * len(SUBJECTS)
-
-
-async def lanes_of(gateway: GatewayProcess) -> set[str]:
-    """The lanes that are open there."""
-    try:
-        await gateway.says("observing")
-        views = (await gateway.status())["lanes"]
-    except OSError:  # it starts or ends just now
-        return set()
-    return {lane for lane, view in views.items() if "watermark" in view}
-
-
 async def has_lanes(gateway: GatewayProcess, lanes: set[str]) -> bool:
-    return await lanes_of(gateway) == lanes
-
-
-async def shared(*gateways: GatewayProcess) -> bool:
-    """Whether each has lanes, and all lanes are open somewhere."""
-    lanes = [await lanes_of(gateway) for gateway in gateways]
-    return all(lanes) and sum(map(len, lanes)) == LANES
+    return await gateway.lanes() == lanes
 
 
 def opened(gateway: GatewayProcess) -> int:

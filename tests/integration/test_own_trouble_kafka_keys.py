@@ -67,13 +67,11 @@ async def test_new_connections_to_kafka_prove_themselves_by_the_new_certificate(
             await no_take_over(guarded, OLD)
             async with world.gateway(instance="two", **guarded.by_certificate(NEW)) as second:
                 await until(lambda: lanes_of(gateway, second), BOUND_S, "all lanes open again, shared")
-                second.terminate()
-                assert await second.end_status() == 0
+                await second.end_in_order()
             await until(lambda: lanes_of(gateway), BOUND_S, "all lanes back")
             await produce(guarded)
             await until(world.received, BOUND_S, "the payment at GeNiE")
-            gateway.terminate()
-            assert await gateway.end_status() == 0, gateway.end()
+            await gateway.end_in_order()
 
 
 def put(secured: Secured, name: str, certificate: Path, key: Path) -> None:

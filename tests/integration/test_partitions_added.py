@@ -54,16 +54,13 @@ async def test_partitions_added_while_running(world: World, admin: AIOKafkaAdmin
         assert world.ledger[-1]["event_type"] == "norel_score_update", "payments are held"
         await hold(world, "released")
         await world.settled(5)
-        gateway.terminate()
-        assert await gateway.end_status() == 0, gateway.end()
+        await gateway.end_in_order()
     await world.payment(CAROL, NEW)
     async with world.gateway() as second:
         await second.ready(LANES + 1)
         await world.settled(6)
-        second.terminate()
-        assert await second.end_status() == 0
-    verdict = await world.verdict()
-    assert verdict.clean, verdict.examples
+        await second.end_in_order()
+    verdict = await world.judged()
     assert verdict.ledger_records == verdict.produced == 6
 
 
@@ -79,8 +76,7 @@ async def test_partitions_added_while_stopped(world: World, admin: AIOKafkaAdmin
     await world.payment(ANN)
     async with world.gateway(kafka__group_instance_id=None) as first:  # it leaves the group when it ends
         await world.settled(1)
-        first.terminate()
-        assert await first.end_status() == 0
+        await first.end_in_order()
     await grow(world, admin, world.names.payments)
     await world.payment(ANN, NEW)
     async with world.gateway() as refusing:
@@ -92,10 +88,8 @@ async def test_partitions_added_while_stopped(world: World, admin: AIOKafkaAdmin
     assert [lane["partition"] for lane in answer["lanes"] if lane["started"] == "set"] == [NEW]
     async with world.gateway() as second:
         await world.settled(2)
-        second.terminate()
-        assert await second.end_status() == 0
-    verdict = await world.verdict()
-    assert verdict.clean, verdict.examples
+        await second.end_in_order()
+    await world.judged()
 
 
 async def grow(world: World, admin: AIOKafkaAdminClient, topic: str, partitions: int = PARTITIONS) -> None:

@@ -27,8 +27,7 @@ async def test_back_and_forth(world: World) -> None:
     async with world.gateway() as this:
         await write_round(world)
         await world.settled(len(ANNS))
-        this.terminate()
-        assert await this.end_status() == 0
+        await this.end_in_order()
     async with world.gateway("next_release") as later:
         gate = world.gate(Point.AFTER_ACCEPTING, first=PARTITIONS)
         await write_round(world)
@@ -38,15 +37,13 @@ async def test_back_and_forth(world: World) -> None:
     async with world.gateway() as this:
         assert (await this.says("consent view is built anew"))["reason"] == "other_origin"
         await world.settled(2 * len(ANNS))
-        this.terminate()
-        assert await this.end_status() == 0
+        await this.end_in_order()
     async with world.gateway("next_release"):
         await write_round(world)
         await world.settled(3 * len(ANNS))
     versions = {written["gateway"]["version"] for written in world.ledger}
     assert len(versions) == 2, versions
-    verdict = await world.verdict()
-    assert verdict.clean, verdict.examples
+    verdict = await world.judged()
     assert verdict.ledger_records == verdict.produced == 3 * len(ANNS)
 
 
@@ -64,8 +61,7 @@ async def test_too_far_back_is_refused(world: World) -> None:
         await later.ready(LANES)
         await write_round(world)
         await world.settled(len(ANNS))
-        later.terminate()
-        assert await later.end_status() == 0
+        await later.end_in_order()
     async with world.gateway() as this:
         assert await this.end_status() == WRONG_USE
         said = this.log.read_text("utf-8")
@@ -73,6 +69,5 @@ async def test_too_far_back_is_refused(world: World) -> None:
     async with world.gateway("release_after_next"):
         await write_round(world)
         await world.settled(2 * len(ANNS))
-    verdict = await world.verdict()
-    assert verdict.clean, verdict.examples
+    verdict = await world.judged()
     assert verdict.ledger_records == 2 * len(ANNS)

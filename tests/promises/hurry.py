@@ -5,10 +5,12 @@ from typing import Any
 
 from gateway import app, renewal
 from gateway.core.rules import Limits
-from gateway.genie import budget
+from gateway.genie import budget, contract
 from tests.promises.patching import Named, replace
 
 NAMED = Named()
+SMALL_BURST, SMALL_PER_S = 1, 2.0
+SHORT_PAUSE_MS = 500
 
 
 def _limit(**limits: int) -> None:
@@ -35,8 +37,14 @@ def gives_up_soon() -> None:
 @NAMED
 def a_small_budget() -> None:
     """A few retries use the budget up."""
-    replace(budget, "BURST", 1)
-    replace(budget, "LEAST_PER_S", 2.0)
+    replace(budget, "BURST", SMALL_BURST)
+    replace(budget, "LEAST_PER_S", SMALL_PER_S)
+
+
+@NAMED
+def comes_back_soon() -> None:
+    """No Retry-After makes it wait for longer than this."""
+    replace(contract, "MAX_RETRY_AFTER_MS", SHORT_PAUSE_MS)
 
 
 @NAMED

@@ -18,8 +18,7 @@ async def test_promise_4_exactly_one_ledger_record(world: World, removed: Remove
     async with world.gateway(*removed) as second:
         last = await world.payment(BOB)
         await world.sees(lambda: world.has_settled(last), "the last payment settled")
-        second.terminate()
-        assert await second.end_status() == 0
+        await second.end_in_order()
     judge(await world.verdict(), removed, breaks="duplicated")
 
 
