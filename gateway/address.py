@@ -36,7 +36,7 @@ def unusable(host: str, port: int, error: OSError, severity: Severity = Severity
         needed = f"change {variable(HOST)} to an address of this machine (0.0.0.0: to all of them)"
         return Finding(severity, HOST, f"found {host!r}: {of_host.strerror}", needed)
     if error.errno == errno.EADDRINUSE:
-        needed = f"if that is no gateway with these settings, end it, or change {variable(PORT)}"
+        needed = f"end what listens there, unless it is this very gateway, or change {variable(PORT)}"
     else:
         needed = f"change {variable(PORT)} to a port that this user may have"
     return Finding(severity, PORT, f"found {port} on {host}: {error.strerror}", needed)
