@@ -1,12 +1,14 @@
 """`python -m tests.edges`: every fault and what the gateway does about it; the last line is the result as JSON.
 
 `--write` writes docs/faults.md anew instead; `--check` says whether it is what the tests say. Other arguments are
-pytest's.
+pytest's, and only what they select is counted. Status 3 means that nothing could be run.
 """
 
 import json
 import os
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,22 @@ from tests.faults import Collected, Fault, document
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "faults.md"
 ONLY_FAULTS = ["-m", "fault", "-p", "no:cacheprovider"]
+CLEAN = frozenset({pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED})
+RAN = frozenset({pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED})
+COULD_NOT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """The faults of the tests that were asked for, and how looking for them ended."""
+
+    proofs: dict[Fault, list[str]]
+    status: int
+
+    @property
+    def error(self) -> str:
+        """Why some of them may be missing, if so."""
+        return "" if self.status in CLEAN else f"collecting the tests ended with status {int(self.status)}"
 
 
 class Results:
@@ -37,44 +55,56 @@ class Results:
         return self.passed.issuperset(tests) and not self.failed.intersection(tests)
 
 
-def summary(proofs: dict[Fault, list[str]], results: Results) -> dict[str, object]:
-    """The last line of a run."""
+def summary(proofs: dict[Fault, list[str]], results: Results, error: str = "") -> dict[str, object]:
+    """The last line of a run; `error` is there if something else than a test failed."""
     failed = sorted(fault.name for fault, tests in proofs.items() if not results.hold(tests))
-    return {"faults": len(proofs), "passed": len(proofs) - len(failed), "failed": failed}
+    said: dict[str, object] = {"faults": len(proofs), "passed": len(proofs) - len(failed), "failed": failed}
+    return said | {"error": error} if error else said
+
+
+def collect(arguments: Iterable[str] = ()) -> Collection:
+    """The faults of the tests that these arguments select, without running any."""
+    collected = Collected()
+    quietly = ["--collect-only", "-qq", "--no-summary"]
+    status = pytest.main([*ONLY_FAULTS, *quietly, *arguments], plugins=[collected])
+    return Collection(collected.proofs, status)
 
 
 def run(arguments: list[str]) -> int:
-    proofs, results = collect(), Results()
-    with Node() as node:
-        os.environ["TEST_KAFKA"] = node.bootstrap
-        status = pytest.main([*ONLY_FAULTS, *WORKERS, *arguments], plugins=[results])
-    said = summary(proofs, results)
+    """All that is selected, and the last line, whatever happens."""
+    collection, results = collect(arguments), Results()
+    error = collection.error
+    if not error and collection.proofs:
+        try:
+            with Node() as node:
+                os.environ["TEST_KAFKA"] = node.bootstrap
+                status = pytest.main([*ONLY_FAULTS, *WORKERS, *arguments], plugins=[results])
+            error = "" if status in RAN else f"pytest ended with status {int(status)}"
+        except (ArtifactError, NodeError) as failure:
+            error = str(failure)
+    said = summary(collection.proofs, results, error)
     sys.stdout.write(f"{json.dumps(said, ensure_ascii=False)}\n")
-    return 1 if status or said["failed"] else 0
+    return COULD_NOT if error else int(bool(said["failed"] or results.failed))
 
 
-def collect() -> dict[Fault, list[str]]:
-    """The faults of all tests, without running any."""
-    collected = Collected()
-    if status := pytest.main([*ONLY_FAULTS, "--collect-only", "-qq", "--no-summary"], plugins=[collected]):
-        sys.exit(status)
-    return collected.proofs
+def page() -> str:
+    """docs/faults.md as the tests have it."""
+    collection = collect()
+    if collection.error:
+        sys.exit(collection.error)
+    return document(collection.proofs)
 
 
 def main(arguments: list[str]) -> int:
-    if arguments in (["--write"], ["--check"]):
-        text = document(collect())
-        if arguments == ["--write"]:
-            DOCUMENT.write_text(text, "utf-8")
-        elif DOCUMENT.read_text("utf-8") != text:
-            sys.stderr.write(f"{DOCUMENT.name} is not what the tests say: python -m tests.edges --write\n")
-            return 1
+    if arguments == ["--write"]:
+        DOCUMENT.write_text(page(), "utf-8")
         return 0
-    try:
-        return run(arguments)
-    except (ArtifactError, NodeError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 3
+    if arguments == ["--check"]:
+        if DOCUMENT.read_text("utf-8") == page():
+            return 0
+        sys.stderr.write(f"{DOCUMENT.name} is not what the tests say: python -m tests.edges --write\n")
+        return 1
+    return run(arguments)
 
 
 if __name__ == "__main__":

@@ -67,10 +67,17 @@ class Collected:
 _HEAD = """\
 # What can go wrong, and what happens then
 
-Written from the tests by `python -m tests.edges --write`: each line is proven by the test that it names, on a real
-Apache Kafka and the strict GeNiE over TLS. `make edges` runs them all. The gateway resumes by itself once the cause is
-gone, unless a line says that the process ends: then whatever runs it starts it again, and it goes on where it was.
+Written from the tests by `python -m tests.edges --write`; `make edges` runs each test that is named here. Nearly all of
+them put a real gateway process between a real Apache Kafka and a strict GeNiE over TLS, and end with a verifier that
+shares no code with the gateway and finds nothing lost, doubled, out of order or without consent. Where there is nothing
+to verify, as when the gateway does not start, the test looks at what is said and at the exit status; a few lines are
+proven by tests of one part.
+
+Faults that the gateway treats alike share a row. It resumes by itself once the cause is gone, unless a row says that
+the process ends: then whatever runs it starts it again, and it goes on where it was.
 """
+
+_COLUMNS = ("what goes wrong", "what the gateway does", "what an operator sees", "proven by")
 
 
 def document(proofs: dict[Fault, list[str]]) -> str:
@@ -80,18 +87,22 @@ def document(proofs: dict[Fault, list[str]]) -> str:
 
 def _sections(proofs: dict[Fault, list[str]]) -> Iterator[str]:
     for where in Where:
-        rows = sorted((fault.name, fault, tests) for fault, tests in proofs.items() if fault.where is where)
+        rows: dict[tuple[str, str], list[Fault]] = {}
+        for fault in sorted((each for each in proofs if each.where is where), key=lambda each: each.name):
+            rows.setdefault((fault.does, fault.seen), []).append(fault)
         if not rows:
             continue
         yield f"## {where.value}\n"
-        yield "| what goes wrong | what the gateway does | what an operator sees | proven by |"
-        yield "|---|---|---|---|"
-        for name, fault, tests in rows:
-            yield f"| {name} | {fault.does} | {fault.seen} | {_test(tests)} |"
+        yield f"| {' | '.join(_COLUMNS)} |"
+        yield "|---" * len(_COLUMNS) + "|"
+        for (does, seen), alike in rows.items():
+            names = "<br>".join(fault.name for fault in alike)
+            tests = sorted({_link(test) for fault in alike for test in proofs[fault]})
+            yield f"| {names} | {does} | {seen} | {', '.join(tests)} |"
         yield ""
 
 
-def _test(tests: list[str]) -> str:
+def _link(test: str) -> str:
     """The test's name without its cases, linked."""
-    path, _, name = min(tests).partition("::")
+    path, _, name = test.partition("::")
     return f"[{name.partition('[')[0]}](../{path})"
