@@ -219,10 +219,10 @@ class World:
         await self.sees(lambda: len(self.ledger) >= count, f"{count} ledger records")
         return self.ledger
 
-    async def shared(self, *gateways: GatewayProcess) -> bool:
+    async def shared(self, *gateways: GatewayProcess, lanes: int = LANES) -> bool:
         """Whether each of them has lanes, and all lanes are open somewhere."""
-        lanes = [await gateway.lanes() for gateway in gateways]
-        return all(lanes) and sum(map(len, lanes)) == LANES
+        theirs = [await gateway.lanes() for gateway in gateways]
+        return all(theirs) and sum(map(len, theirs)) == lanes
 
     async def sees(self, condition: Callable[[], Any], what: str) -> None:
         """Wait for something that the gateway does; its log is shown if it does not."""

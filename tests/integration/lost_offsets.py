@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.kafka.connection import KafkaConnection
-from gateway.kafka.offsets import Committed, GroupInUseError, commit_offsets, refuse_live_group
+from gateway.kafka.offsets import GroupInUseError, refuse_live_group
 from tests.integration.gateway_world import World
 from tests.integration.waiting import until
 
@@ -78,8 +79,15 @@ async def delete_offset(world: World, lane: TopicPartition) -> None:
 
 async def reset_offset(world: World, lane: TopicPartition, offset: int) -> None:
     """As `kafka-consumer-groups.sh --reset-offsets`: without metadata; the group must be empty."""
-    async with KafkaConnection(world.kafka, "test").client() as client:
-        await commit_offsets(client, world.group, {lane: Committed(offset, "")})
+    await overwrite_offset(world.kafka, world.group, lane, offset)
+
+
+async def overwrite_offset(bootstrap: str, group: str, lane: TopicPartition, offset: int, metadata: str = "") -> None:
+    """Commit as somebody outside of the group, which must be empty."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    consumer.assign([lane])
+    async with consumer:
+        await consumer.commit({lane: (offset, metadata)})
 
 
 async def lanes_init(world: World, *options: str) -> tuple[int, Mapping[str, Any]]:

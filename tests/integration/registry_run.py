@@ -47,7 +47,7 @@ class Run:
 
     start_while_away: int | None = None
     said_while_away: str = ""
-    registry_url: str = ""
+    registry_address: str = ""
     new_fields: dict[str, list[str]] = field(default_factory=dict)  # case -> what `gateway schemas diff` names
     waited: set[str] = field(default_factory=set)  # cases in which the lane showed that it waits
     settled_meanwhile: set[str] = field(default_factory=set)
@@ -154,7 +154,8 @@ async def everything(kafka: str, directory: Path) -> Run:
         await registry.stop()
         async with world.gateway(schemas__registry_url=registry.url) as gateway:
             run.start_while_away = await gateway.end_status()
-            run.said_while_away, run.registry_url = gateway.end(), registry.url
+            run.said_while_away = gateway.end()
+            run.registry_address = registry.url.removeprefix("http://")
         await registry.start()
         story = Story(world, registry, run)
         async with world.gateway(IMPATIENT, FORGETFUL, schemas__registry_url=registry.url) as gateway:

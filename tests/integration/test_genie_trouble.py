@@ -57,7 +57,7 @@ def proof(of: Trouble | Told) -> object:
     return pytest.param(of, marks=fault(Where.GENIE, of.name, does=of.does, seen=of.seen), id=of.name)
 
 
-@pytest.mark.parametrize("trouble", map(proof, TROUBLES))
+@pytest.mark.parametrize("trouble", [proof(each) for each in TROUBLES])
 def test_trouble(run: Run, trouble: Trouble) -> None:
     """The fault strikes and is seen; once it is gone every event ends by itself, and as it must."""
     result = run.results[trouble.name]
@@ -74,7 +74,7 @@ def test_trouble(run: Run, trouble: Trouble) -> None:
         assert min(result.pauses) >= RETRY_AFTER_MS
 
 
-@pytest.mark.parametrize("told", map(proof, [*STORIES, *STORIES_IN_A_HURRY]))
+@pytest.mark.parametrize("told", [proof(each) for each in (*STORIES, *STORIES_IN_A_HURRY)])
 def test_story(run: Run, told: Told) -> None:
     """Nothing in the story went otherwise than told."""
     assert run.told[told.story.__name__] == ""

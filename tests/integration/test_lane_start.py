@@ -15,8 +15,9 @@ from gateway.kafka.cluster import EARLIEST, LATEST
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.lane_start import ForeignOffsetsError, NoSuchLaneError, Started, start_lanes
 from gateway.kafka.names import TopicNames
-from gateway.kafka.offsets import Committed, GroupInUseError, commit_offsets, fetch_committed
+from gateway.kafka.offsets import Committed, GroupInUseError, fetch_committed
 from gateway.kafka.topics import create_topics
+from tests.integration.lost_offsets import overwrite_offset
 from tests.integration.waiting import until
 
 BOUND_S = 20
@@ -42,7 +43,7 @@ class Group:
         return await fetch_committed(self.client, self.id, *self.lane)
 
     async def commit(self, offset: int, metadata: str) -> None:
-        await commit_offsets(self.client, self.id, {self.lane: Committed(offset, metadata)})
+        await overwrite_offset(self.connection.bootstrap, self.id, self.lane, offset, metadata)
 
 
 @pytest.fixture

@@ -106,10 +106,10 @@ async def test_a_full_disk_holds_and_goes_on(world: World) -> None:
         await gateway.says("consent view has no room on its disk and waits")
         await world.withdraw(ANN)
         await world.consent(BOB)
-        await world.sees(lambda: gateway.value("gateway_consent_view_lag_records"), "a view that lags behind")
         await world.payment(ANN)
         await world.payment(BOB)
         await world.sees(lambda: gateway.value("gateway_fence_failures_total"), "a fence that fails")
+        await world.sees(lambda: gateway.value("gateway_consent_view_lag_records"), "a view that lags behind")
         assert len(world.ledger) == 1
         limit_files(gateway, resource.RLIM_INFINITY)
         await world.settled(3)

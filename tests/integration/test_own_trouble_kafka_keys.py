@@ -66,9 +66,9 @@ async def test_new_connections_to_kafka_prove_themselves_by_the_new_certificate(
             await shows(gateway, b'gateway_credential_changes_total{partner="kafka"} 1.0')
             await no_take_over(guarded, OLD)
             async with world.gateway(instance="two", **guarded.by_certificate(NEW)) as second:
-                await until(lambda: lanes_of(gateway, second), BOUND_S, "all lanes open again, shared")
+                await until(lambda: world.shared(gateway, second, lanes=LANES), BOUND_S, "all lanes open again, shared")
                 await second.end_in_order()
-            await until(lambda: lanes_of(gateway), BOUND_S, "all lanes back")
+            await until(lambda: world.shared(gateway, lanes=LANES), BOUND_S, "all lanes back")
             await produce(guarded)
             await until(world.received, BOUND_S, "the payment at GeNiE")
             await gateway.end_in_order()
@@ -96,17 +96,6 @@ async def shows(gateway: GatewayProcess, line: bytes) -> None:
         return line in await gateway.metrics()
 
     await until(so, BOUND_S, line.decode())
-
-
-async def lanes_of(*gateways: GatewayProcess) -> bool:
-    """Whether all lanes are open in these, and each has one."""
-    counts = []
-    for gateway in gateways:
-        assert not gateway.ended, gateway.end()
-        await gateway.says("observing")
-        views = (await gateway.status())["lanes"].values()
-        counts.append(sum("watermark" in view for view in views))
-    return all(counts) and sum(counts) == LANES
 
 
 async def produce(guarded: Guarded) -> None:

@@ -30,7 +30,7 @@ def run(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_away_at_start(run: Run) -> None:
     """Nothing starts that could not write its records."""
     assert run.start_while_away == UNREACHABLE
-    assert run.registry_url in run.said_while_away
+    assert run.registry_address in run.said_while_away
 
 
 def wrong(name: str, case: str) -> object:
