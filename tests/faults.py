@@ -69,9 +69,9 @@ _HEAD = """\
 
 Written from the tests by `python -m tests.edges --write`; `make edges` runs each test that is named here. Nearly all of
 them put a real gateway process between a real Apache Kafka and a strict GeNiE over TLS, and end with a verifier that
-shares no code with the gateway and finds nothing lost, doubled, out of order or without consent. Where there is nothing
-to verify, as when the gateway does not start, the test looks at what is said and at the exit status; a few lines are
-proven by tests of one part.
+shares no code with the gateway and finds nothing lost, doubled, out of order or without consent. Where it has nothing
+to compare (the gateway does not start, the records are deleted, Kafka wants a login that it does not know) the test
+looks at what is said and at the exit status. A few lines are proven by tests of one part.
 
 Faults that the gateway treats alike share a row. It resumes by itself once the cause is gone, unless a row says that
 the process ends: then whatever runs it starts it again, and it goes on where it was.

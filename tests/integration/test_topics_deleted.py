@@ -35,7 +35,8 @@ def written_to(name: str, what: str) -> object:
 
 
 @pytest.mark.parametrize(
-    "name", [written_to("ledger", "ledger records"), written_to("intents", "intents"), written_to("parked", "parked")]
+    "name",
+    [written_to("ledger", "ledger records"), written_to("intents", "intents"), written_to("parked", "parked events")],
 )
 async def test_a_topic_that_it_writes_to(world: World, admin: AIOKafkaAdminClient, name: str) -> None:
     """Nothing is taken for settled that is not written; what is not settled waits for the new topic."""

@@ -193,8 +193,11 @@ def no_node() -> None:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(pytest.ExitCode.INTERRUPTED, "collecting the tests ended with status 2"), (0, "it did not start")],
-    ids=["a file that can't be imported", "a node that does not start"],
+    [
+        pytest.param(2, "collecting the tests ended with status 2", id="a file that can't be imported"),
+        pytest.param(5, "no test of a fault is selected", id="a word that no test has"),
+        pytest.param(0, "it did not start", id="a node that does not start"),
+    ],
 )
 def test_the_last_line_comes_whatever_happens(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: int, error: str
