@@ -88,8 +88,7 @@ class _Search:
         """Explore; the first violation, which is one of the shortest."""
         begin, end = 0, 1
         while begin < end:
-            most = self.world.shape.most
-            if most is not None and end > most:
+            if end > self.world.shape.most:
                 self.is_whole = False
                 break
             for place in range(begin, end):

@@ -26,7 +26,7 @@ from tests.lane_world.inputs import PARTITION, TOPIC, digest, event, origin
 TICK, EXPIRES, SKEW = 1_000, 900, 900
 OLD = 2  # ticks after which an announcement can't be accepted any more
 NEVER = 1_000_000_000
-SMALL = 8_000
+MOST, SMALL = 700_000, 8_000  # states of a world: of `make model`, of a test
 
 MINIMISER = Minimiser(POLICY, IDENTITY)
 ORIGIN = Origin(
@@ -100,7 +100,7 @@ class Shape:
     replays: bool = False
     had_before: tuple[str, ...] = ()  # events that GeNiE took before this story
     hour: int = 0  # ticks until an unknown outcome is given up; 0: never
-    most: int | None = None  # states, after which no further depth is begun
+    most: int = MOST  # states, after which no further depth is begun
 
     def small(self) -> Shape:
         """Each trouble once at the most, and no depth is begun once there are as many states as a test has time for."""

@@ -81,14 +81,14 @@ ALL = (
         "holds",
         "on-call holds everything, then one customer, and releases",
         ("a1", "b2"),
-        {T.KILL: 1, T.LOST: 1, T.SLOW: 1},
+        {T.KILL: 1, T.LOST: 1},
         (hold(HoldScope.ALL), release(), hold(HoldScope.SUBJECT, subject("a"))),
     ),
     Shape(
         "producer's duplicates",
         "an event that was produced twice, once in other words, and its consent changes between",
         ("a1", "a1'", "a1"),
-        {T.KILL: 1, T.LOST: 2, T.SLOW: 1, T.TAKE_OVER: 1},
+        {T.KILL: 1, T.LOST: 2, T.SLOW: 1},
         (opts_out("a", 2),),
     ),
     Shape(
