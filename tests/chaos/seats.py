@@ -42,7 +42,7 @@ class Seat:
         self._journal = journal
         self._order, self._done = directory / f"{name}.order", directory / f"{name}.done"
         self._settings = {**settings, ORDER: str(self._order), DONE: str(self._done)}
-        self._patches = ("points", *patches)
+        self._patches = (*patches, "points")  # what is taken out is gone before it is watched
         self._hurt: set[int] = set()  # ends that are right for this process, because of what was done to it
         self._over = False
         self._looked = (0.0, 0)
