@@ -52,8 +52,9 @@ def init(
     """Say where lanes that have no offset yet start; a lane that has one keeps it. No gateway may be running.
 
     --from ledger finds lost offsets again: it reads the whole ledger and all intents, and sets each lane to its first
-    record without a ledger record, with all that is settled or may have been sent beyond it. Nothing is lost by it or
-    recorded twice.
+    record without a ledger record, with all that is settled or may have been sent beyond it. Nothing that a gateway
+    took is lost by it or recorded twice; what one never took is counted where it lies far back, and needs --force
+    where it lies before all that is known of the lane.
 
     Example: gateway lanes init --from earliest
     """
@@ -71,6 +72,11 @@ def init(
     lines = [_line(lane) for lane in started]
     if behind:
         lines.append("nothing was set or fenced: what an old process that still runs commits later is not in this")
+    if any(lane.unrecorded for lane in started):
+        lines.append(
+            "offsets passed over were left out by an earlier start elsewhere, or are markers of transactions: to take "
+            "them, start the lane by --from a time, with --force and --lane"
+        )
     left = any(lane.started == "left" for lane in started)
     if left:
         lines.append("nothing is recorded of a lane that is left: now give those --from earliest, latest or a time")
@@ -89,11 +95,11 @@ def _from_time(
     force: bool,
     dry_run: bool,
 ) -> list[LaneStart]:
-    from gateway.kafka.lane_start import ForeignOffsetsError, NoSuchLaneError, start_lanes
+    from gateway.kafka.lane_start import ForeignOffsetsError, LaneTakenError, NoSuchLaneError, start_lanes
     from gateway.kafka.offsets import GroupInUseError
 
     starting = start_lanes(connection, names, group, time, force=force, only=only, dry_run=dry_run)
-    return ask_kafka(starting, (GroupInUseError, ForeignOffsetsError, NoSuchLaneError))
+    return ask_kafka(starting, (GroupInUseError, ForeignOffsetsError, LaneTakenError, NoSuchLaneError))
 
 
 def _from_ledger(
@@ -109,7 +115,7 @@ def _from_ledger(
     from gateway.kafka.codec import Codec
     from gateway.kafka.http_registry import registry_at
     from gateway.kafka.lane_recovery import LedgerUnfitError, from_ledger
-    from gateway.kafka.lane_start import ForeignOffsetsError, NoSuchLaneError, start_lanes
+    from gateway.kafka.lane_start import ForeignOffsetsError, LaneTakenError, NoSuchLaneError, start_lanes
     from gateway.kafka.offsets import GroupInUseError
     from gateway.kafka.registry import RegistryAway
 
@@ -117,14 +123,15 @@ def _from_ledger(
         schemas = registry_at(registry or None, names)
         try:
             codec = Codec(schemas, names.record_kinds())
-            find = from_ledger(connection, codec, names, group, force=force, dry_run=dry_run, tell=_tell)
+            find = from_ledger(connection, codec, names, force=force, tell=_tell)
             return await start_lanes(connection, names, group, find, force=force, only=only, dry_run=dry_run)
         except RegistryAway as error:
             raise CommandError(Exit.UNREACHABLE, str(error)) from error
         finally:
             await schemas.close()
 
-    return ask_kafka(starting(), (GroupInUseError, ForeignOffsetsError, NoSuchLaneError, LedgerUnfitError))
+    refusals = (GroupInUseError, ForeignOffsetsError, LaneTakenError, NoSuchLaneError, LedgerUnfitError)
+    return ask_kafka(starting(), refusals)
 
 
 def _tell(topic: str, read: int, whole: int) -> None:
@@ -140,6 +147,8 @@ def _line(lane: LaneStart) -> str:
         f"settled beyond it: {lane.settled_beyond}" if lane.settled_beyond else "",
         f"batches that may have been sent: {lane.live_intents}" if lane.live_intents else "",
         f"gone without a ledger record: {lane.gone}" if lane.gone else "",
+        f"passed over, without a ledger record: {lane.unrecorded}" if lane.unrecorded else "",
+        f"traces of an earlier log, left out: {lane.ignored}" if lane.ignored else "",
     ]
     told = ", ".join(each for each in more if each)
     return f"{text} at {lane.offset}{f' ({told})' if told else ''}"

@@ -24,6 +24,7 @@ from gateway.kafka.troubles import PassingError, raise_for
 LATEST = -1
 EARLIEST = -2
 NO_OFFSET = -1  # what ListOffsets answers for a time after the last record
+_ANY_TIME = 0
 _NO_LEADER = -1
 _READ_UNCOMMITTED = 0
 _CONSUMER = -1  # replica id of a client
@@ -111,13 +112,23 @@ async def log_bounds(client: AIOKafkaClient, partitions: Iterable[TopicPartition
 
 async def list_offsets(client: AIOKafkaClient, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
     """For each partition the first offset at or after a time in ms, or at EARLIEST or LATEST; else NO_OFFSET."""
+    return {partition: offset for partition, (offset, _) in (await _listed(client, times)).items()}
+
+
+async def began_at(client: AIOKafkaClient, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """When the first record of each log was appended, ms; a log that holds none is left out."""
+    listed = await _listed(client, dict.fromkeys(partitions, _ANY_TIME))
+    return {partition: time for partition, (offset, time) in listed.items() if offset != NO_OFFSET}
+
+
+async def _listed(client: AIOKafkaClient, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, tuple[int, int]]:
     names = {partition.topic for partition in times}
 
-    async def attempt() -> dict[TopicPartition, int]:
+    async def attempt() -> dict[TopicPartition, tuple[int, int]]:
         cluster = await describe_once(client, sorted(names))
         if missing := names - set(cluster.topics):
             raise TopicMissingError(missing)
-        return await list_offsets_once(client, cluster, times)
+        return await _listed_once(client, cluster, times)
 
     return await retried(KAFKA_CALL_TIMEOUT_S, "reading log offsets", attempt)
 
@@ -126,6 +137,14 @@ async def list_offsets_once(
     client: AIOKafkaClient, cluster: Cluster, times: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
     """One ListOffsets request to each leader, read uncommitted, without retry."""
+    listed = await _listed_once(client, cluster, times)
+    return {partition: offset for partition, (offset, _) in listed.items()}
+
+
+async def _listed_once(
+    client: AIOKafkaClient, cluster: Cluster, times: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, tuple[int, int]]:
+    """For each partition the offset, and the time of the record there if a time was asked for."""
     by_leader: dict[int, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for partition, time in times.items():
         leader = cluster.topics[partition.topic].leaders.get(partition.partition)
@@ -141,9 +160,9 @@ async def list_offsets_once(
     found = {}
     for answer in answers:
         for topic, rows in answer.topics:
-            for number, code, _, offset in rows:
+            for number, code, time, offset in rows:
                 raise_for(code)
-                found[TopicPartition(topic, number)] = offset
+                found[TopicPartition(topic, number)] = (offset, time)
     if found.keys() != times.keys():
         raise PassingError  # an answer that leaves partitions out is no answer
     return found

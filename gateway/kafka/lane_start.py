@@ -1,12 +1,16 @@
 """Where lanes start: the offset and metadata of each input partition, written on purpose while no gateway runs.
 
-Knows which lanes have a committed offset and which would be rewound. Must not know what a lane does from there, or
-how lost offsets are found again (lane_recovery.py).
+Knows which lanes have a committed offset and which would be rewound, and the order that makes it safe: every older
+owner of the lanes is fenced first, so that none can settle anything afterwards; then it is found out where they start,
+which may take long; and what was found is committed by the very producers that fenced, so that a gateway that took
+over in between is not overwritten, whether it still runs or not. Must not know what a lane does from there, or how
+lost offsets are found again (lane_recovery.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -15,9 +19,11 @@ from aiokafka.structs import TopicPartition
 
 from gateway.core.metadata import CommitMetadata, NotOurMetadataError
 from gateway.kafka.cluster import LATEST, NO_OFFSET, TopicMissingError, describe, list_offsets
-from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.connection import KafkaConnection, KafkaUnavailableError
 from gateway.kafka.names import TopicNames
-from gateway.kafka.offsets import Committed, commit_offsets, fetch_committed, refuse_live_group
+from gateway.kafka.offsets import Committed, fetch_committed, refuse_live_group
+from gateway.kafka.opening import LaneName
+from gateway.kafka.transactions import Doubtful, Fenced, LaneProducer
 
 
 class Started(StrEnum):
@@ -36,6 +42,8 @@ class Start:
     offset: int
     metadata: CommitMetadata = field(default_factory=CommitMetadata)
     gone: int = 0  # offsets that have left the log unsettled
+    unrecorded: int = 0  # offsets far before it of which it is not known that they are settled
+    ignored: int = 0  # traces of an earlier log of the topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,8 @@ class LaneStart:
     settled_beyond: int = 0
     live_intents: int = 0
     gone: int = 0
+    unrecorded: int = 0
+    ignored: int = 0
 
 
 # Finds where these lanes start; a lane that it leaves out is left as it is.
@@ -64,6 +74,17 @@ class ForeignOffsetsError(Exception):
         super().__init__(
             f"group {group}: the offsets of {places} were not committed by a gateway. Find out what wrote them; "
             "then use --from ledger --force, with --lane for each of them. (Any other start loses or repeats records.)"
+        )
+
+
+class LaneTakenError(Exception):
+    """A gateway took a lane over before its start was committed; this lane was left as the gateway left it."""
+
+    def __init__(self, lane: TopicPartition, done: Collection[TopicPartition]) -> None:
+        so_far = f" What is set already: {', '.join(map(lane_name, done))}." if done else ""
+        super().__init__(
+            f"lane {lane_name(lane)}: a gateway took it over meanwhile, so what was found is out of date; its offset "
+            f"was left as it is.{so_far} Stop every gateway of the group, then run this again."
         )
 
 
@@ -88,12 +109,13 @@ async def start_lanes(
     """Give every lane without an offset one: EARLIEST, LATEST, the first at or after a time in ms, or as found.
 
     A lane that has one keeps it, unless forced. `only` names lanes (topic:partition); none means all. `dry_run`
-    commits nothing. Raises GroupInUseError, ForeignOffsetsError, NoSuchLaneError, TopicMissingError.
+    fences nobody and commits nothing. Raises GroupInUseError, ForeignOffsetsError, LaneTakenError, NoSuchLaneError,
+    TopicMissingError, KafkaUnavailableError.
     """
     find = _at(start) if isinstance(start, int) else start
     async with connection.client() as client:
         lanes = _chosen(await _lanes(client, names), only)
-        before = {lane: await fetch_committed(client, group, lane.topic, lane.partition) for lane in lanes}
+        before = await _committed(client, group, lanes)
         foreign = [lane for lane, committed in before.items() if committed and not _is_ours(committed)]
         if foreign and not force:
             raise ForeignOffsetsError(group, foreign)
@@ -101,9 +123,12 @@ async def start_lanes(
         starts: Mapping[TopicPartition, Start] = {}
         if wanted:
             await refuse_live_group(client, group)
-            starts = await find(client, wanted)
-        if starts and not dry_run:
-            await commit_offsets(client, group, {lane: _committed(found) for lane, found in starts.items()})
+            async with _fenced(connection, group, [] if dry_run else wanted) as producers:
+                before |= await _committed(client, group, wanted)  # the last of an older owner may count only now
+                wanted = [lane for lane in wanted if force or before[lane] is None]
+                starts = await find(client, wanted) if wanted else {}
+                if not dry_run:
+                    await _commit(producers, group, starts)
     return [_outcome(lane, before[lane], starts.get(lane)) for lane in lanes]
 
 
@@ -138,8 +163,46 @@ def _at(time: int) -> Find:
     return find
 
 
-def _committed(start: Start) -> Committed:
-    return Committed(start.offset, start.metadata.encode(start.offset))
+async def _committed(
+    client: AIOKafkaClient, group: str, lanes: Iterable[TopicPartition]
+) -> dict[TopicPartition, Committed | None]:
+    return {lane: await fetch_committed(client, group, lane.topic, lane.partition) for lane in lanes}
+
+
+@asynccontextmanager
+async def _fenced(
+    connection: KafkaConnection, group: str, lanes: Iterable[TopicPartition]
+) -> AsyncIterator[Mapping[TopicPartition, LaneProducer]]:
+    """The lanes taken over: older owners can write nothing more, and their last transaction is ended."""
+    producers: dict[TopicPartition, LaneProducer] = {}
+    try:
+        for lane in lanes:
+            name = LaneName(group, lane.topic, lane.partition)
+            producers[lane] = LaneProducer(connection, name.transactional_id)
+            try:
+                await producers[lane].take_over()
+            except Doubtful as doubt:
+                raise KafkaUnavailableError(f"taking over lane {name}", str(doubt)) from doubt
+        yield producers
+    finally:
+        for producer in producers.values():
+            await producer.drop()
+
+
+async def _commit(
+    producers: Mapping[TopicPartition, LaneProducer], group: str, starts: Mapping[TopicPartition, Start]
+) -> None:
+    done: list[TopicPartition] = []
+    for lane, start in starts.items():
+        metadata = start.metadata.encode(start.offset)
+        try:
+            await producers[lane].begin_and_produce([])
+            await producers[lane].commit(group, lane.topic, lane.partition, start.offset, metadata)
+        except Fenced:
+            raise LaneTakenError(lane, done) from None
+        except Doubtful as doubt:
+            raise KafkaUnavailableError(f"setting the offset of lane {lane_name(lane)}", str(doubt)) from doubt
+        done.append(lane)
 
 
 def _is_ours(committed: Committed) -> bool:
@@ -163,4 +226,6 @@ def _outcome(lane: TopicPartition, before: Committed | None, start: Start | None
         len(start.metadata.settled),
         len(start.metadata.intents),
         start.gone,
+        start.unrecorded,
+        start.ignored,
     )

@@ -1,4 +1,4 @@
-"""Committed offsets with their metadata, read and first written so that "none" surely means none.
+"""Committed offsets with their metadata, read so that "none" surely means none.
 
 Knows the group coordinator. aiokafka's own committed() answers None while a coordinator moves, which would
 seek a lane to the wrong place; so the request is ours and each error code is read.
@@ -7,15 +7,11 @@ Must not know what the metadata says or what a lane does with it.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.protocol.admin import DescribeGroupsRequest
-from aiokafka.protocol.commit import OffsetCommitRequest
-from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
 from gateway.kafka.requests import StableOffsetsRequest
@@ -23,9 +19,6 @@ from gateway.kafka.troubles import PassingError, raise_for
 
 _NONE = -1  # the broker's word for: no offset is committed
 _GROUP_ID_NOT_FOUND = 69  # a group without members and offsets, in newer brokers
-_NO_GENERATION = -1
-_NO_MEMBER = ""
-_DEFAULT_RETENTION = -1
 _IDLE = {"Empty", "Dead", ""}
 
 
@@ -73,40 +66,19 @@ def committed_in(answer: Any, topic: str, partition: int) -> Committed | None:
     raise PassingError  # an answer that leaves the partition out does not say "none"
 
 
-async def commit_offsets(client: AIOKafkaClient, group: str, offsets: Mapping[TopicPartition, Committed]) -> None:
-    """Commit from outside the group; raises GroupInUseError if it has members."""
-    by_topic: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
-    for partition, committed in offsets.items():
-        by_topic[partition.topic].append((partition.partition, committed.offset, committed.metadata))
-    request = OffsetCommitRequest(group, _NO_GENERATION, _NO_MEMBER, _DEFAULT_RETENTION, list(by_topic.items()))
-
-    async def attempt() -> None:
-        await _refuse_live(client, group)
-        answer = await _ask(client, group, request)
-        for _, partitions in answer.topics:
-            for _, code in partitions:
-                raise_for(code)
-
-    await retried(KAFKA_CALL_TIMEOUT_S, f"committing first offsets of group {group}", attempt)
-
-
 async def refuse_live_group(client: AIOKafkaClient, group: str) -> None:
     """Raise GroupInUseError if the group has members."""
 
     async def attempt() -> None:
-        await _refuse_live(client, group)
+        answer = await _ask(client, group, DescribeGroupsRequest([group]))
+        for code, _, state, *_ in answer.groups:
+            if code == _GROUP_ID_NOT_FOUND:
+                return
+            raise_for(code)
+            if state not in _IDLE:
+                raise GroupInUseError(group, state)
 
     await retried(KAFKA_CALL_TIMEOUT_S, f"asking whether group {group} has members", attempt)
-
-
-async def _refuse_live(client: AIOKafkaClient, group: str) -> None:
-    answer = await _ask(client, group, DescribeGroupsRequest([group]))
-    for code, _, state, *_ in answer.groups:
-        if code == _GROUP_ID_NOT_FOUND:
-            return
-        raise_for(code)
-        if state not in _IDLE:
-            raise GroupInUseError(group, state)
 
 
 async def _ask(client: AIOKafkaClient, group: str, request: object) -> Any:

@@ -126,6 +126,8 @@ async def test_gaps_in_the_log(world: World) -> None:
     await empty_group(world)
     await delete_offset(world, lane)
     status, answer = await lanes_init(world, "--from", "ledger")
+    assert (status, "the offsets 0 to 2: " in answer["message"]) == (FOUND_WRONG, True)
+    status, answer = await lanes_init(world, "--from", "ledger", "--force", f"--lane={lane.topic}:0")
     assert status == 0
     (found,) = [each for each in answer["lanes"] if each["started"] == "set"]
     assert (found["offset"], found["settled_beyond"]) == (0, 6)

@@ -6,20 +6,23 @@ from typing import Any
 
 import pytest
 
+from gateway.core.coverage import COUNTERS
 from gateway.core.metadata import MAX_LIVE_INTENTS, MAX_WINDOW, CommitMetadata, IntentRef
-from gateway.core.traces import KEPT, Resumed, Traces, UnsafeStartError
+from gateway.core.traces import CLOCKS_DIFFER_MS, KEPT, Log, Resumed, Traces, UnsafeStartError
 
 END = 10 * KEPT
 APPENDED = 1_700_000_000_000
+EARLIER = APPENDED - 1_000_000_000  # when an earlier log of the topic was written
+JUST_BEFORE = APPENDED - CLOCKS_DIFFER_MS // 2
 
 
-def intent(*offsets: int, at: int = 0, digest: bytes = b"d") -> dict[str, Any]:
+def intent(*offsets: int, at: int = APPENDED, digest: bytes = b"d") -> dict[str, Any]:
     entries = [{"offset": offset, "body_digest": digest} for offset in offsets]
     return {"announced_at": at, "expires_at": at + 30, "entries": entries}
 
 
 def traces(settled: Iterable[int] = (), *intents: dict[str, Any]) -> Traces:
-    made = Traces()
+    made = Traces(Log(0, END, APPENDED))
     for offset in settled:
         made.settle(offset, APPENDED)
     for number, each in enumerate(intents):
@@ -48,12 +51,14 @@ def test_what_was_announced_and_is_not_settled_is_live() -> None:
 
 def test_a_lane_that_never_settled_anything_has_its_intents() -> None:
     """What it sent first may have been received."""
-    assert resumed(traces([], intent(3, 4))) == (0, CommitMetadata(intents=(IntentRef(0, 0),)))
+    assert resumed(traces([], intent(0, 4))) == (0, CommitMetadata(intents=(IntentRef(0, 0),)))
 
 
 def test_the_intent_that_expires_last_stands_for_all_of_the_same_body() -> None:
     """Attempts of an hour of outage need one name; another body needs its own."""
-    made = traces([], *(intent(0, at=at) for at in range(1_000)), intent(0, at=5, digest=b"other"))
+    made = traces(
+        [], *(intent(0, at=APPENDED + at) for at in range(1_000)), intent(0, at=APPENDED + 5, digest=b"other")
+    )
     assert resumed(made) == (0, CommitMetadata(intents=(IntentRef(0, 1_000), IntentRef(0, 999))))
 
 
@@ -103,3 +108,88 @@ def test_without_any_trace_nothing_is_guessed() -> None:
     """A lane that never began may have been meant to start anywhere."""
     with pytest.raises(UnsafeStartError, match="neither ledger nor intents"):
         resumed(traces(), force=True)
+
+
+def test_a_record_that_hangs_in_a_topic_made_anew_is_not_taken_for_settled() -> None:
+    """Its offset was settled in the earlier log: to believe that would lose it, and its live intent."""
+    made = Traces(Log(0, 6_000, APPENDED))
+    for offset in range(5_000):
+        made.settle(offset, EARLIER + offset)
+    for offset in range(6_000):
+        if offset != 4_500:
+            made.settle(offset, APPENDED + offset)
+    made.announce(intent(4_500, at=APPENDED + 4_500), IntentRef(0, 7))
+    found = made.resume(0, 6_000, force=False)
+    assert (found.offset, found.ignored) == (4_500, 5_000)
+    assert found.metadata == CommitMetadata(tuple(range(4_501, 6_000)), (IntentRef(0, 7),))
+
+
+def test_an_intent_of_an_earlier_log_is_not_live() -> None:
+    """No lane could open with it: the record at its offset has another key."""
+    made = traces([0, 1, 3], intent(2, at=EARLIER))
+    assert resumed(made) == (2, CommitMetadata(settled=(3,)))
+
+
+def test_an_earlier_log_that_was_longer_moves_nothing() -> None:
+    """The window is counted from the newest trace of the log that is there now."""
+    made = Traces(Log(0, 3, APPENDED))
+    for offset in range(3 * KEPT):
+        made.settle(offset, EARLIER)
+    with pytest.raises(UnsafeStartError, match="made anew"):
+        made.resume(0, 3, force=True)
+    made.settle(0, APPENDED)
+    assert made.resume(0, 3, force=False) == Resumed(1, CommitMetadata(), ignored=3 * KEPT)
+
+
+def test_what_has_left_the_log_was_appended_before_its_first_record() -> None:
+    """That is no other log: retention took the records, and the ledger has them."""
+    made = Traces(Log(5, END, APPENDED))
+    for offset in range(5):
+        made.settle(offset, EARLIER)
+    made.settle(6, APPENDED)
+    assert made.resume(5, END, force=False) == Resumed(5, CommitMetadata(settled=(6,)))
+
+
+def test_a_ledger_record_from_just_before_the_log_is_refused() -> None:
+    """It is of an earlier log, or of another broker's clock: nobody knows, so no force helps."""
+    made = traces(range(3))
+    made.settle(1, JUST_BEFORE)
+    with pytest.raises(UnsafeStartError, match="1 ledger records are about records appended up to 10 s before"):
+        resumed(made, force=True)
+
+
+def test_an_intent_from_just_before_the_log_is_named_unless_there_was_an_earlier_log() -> None:
+    """A gateway's clock may be behind the brokers'; to forget a true one leaves a provision unrecorded."""
+    made = traces([0], intent(1, at=JUST_BEFORE))
+    assert resumed(made) == (1, CommitMetadata(intents=(IntentRef(0, 0),)))
+    made.settle(0, EARLIER)
+    with pytest.raises(UnsafeStartError, match="the topic was made anew within 10 s"):
+        resumed(made, force=True)
+
+
+@pytest.mark.parametrize("end", [600_000, 600_000_000])
+def test_what_a_mistaken_start_jumped_over_is_counted(end: int) -> None:
+    """It may never have been taken; nothing of it is kept but its number, right but for what one counter stands for."""
+    made = Traces(Log(0, end, APPENDED))
+    for offset in (*range(1_000), *range(500_000, 500_100)):
+        made.settle(offset, APPENDED)
+        made.settle(offset, APPENDED)
+    found = made.resume(0, end, force=True)
+    assert found.offset == 500_100 - MAX_WINDOW
+    assert found.unrecorded == pytest.approx(found.offset - 1_000, abs=2 * (end // COUNTERS + 1))
+
+
+def test_nothing_is_counted_where_all_is_settled() -> None:
+    """In any order, and also where the log is longer than there are counters."""
+    settled = list(range(3 * KEPT))
+    random.Random(1).shuffle(settled)
+    assert traces(settled).resume(0, END, force=False) == Resumed(3 * KEPT, CommitMetadata())
+
+
+def test_a_lane_that_may_have_begun_later_is_started_before_that_only_by_force() -> None:
+    """What it left out would be provided after later records of the same subjects."""
+    made = traces(range(5_000, 5_101))
+    with pytest.raises(UnsafeStartError, match="nothing is recorded of the offsets 0 to 4999"):
+        resumed(made)
+    offset, metadata = resumed(made, force=True)
+    assert (offset, len(metadata.settled)) == (0, 101)
