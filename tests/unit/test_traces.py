@@ -167,15 +167,15 @@ def test_an_intent_from_just_before_the_log_is_named_unless_there_was_an_earlier
         resumed(made, force=True)
 
 
-@pytest.mark.parametrize("end", [600_000, 600_000_000])
+@pytest.mark.parametrize("end", [600_000, 6_000_000, 600_000_000])
 def test_what_a_mistaken_start_jumped_over_is_counted(end: int) -> None:
     """It may never have been taken; nothing of it is kept but its number, right but for what one counter stands for."""
     made = Traces(Log(0, end, APPENDED))
-    for offset in (*range(1_000), *range(500_000, 500_100)):
+    for offset in (*range(1_000), *range(500_000, 516_000, 2)):
         made.settle(offset, APPENDED)
         made.settle(offset, APPENDED)
     found = made.resume(0, end, force=True)
-    assert found.offset == 500_100 - MAX_WINDOW
+    assert found.offset == 515_999 - MAX_WINDOW
     assert found.unrecorded == pytest.approx(found.offset - 1_000, abs=2 * (end // COUNTERS + 1))
 
 
