@@ -31,7 +31,7 @@ from tests.chaos.plan import Link
 
 PARTITIONS = 3  # of each busy topic
 LATENCY_MS = 20
-START_S = 60.0
+START_S = 180.0  # GeNiE reads a million receipts first
 HTTP_S = 30.0
 NAMES = TopicNames("")
 GROUP = KafkaSettings.model_fields["group_id"].default
