@@ -8,11 +8,11 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.connection import KafkaConnection, RenewableContext
 from gateway.secret_keys import SecretKeyError, read_password
 from gateway.sections import KafkaSettings
 from gateway.settings import PREFIX, Problem, SettingsError
-from gateway.tls import TlsFileError, prove, trust, trusting
+from gateway.tls import TlsFileError, prove, trusting
 
 
 def kafka_connection(kafka: KafkaSettings) -> KafkaConnection:
@@ -33,23 +33,11 @@ def kafka_connection(kafka: KafkaSettings) -> KafkaConnection:
     return connection
 
 
-def renew_tls(connection: KafkaConnection, kafka: KafkaSettings) -> None:
-    """Let new connections prove who we are by what the files hold now, and trust the authorities in them too.
-
-    Raises SettingsError, with nothing changed, if the files can't be used. Every client of the connection shares its
-    context, and OpenSSL can't be told to trust less.
-    """
-    kafka_connection(kafka)
-    if connection.ssl_context is not None and kafka.ca_file is not None:
-        trust(connection.ssl_context, kafka.ca_file)
-        _prove(connection.ssl_context, kafka, [])
-
-
-def _tls(kafka: KafkaSettings, problems: list[Problem]) -> ssl.SSLContext | None:
+def _tls(kafka: KafkaSettings, problems: list[Problem]) -> RenewableContext | None:
     if kafka.ca_file is None:
         return None
     try:
-        context = trusting(kafka.ca_file)
+        context = trusting(kafka.ca_file, RenewableContext)
     except TlsFileError as error:
         problems.append(_problem("ca_file", error))
         return None

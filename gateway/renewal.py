@@ -21,7 +21,6 @@ from gateway.files import WARN_BEFORE, certificate_ends, read_credentials, read_
 from gateway.findings import Finding, Severity
 from gateway.genie.client import GenieClient
 from gateway.kafka.connection import KafkaConnection
-from gateway.kafka_login import renew_tls
 from gateway.observe.logs import get_logger
 from gateway.observe.metrics import Metrics
 from gateway.preflight import ask_genie
@@ -118,7 +117,12 @@ class Renewal:
         if digest != before.digests[name] or time.monotonic() < self._proved_at.get(name, 0.0) + PROVE_EVERY_S:
             return
         self._proved_at[name] = time.monotonic()
-        findings = await take(seen)
+        try:
+            findings = await take(seen)
+        except Exception as error:  # whatever a library makes of a file: the set in use is as good as before
+            log.error("taking changed keys or certificates failed", kind=name, error=error)
+            self._refuse(name, name)
+            return
         if findings is None:
             return
         if findings:
@@ -180,10 +184,7 @@ async def _take_kafka(seen: Seen, connection: KafkaConnection) -> list[Finding] 
         return None
     if login is None or _problems(findings):
         return _problems(findings)
-    try:
-        renew_tls(connection, seen.settings.kafka)
-    except SettingsError as error:
-        return Finding.of(error.problems)
+    connection.renew(login)
     return []
 
 

@@ -7,10 +7,16 @@ Errors name the file and what to do, never what is in it.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+T = TypeVar("T")
+C = TypeVar("C", bound=ssl.SSLContext)
 
 
 class TlsFileError(ValueError):
@@ -19,25 +25,20 @@ class TlsFileError(ValueError):
 
 def tls_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
     """Trust `ca` and nothing else; prove who we are by `certificate` (PEM chain) and `key`."""
-    context = trusting(ca)
+    context = trusting(ca, ssl.SSLContext)
     prove(context, certificate, key)
     return context
 
 
-def trusting(ca: Path) -> ssl.SSLContext:
+def trusting(ca: Path, kind: type[C]) -> C:
     """Trust the authorities in `ca` and nothing else."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies the certificate and the host name
+    context = kind(ssl.PROTOCOL_TLS_CLIENT)  # verifies the certificate and the host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    trust(context, ca)
-    return context
-
-
-def trust(context: ssl.SSLContext, ca: Path) -> None:
-    """Trust the authorities in `ca` too."""
     try:
         context.load_verify_locations(cafile=str(ca))
     except OSError:
         raise TlsFileError(f"authority {ca}: not readable as PEM certificates; check the path") from None
+    return context
 
 
 def prove(context: ssl.SSLContext, certificate: Path, key: Path, password: str = "") -> None:
@@ -53,21 +54,22 @@ def prove(context: ssl.SSLContext, certificate: Path, key: Path, password: str =
 
 def chain_ends(path: Path) -> datetime:
     """When the first certificate of a chain expires: from then on nobody accepts it."""
-    return min(certificate.not_valid_after_utc for certificate in _certificates(path))
+    return min(_of_each(path, lambda certificate: certificate.not_valid_after_utc))
 
 
 def authorities_end(path: Path) -> datetime:
     """When the last authority of a file expires: the others may be there for a change of authority."""
-    return max(certificate.not_valid_after_utc for certificate in _certificates(path))
+    return max(_of_each(path, lambda certificate: certificate.not_valid_after_utc))
 
 
 def subject(path: Path) -> str:
     """Whom the first certificate of a chain names, as Kafka writes it."""
-    return _certificates(path)[0].subject.rfc4514_string()
+    return _of_each(path, lambda certificate: certificate.subject.rfc4514_string())[0]
 
 
-def _certificates(path: Path) -> list[x509.Certificate]:
+def _of_each(path: Path, told: Callable[[x509.Certificate], T]) -> list[T]:
+    """What each certificate of a file says; it is only parsed when it is asked, and may fail then too."""
     try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError):
+        return [told(certificate) for certificate in x509.load_pem_x509_certificates(path.read_bytes())]
+    except (OSError, ValueError, UnsupportedAlgorithm):
         raise TlsFileError(f"certificate {path}: not readable as PEM certificates; check the path") from None

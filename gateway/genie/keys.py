@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -24,6 +24,7 @@ P256 = "ecdsa-p256-sha256"
 SIGNATURE_BYTES = 64  # of both algorithms
 
 _P256_HALF = 32
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)  # the last for a curve that OpenSSL does not know
 _MAX_KEY_FILE_BYTES = 64 * 1024
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # needs no escaping inside a structured-field string
 
@@ -56,7 +57,7 @@ def load_signing_key(path: Path, key_id: str) -> SigningKey:
     content = _read(path, key_id)
     try:
         key = serialization.load_pem_private_key(content, password=None)
-    except (ValueError, TypeError):
+    except _UNREADABLE:
         raise KeyFileError(f"signing key {path}: not readable as a private key; {remedy}") from None
     if isinstance(key, ed25519.Ed25519PrivateKey):
         seed = key.private_bytes(
@@ -81,7 +82,7 @@ def load_answer_key(path: Path, key_id: str) -> AnswerKey:
     content = _read(path, key_id)
     try:
         key = serialization.load_pem_public_key(content)
-    except ValueError:
+    except _UNREADABLE:
         raise KeyFileError(f"GeNiE's key {path}: not readable as a public key; {remedy}") from None
     if isinstance(key, ed25519.Ed25519PublicKey):
         raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)

@@ -62,6 +62,21 @@ class ClientLibraryError(Exception):
     """The installed aiokafka can't be used; the text says what to install."""
 
 
+class RenewableContext(ssl.SSLContext):
+    """A TLS context that clients may keep for ever, although what it trusts and proves changes."""
+
+    _newer: ssl.SSLContext | None = None
+
+    def renew(self, newer: ssl.SSLContext) -> None:
+        """New connections use this one from now on."""
+        self._newer = newer
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        """Begin a connection, as asyncio does."""
+        newer = self._newer
+        return super().wrap_bio(*args, **kwargs) if newer is None else newer.wrap_bio(*args, **kwargs)
+
+
 @dataclass(frozen=True, slots=True)
 class KafkaConnection:
     """Where Kafka is and how to log in there."""
@@ -69,10 +84,15 @@ class KafkaConnection:
     bootstrap: str
     client_id: str
     security_protocol: str = "PLAINTEXT"
-    ssl_context: ssl.SSLContext | None = None
+    ssl_context: RenewableContext | None = None
     sasl_mechanism: str | None = None
     sasl_username: str | None = None
     sasl_password: str | None = field(default=None, repr=False)
+
+    def renew(self, newer: KafkaConnection) -> None:
+        """Let new connections of all clients trust and prove what those of the newer one do."""
+        if self.ssl_context is not None and newer.ssl_context is not None:
+            self.ssl_context.renew(newer.ssl_context)
 
     def kwargs(self) -> dict[str, Any]:
         """What every aiokafka client takes."""

@@ -219,6 +219,55 @@ async def test_what_can_not_be_used_is_refused_until_it_can(
     assert (partner.asked, partner.used) == (0, [])
 
 
+async def test_what_makes_a_library_fail_is_refused(
+    start: Start, place: Place, partner: Partner, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody knows all that a library may raise: a healthy gateway goes on with the old set."""
+
+    def fail(_: Settings) -> None:
+        raise LookupError("a surprise")
+
+    with monkeypatch.context() as failing:
+        for reader in ("read_credentials", "read_login"):
+            failing.setattr(renewal, reader, fail)
+        async with start() as running:
+            place.write(signing_key_id="norel-2")
+            place.issue()
+            for name in ("genie", "kafka"):
+                await running.sees("credential_change_refused", 1, name)
+            failing.undo()
+            for name in ("genie", "kafka"):
+                await running.sees("credential_changes_total", 1, name)
+    lines = [orjson.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert "LookupError" in {line.get("error") for line in lines}
+    assert "surprise" not in str(lines)
+    assert [used.signing_key.id for used in partner.used] == ["norel-2"]
+
+
+async def test_what_was_judged_is_what_is_taken(
+    start: Start, place: Place, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that change once more just then are judged anew, and no authority stays trusted that was taken out."""
+    other, judge = trustme.CA(), renewal.read_login
+
+    def judged(settings: Settings) -> Any:
+        found = judge(settings)
+        place.certificate.write_bytes(b"half a certificate")
+        return found
+
+    async with start() as running:
+        context = running.connection.ssl_context
+        place.ca.write_bytes(other.cert_pem.bytes())
+        place.issue(other)
+        new = serial(place.certificate)
+        monkeypatch.setattr(renewal.Seen, "is_past", lambda *_: False)
+        monkeypatch.setattr(renewal, "read_login", judged)
+        await running.sees("credential_changes_total", 1, "kafka")
+        assert handshake(context, broker(other)) == new
+        with pytest.raises(ssl.SSLCertVerificationError):
+            handshake(context, broker(place.authority, other))
+
+
 async def test_files_may_be_replaced_one_by_one(start: Start, place: Place, partner: Partner) -> None:
     """While something still changes nothing is judged, so half a change is no alarm."""
     partner.findings = [Finding(Severity.PROBLEM, "genie", "refused")]
