@@ -2,8 +2,13 @@
 
 import faulthandler
 import os
+import socket
+import subprocess
+import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,3 +101,59 @@ def test_a_log_that_blocks_does_not_keep_it_alive(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(watchdog, "LAST_WORDS_S", 0.01)
     assert watched(monkeypatch, BOUND_S + 1, beating=False)[0] == EXIT_STATUS
     blocked.set()
+
+
+HANGING = """
+import asyncio, os
+from gateway.observe.health import LoopPulse
+from gateway.observe.watchdog import Watchdog
+
+async def main():
+    pulse = LoopPulse()
+    pulse.start()
+    Watchdog(pulse, 0.5).start()
+    while True:
+        os.write(2, b"x" * 4096)
+
+asyncio.run(main())
+"""
+
+
+def test_standard_error_that_hangs_does_not_keep_it_alive() -> None:
+    """A pipe that nobody reads any more is what the loop hangs in: the stacks are lost, the process ends."""
+    with subprocess.Popen([sys.executable, "-c", HANGING], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        try:
+            assert child.wait(30) == EXIT_STATUS
+        finally:
+            child.kill()
+
+
+def full_pipe() -> tuple[int, int]:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    return reader, writer
+
+
+def test_stacks_never_wait_and_never_overwrite(tmp_path: Path) -> None:
+    """A full pipe takes nothing and stays as it is for others; a file keeps what is in it; a socket can't be had."""
+    reader, writer = full_pipe()
+    stacks = watchdog._never_blocking(writer)
+    with pytest.raises(BlockingIOError):
+        os.write(stacks, b"stack")
+    assert os.get_blocking(writer)
+    log = tmp_path / "log"
+    log.write_text("before ")
+    with log.open("a") as file:
+        to_file = watchdog._never_blocking(file.fileno())
+        os.write(to_file, b"stack")
+    assert log.read_text() == "before stack"
+    one, other = socket.socketpair()
+    with one, other:
+        to_memory = watchdog._never_blocking(one.fileno())
+        assert os.write(to_memory, b"x" * (1 << 20)) == 1 << 20
+    for each in (reader, writer, stacks, to_file, to_memory):
+        os.close(each)
