@@ -28,7 +28,7 @@ from gateway.kafka.view_store import Seen
 from gateway.observe.logs import get_logger
 
 LOGGED_OF_EACH = 20  # later findings of the same kind are only counted
-HOLD_ID_CHARS = 200
+HOLD_ID_BYTES = 120  # each may become four characters, and LMDB takes no key of more than 511 bytes
 
 log = get_logger()
 
@@ -139,7 +139,7 @@ class ViewReader:
             return None
 
     def _control(self, record: Any) -> tuple[str, Hold | None]:
-        key = (record.key or b"").decode("utf-8", "backslashreplace")[:HOLD_ID_CHARS] or "(no key)"
+        key = (record.key or b"")[:HOLD_ID_BYTES].decode("utf-8", "backslashreplace") or "(no key)"
         if record.value is None:
             return key, None
         decoded = self._codec.decode(record.topic, record.value)

@@ -237,6 +237,7 @@ class ViewStore:
         return None
 
     def _flush(self) -> None:
+        self._environment.sync(True)  # first: pages reach the disk in any order, and the mark vouches for all others
         self._trust(clean=True, caught_up_at=self.caught_up_at())
         self._environment.sync(True)
 

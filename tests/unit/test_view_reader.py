@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,7 +13,7 @@ from gateway.core.reasons import Reason
 from gateway.kafka.codec import Codec
 from gateway.kafka.registry import FileRegistry
 from gateway.kafka.view_reader import Changes, ViewCounts, ViewReader
-from gateway.kafka.view_store import Seen
+from gateway.kafka.view_store import Origin, Seen, ViewStore
 from tests.view_records import consent_value, control_value
 
 CONSENTS, CONTROLS = "consent.records", "genie.gateway.controls"
@@ -172,3 +173,13 @@ async def test_nothing_of_a_record_is_logged(view: View) -> None:
     assert len(lines) == 4
     assert ANNA not in str(lines)
     assert all({"topic", "partition", "offset"} <= set(line) for line in lines)
+
+
+@pytest.mark.parametrize("key", ["\u6c38".encode() * 300, b"\xff" * 600, b"k" * 600])
+async def test_a_hold_with_an_endless_name_can_be_kept(view: View, key: bytes, tmp_path: Path) -> None:
+    """LMDB takes no key of more than 511 bytes, and would call the view damaged at each start."""
+    changes = await view.read(Delivered(key, control_value(key.decode("utf-8", "replace"), "all"), CONTROLS))
+    store = ViewStore.open(tmp_path, Origin("cluster", {}), now=0, max_idle_ms=1)
+    store.write({}, changes.holds, {})
+    assert store.holds() == changes.holds
+    store.close()

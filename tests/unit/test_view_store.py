@@ -146,6 +146,30 @@ def test_after_a_power_cut_only_a_closed_view_is_trusted(tmp_path: Path, monkeyp
     store.close()
 
 
+def test_nothing_is_unflushed_when_the_view_is_called_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages reach the disk in any order: a mark written together with others could be there without them."""
+    store = filled(tmp_path)
+    done: list[str] = []
+    environment, trust = store._environment, store._trust
+
+    class Watched:
+        def sync(self, force: bool) -> None:
+            environment.sync(force)
+            done.append("flushed")
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(environment, name)
+
+    def mark(**what: bool | int) -> None:
+        trust(**what)
+        done.append("marked")
+
+    monkeypatch.setattr(store, "_environment", Watched())
+    monkeypatch.setattr(store, "_trust", mark)
+    store.close()
+    assert done == ["flushed", "marked", "flushed"]
+
+
 @pytest.mark.parametrize("damage", ["garbage", "short", "empty"])
 def test_a_damaged_file_is_rebuilt(tmp_path: Path, damage: str) -> None:
     """A file that is no database, or is cut off, is replaced instead of ending the process."""
