@@ -70,8 +70,13 @@ class Taster:
             await child.communicate()  # to the end of what it said, which frees the pipes
 
     async def _survives(self, line: bytes) -> bool:
-        child = self._child or await self._start()
-        if await _answers(child, line, TASTE_BOUND_S):
+        try:
+            child = self._child or await self._start()
+            survived = await _answers(child, line, TASTE_BOUND_S)
+        except BaseException:  # a lane that lets go: the answer still to come would be taken for the next record's
+            self._end()
+            raise
+        if survived:
             if self._idle is not None:
                 self._idle.cancel()
             self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._end)

@@ -73,6 +73,21 @@ async def test_one_death_of_a_child_proves_nothing(taster: Taster) -> None:
     assert not await taster.dies_of(a_record())
 
 
+async def test_a_taste_that_is_cancelled_answers_for_no_other(taster: Taster) -> None:
+    """A lane lets go while the child decodes; the answer that is still to come is not the next record's."""
+    assert not await taster.dies_of(a_record())
+    tasting = asyncio.create_task(taster.dies_of(a_record()))
+    child = taster._child
+    for _ in range(3):  # asked, not answered yet
+        await asyncio.sleep(0)
+    tasting.cancel()
+    await asyncio.wait([tasting])
+    assert tasting.cancelled()
+    async with asyncio.timeout(10):
+        await child.wait()
+    assert await taster.dies_of(a_record(ENDS_PROCESS))
+
+
 async def test_a_child_that_can_not_start_proves_nothing(taster: Taster, monkeypatch: pytest.MonkeyPatch) -> None:
     """No record is condemned for want of a process."""
     for command in ((sys.executable, "-c", "pass"), ("/nowhere/python",)):
