@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 PORT_MAX = 65_535
+TEXT_MAX = 1_000  # each ledger record repeats some of them
 KAFKA_NAME_MAX = 249  # what Kafka allows a topic or an instance to be called
 PREFIX_MAX = 200  # leaves room for the names of topics
 
@@ -69,7 +70,11 @@ def _without_path(value: str) -> str:
     return value
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), Allowed("text that is not empty")]
+Text = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=TEXT_MAX),
+    Allowed(f"text that is not empty, at most {TEXT_MAX} characters"),
+]
 Whole = Annotated[int, BeforeValidator(_no_truth)]
 Port = Annotated[Whole, Ge(0), Le(PORT_MAX)]
 Url = Annotated[str, AfterValidator(_url)]

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any
 
-from gateway.core.events import check_ref
+from gateway.core.events import check_ref, is_uuid
 from gateway.core.reasons import Reason
 
 
@@ -104,6 +104,8 @@ def parse_consent(record: Mapping[str, Any]) -> Consent:
     for name in _TEXTS:
         if type(getattr(consent, name)) is not str:
             raise InvalidConsentError(f"consent record: {name} must be text")
+    if not is_uuid(consent.record_id):  # it goes into intents and ledger: no text of any length, no e-mail address
+        raise InvalidConsentError("consent record: record_id is not a UUID in lower case")
     if check_ref(consent.subject_ref) is None:
         raise InvalidConsentError("consent record: subject_ref is not a reference")
     return consent

@@ -98,7 +98,7 @@ def jst_day(ms: int) -> int:
 
 # At least one letter, so that no telephone number fits; no @, blank or kana, so that no e-mail or name does.
 _REF = re.compile(r"(?=[0-9_-]*[A-Za-z])[A-Za-z0-9][A-Za-z0-9_-]{5,63}").fullmatch
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
+is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])").fullmatch
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?").fullmatch
 
@@ -178,7 +178,7 @@ _PAYMENT = _fits(
         ("nonpayment_reason", frozenset({"customer", "not_customer", "unknown", None})),
         ("status", frozenset({"paid", "partial", "unpaid", "reversed", "corrected"})),
     ),
-    forms=(("event_id", _UUID), ("contract_ref", check_ref), ("billing_month", _MONTH)),
+    forms=(("event_id", is_uuid), ("contract_ref", check_ref), ("billing_month", _MONTH)),
 )
 _CUSTOMER = _fits(
     integers=(("birth_date", FIRST_DAY, LAST_DAY),),
@@ -192,7 +192,7 @@ _CUSTOMER = _fits(
 _SCORE = _fits(
     integers=(("sequence", 0, SAFE_INTEGER), ("as_of", 0, LAST_MS), ("computed_at", 0, LAST_MS)),
     texts=(("model_id", 1, TEXT_MAX), ("model_version", 1, TEXT_MAX)),
-    forms=(("score_id", _UUID), ("score", _DECIMAL), ("scale_min", _DECIMAL), ("scale_max", _DECIMAL)),
+    forms=(("score_id", is_uuid), ("score", _DECIMAL), ("scale_min", _DECIMAL), ("scale_max", _DECIMAL)),
 )
 _INPUT = _fits(
     integers=(("observed_at", 0, LAST_MS),),
@@ -207,7 +207,7 @@ def _payment(kind: EventType, layout: Layout, record: Record) -> Event | None:
         not _PAYMENT(record)
         or not _CUSTOMER(record["customer"])
         or not (paid_date is None or (type(paid_date) is int and FIRST_DAY <= paid_date <= LAST_DAY))
-        or not (corrects is None or _UUID(corrects))
+        or not (corrects is None or is_uuid(corrects))
     ):
         return None
     return Event(
@@ -229,7 +229,7 @@ def _score(kind: EventType, layout: Layout, record: Record) -> Event | None:
     if (
         not _SCORE(record)
         or not Decimal(record["scale_min"]) <= Decimal(record["score"]) <= Decimal(record["scale_max"])
-        or not (supersedes is None or _UUID(supersedes))
+        or not (supersedes is None or is_uuid(supersedes))
         or len(inputs) > INPUTS_MAX
         or not all(map(_INPUT, inputs))
     ):

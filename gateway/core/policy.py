@@ -58,6 +58,8 @@ class PolicyError(ValueError):
         super().__init__(f"policy: {where}: needs {needed}, found {found!r}")
 
 
+CODES_BYTES_MAX = 1_000  # of all purposes: each entry of an intent repeats them, and Kafka takes no record of any size
+
 _M = TypeVar("_M", bound=StrEnum)
 
 Fields = Mapping[str, Kind]  # path of a leaf -> how its value is written
@@ -94,6 +96,8 @@ def from_mapping(data: Mapping[str, Any]) -> Policy:
     numbers = {code: number for code, number, _ in purposes}
     if sorted(numbers.values()) != list(range(1, len(purposes) + 1)):
         raise PolicyError("purposes", "each code once, numbered from 1 without gaps", numbers)
+    if sum(len(code.encode()) for code in numbers) > CODES_BYTES_MAX:
+        raise PolicyError("purposes", f"codes of at most {CODES_BYTES_MAX} bytes together", numbers)
     items = {_text(k, "items"): _text(v, f"items.{k}") for k, v in _table(data["items"], "items").items()}
     if items.keys() != PROVIDABLE:
         raise PolicyError("items", f"exactly {_names(PROVIDABLE)}", _names(items))

@@ -19,6 +19,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from gateway.core.entry import InputRecord, ReplayOf
+from gateway.core.events import is_uuid
 from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.kafka.cluster import describe
@@ -86,9 +87,13 @@ class ReplayIntake:
             return failed(self._identity, raw, request.reason)
         wanted = request.record["input"]
         replay = ReplayOf(wanted["topic"], wanted["partition"], wanted["offset"], request.record["request_id"])
+        if not is_uuid(replay.request_id):
+            return failed(self._identity, raw, Reason.BAD_VALUE)
         intake = self._targets.get(replay.topic)
-        target = await self._fetch(replay) if intake is not None else None
-        if intake is None or target is None:
+        if intake is None:  # of what is no topic of ours nothing is copied: it could be any text
+            return failed(self._identity, raw, Reason.REPLAY_TARGET_MISSING)
+        target = await self._fetch(replay)
+        if target is None:
             missing = failed(self._identity, raw, Reason.REPLAY_TARGET_MISSING)
             return replace(missing, replay_of=replay)
         record = (await intake.read([target], wary=wary))[0]

@@ -39,6 +39,9 @@ def test_a_record_is_read():
     ("name", "bad"),
     [
         ("record_id", None),
+        ("record_id", "090-1234-5678"),
+        ("record_id", "r" * 60_000),
+        ("record_id", CONSENT.record_id.upper() + "\n"),
         ("consent_version", "1"),
         ("consent_version", True),
         ("subject_ref", "090-1234-5678"),
