@@ -312,6 +312,7 @@ class LaneDriver:
         except Doubtful as doubt:
             self._doubt(doubt)
             return
+        self._feed.is_new = False  # an offset that is lost from now on is no beginning
         self._count_settled(time.perf_counter() - began)
         self._tell(facts.Committed())
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from gateway.core import facts
 from gateway.kafka import lane_driver
 from gateway.kafka.lane_driver import LaneDriver, LaneFailedError
 from gateway.kafka.opening import LaneName
 from gateway.kafka.registry import RegistryAway
+from gateway.kafka.transactions import Doubt, Doubtful
 
 
 class Feed:
@@ -67,3 +69,21 @@ async def test_a_lane_that_does_not_open_says_where_and_what_to_do(
     with pytest.raises(LaneFailedError) as failed:
         await driver._open()
     says_where_and_what_to_do(failed.value, "not open within 0.01 s: the registry is away")
+
+
+async def test_a_lane_is_new_until_its_first_commit(driver: LaneDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From then on a committed offset that is gone is lost, and the lane must not start from the beginning."""
+    driver._feed.is_new = True
+    doubts = [Doubtful(Doubt.TIMEOUT, "commit")]
+
+    async def commit(*_: object) -> None:
+        if doubts:
+            raise doubts.pop()
+
+    monkeypatch.setattr(driver, "_producer", SimpleNamespace(commit=commit))
+    for method in ("_tell", "_doubt", "_count_settled"):
+        monkeypatch.setattr(driver, method, lambda _: None)
+    await driver._commit(facts.Commit(0, ""))
+    assert driver._feed.is_new
+    await driver._commit(facts.Commit(0, ""))
+    assert not driver._feed.is_new
