@@ -58,6 +58,7 @@ class PolicyError(ValueError):
         super().__init__(f"policy: {where}: needs {needed}, found {found!r}")
 
 
+NUMBER_MAX = (1 << 31) - 1  # our records hold such a number as an Avro int
 CODES_BYTES_MAX = 1_000  # of all purposes: each entry of an intent repeats them, and Kafka takes no record of any size
 
 _M = TypeVar("_M", bound=StrEnum)
@@ -221,8 +222,8 @@ def _text(data: Any, where: str) -> str:
 
 
 def _positive(data: Any, where: str) -> int:
-    if type(data) is not int or data < 1:
-        raise PolicyError(where, "a whole number from 1", data)
+    if type(data) is not int or not 1 <= data <= NUMBER_MAX:
+        raise PolicyError(where, f"a whole number from 1 to {NUMBER_MAX}", data)
     return data
 
 

@@ -19,6 +19,8 @@ from gateway.kafka import writer
 from gateway.kafka.registry import Registry
 
 MAX_RECORD_BYTES = 128 * 1024  # twice the longest memo that billing allows (64 KB)
+MAX_OWN_RECORD_BYTES = 1_000_000  # more than the producer puts into a batch (transactions.py): what we wrote is read
+_OWN = frozenset({"ProvisionIntent", "ProvisionRecord", "ParkedEvent"})  # nobody else writes these
 MAX_WRITERS = 1_000  # schemas kept ready; beyond it the one learnt first is asked for again
 MAX_UNFIT_IDS = 10_000
 UNFIT_FOR_S = 60.0  # a schema may be registered, or mended, after the first record that needs it
@@ -52,6 +54,9 @@ class Codec:
     ) -> None:
         self._registry = registry
         self._kinds = dict(records)
+        self._most_bytes = {
+            topic: MAX_OWN_RECORD_BYTES if name in _OWN else MAX_RECORD_BYTES for topic, name in records.items()
+        }
         self._names = {topic: schemas.schema(name).record.name for topic, name in records.items()}
         self._clock = clock
         self._writers: dict[int, writer.Writer] = {}
@@ -75,7 +80,7 @@ class Codec:
         """The record of a value, or why there is none."""
         if value is None:
             return Undecodable(Reason.NULL_VALUE)
-        if len(value) > MAX_RECORD_BYTES:
+        if len(value) > self._most_bytes[topic]:
             return Undecodable(Reason.TOO_LARGE)
         if not _framed(value):
             return Undecodable(Reason.NOT_AVRO)

@@ -12,7 +12,7 @@ import pytest
 from gateway import avro, schemas
 from gateway.core.reasons import Reason
 from gateway.kafka import codec as codec_module
-from gateway.kafka.codec import MAX_RECORD_BYTES, UNFIT_FOR_S, Codec, Decoded, Undecodable
+from gateway.kafka.codec import MAX_OWN_RECORD_BYTES, MAX_RECORD_BYTES, UNFIT_FOR_S, Codec, Decoded, Undecodable
 from gateway.kafka.registry import FileRegistry, RegistryAway
 from tests import avro_oracle
 
@@ -330,3 +330,14 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
         assert {codec.decode(TOPIC, value) for value in values} == {Undecodable(Reason.UNKNOWN_SCHEMA_ID)}
     with pytest.raises(RuntimeError):
         codec.decode(TOPIC, schemas.frame(0, b""))
+
+
+async def test_what_we_wrote_is_read_whatever_its_size() -> None:
+    """An intent of many entries is larger than any input may be; a lane can't open without reading it."""
+    value = schemas.encode("Control", CONTROL) + bytes(MAX_RECORD_BYTES)
+    kinds = {"in": "Control", "own": "ProvisionIntent"}
+    codec = Codec(FileRegistry(), kinds)
+    await codec.prepare([value])
+    assert codec.decode("in", value) == Undecodable(Reason.TOO_LARGE)
+    assert codec.decode("own", value) == Undecodable(Reason.NOT_AVRO)
+    assert codec.decode("own", value + bytes(MAX_OWN_RECORD_BYTES)) == Undecodable(Reason.TOO_LARGE)
