@@ -3,6 +3,7 @@
 Knows how a process is started, hurt and watched, and which of its ends are right. Must not know the plan.
 """
 
+import asyncio
 import signal
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ KILLED, IN_ORDER, HUNG, GAVE_UP = -signal.SIGKILL, 0, 1, 3
 _HUNG_SAYS = ("process was stopped for too long", "event loop hangs", "Timeout (")  # the watchdog's words
 LOOK_EVERY_S = 0.2
 READY_S = 120.0
+AGAIN_S = 1.0  # a process that gave up is not started again at once, lest all do nothing else while the broker is away
 LEAVE_S = 60.0  # to drain and let go, whatever happens meanwhile
 
 
@@ -45,6 +47,7 @@ class Seat:
         self._patches = (*patches, "points")  # what is taken out is gone before it is watched
         self._hurt: set[int] = set()  # ends that are right for this process, because of what was done to it
         self._over = False
+        self._pause_s = 0.0
         self._looked = (0.0, 0)
         self._done.touch()
 
@@ -53,6 +56,7 @@ class Seat:
         while not self._over:
             await tasks.until(lambda: self.wanted or self._over)
             await self._one()
+            await asyncio.sleep(self._pause_s)
 
     async def close(self) -> None:
         """End it in order: it must be able to."""
@@ -154,3 +158,4 @@ class Seat:
         if status not in right or (status == HUNG and not any(words in said for words in _HUNG_SAYS)):
             raise ChaosError(f"{self.name} ended with status {status}:\n{process.end()}")
         self.gave_up += status == GAVE_UP
+        self._pause_s = AGAIN_S if status == GAVE_UP else 0.0
