@@ -33,8 +33,8 @@ async def dies(gateway: GatewayProcess) -> None:
     '`gateway_settled_total{outcome="INVALID",reason="kills_decoder"}` and the log line `record kills the decoder`',
 )
 async def test_a_record_that_kills_the_decoder(world: World) -> None:
-    """Three starts die of it, the fourth finds it; a replay of it is found by the next start, since the
-    lane of replays was opened as often and settled nothing."""
+    """Three starts die of it, the fourth finds it; a replay of it is found after no more deaths than that, those of
+    before included if the lane of replays was open by then."""
     await world.consent("subject-one")
     await world.consent("subject-two")
     before = await world.payment("subject-one")
@@ -52,13 +52,22 @@ async def test_a_record_that_kills_the_decoder(world: World) -> None:
         await gateway.ready(LANES)
         await replay(world, killer)
         await dies(gateway)
-    async with world.gateway(PATCH) as gateway:
-        await world.settled(3 + BEHIND)
-        await gateway.end_in_order()
+    await found_by_one_of_the_next(world)
     assert world.reasons() == ["accepted", "kills_decoder", *["accepted"] * BEHIND]
     assert before < killer
     assert [record["reason"] for record in world.ledger if record["replay_of"] is not None] == ["kills_decoder"]
     await world.judged()
+
+
+async def found_by_one_of_the_next(world: World) -> None:
+    """Starts die of the replay until its lane has been opened often enough."""
+    for _ in range(STARTS_THAT_DIE):
+        async with world.gateway(PATCH) as gateway:
+            await world.sees(lambda: gateway.ended or len(world.ledger) == 3 + BEHIND, "an end or a record")
+            if not gateway.ended:
+                await gateway.end_in_order()
+                return
+    raise AssertionError("the replay is not found")
 
 
 async def replay(world: World, offset: int) -> None:
