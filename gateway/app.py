@@ -144,7 +144,7 @@ class Gateway:
             heard=Heard(),
             alert=self._alert,
         )
-        source = await self._open_lanes(stack, around, identity, files.policy)
+        source = await self._open_lanes(stack, around, identity, files.policy, cluster.id)
         parts = Parts(client, codec, view, slots, partner, around.heard, source, self._drivers)
         self._forever(stack, self._lookout.watch(parts), "lookout")
         self._forever(stack, self._lookout.measure_lag(parts), "lag")
@@ -209,7 +209,7 @@ class Gateway:
     # --- lanes --------------------------------------------------------------------------------------------
 
     async def _open_lanes(
-        self, stack: AsyncExitStack, around: Surroundings, identity: Identity, policy: Policy
+        self, stack: AsyncExitStack, around: Surroundings, identity: Identity, policy: Policy, cluster_id: str
     ) -> Source:
         kafka, names, codec = self._settings.kafka, self._names, around.codec
         inputs = {names.payments: EventType.LEASE_PAYMENT, names.scores: EventType.NOREL_SCORE_UPDATE}
@@ -222,7 +222,6 @@ class Gateway:
         readers: Mapping[str, Reader] = {**events, names.replays: replays}
         minimiser = Minimiser(policy, identity)
         waits = Backoff(SystemRandom())
-        cluster_id = (await describe(around.client, readers)).id
 
         def make(feed: Feed) -> LaneDriver:
             topic, partition = feed.partition
