@@ -10,7 +10,7 @@ import os
 import signal
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.core.outcome import Answer, LookupReply, Reply
 from gateway.genie.client import GenieClient
@@ -58,6 +58,16 @@ class Deed(Enum):
     STOP = "stop"
 
 
+class Orders(Protocol):
+    """What is to be done, and by whom."""
+
+    def reach(self, point: Point) -> None:
+        """Here is the point: do what is ordered for it, once."""
+
+    async def come_to(self, point: Point) -> None:
+        """The same, for whoever can wait until it is over."""
+
+
 class _Orders:
     """The one order that may stand."""
 
@@ -76,11 +86,18 @@ class _Orders:
             done.write(f"{os.getpid()} {point.value} {deed}\n")
         os.kill(os.getpid(), signal.SIGKILL if Deed(deed) is Deed.KILL else signal.SIGSTOP)
 
+    async def come_to(self, point: Point) -> None:
+        self.reach(point)
+
 
 @NAMED
 def points() -> None:
     """All points, each passed unless an order stands."""
-    orders = _Orders()
+    install(_Orders())
+
+
+def install(orders: Orders) -> None:
+    """Have these orders asked at all points, for good."""
     _opening(orders)
     _transactions(orders)
     _fence(orders)
@@ -88,24 +105,24 @@ def points() -> None:
     _closing(orders)
 
 
-def _opening(orders: _Orders) -> None:
+def _opening(orders: Orders) -> None:
     async def read_committed(*arguments: Any, **named: Any) -> Any:
-        orders.reach(Point.TAKEN_OVER)
+        await orders.come_to(Point.TAKEN_OVER)
         return await plain_read(*arguments, **named)
 
     async def open_lane(*arguments: Any, **named: Any) -> Any:
         opened = await plain_open(*arguments, **named)
-        orders.reach(Point.OPENED)
+        await orders.come_to(Point.OPENED)
         return opened
 
     plain_read = replace(opening, "read_committed", read_committed)
     plain_open = replace(lane_driver, "open_lane", open_lane)
 
 
-def _transactions(orders: _Orders) -> None:
+def _transactions(orders: Orders) -> None:
     async def begin_and_produce(self: LaneProducer, *arguments: Any) -> Any:
         produced = await plain_produce(self, *arguments)
-        orders.reach(Point.PRODUCED)
+        await orders.come_to(Point.PRODUCED)
         return produced
 
     async def do(self: _OneEndTxn, node_id: int) -> bool:
@@ -115,34 +132,34 @@ def _transactions(orders: _Orders) -> None:
     plain_do = replace(_OneEndTxn, "do", do)
 
 
-def _fence(orders: _Orders) -> None:
+def _fence(orders: Orders) -> None:
     async def reach(self: Fence) -> FenceMark:
-        orders.reach(Point.ANNOUNCED)
+        await orders.come_to(Point.ANNOUNCED)
         mark = await plain(self)
-        orders.reach(Point.FENCED)
+        await orders.come_to(Point.FENCED)
         return mark
 
     plain = replace(Fence, "reach", reach)
 
 
-def _partner(orders: _Orders) -> None:
+def _partner(orders: Orders) -> None:
     async def send(self: GenieClient, *arguments: Any) -> Answer:
         answer = await _reached_under_way(orders, Point.SENDING, plain_send(self, *arguments))
         if isinstance(answer, Reply) and answer.verified and answer.status == HTTP_OK:
-            orders.reach(Point.ANSWERED)
+            await orders.come_to(Point.ANSWERED)
         return answer
 
     async def look_up(self: GenieClient, *arguments: Any) -> LookupReply | None:
         reply = await plain_look_up(self, *arguments)
         if reply is not None:
-            orders.reach(Point.LOOKED_UP)
+            await orders.come_to(Point.LOOKED_UP)
         return reply
 
     plain_send = replace(GenieClient, "send", send)
     plain_look_up = replace(GenieClient, "look_up", look_up)
 
 
-def _closing(orders: _Orders) -> None:
+def _closing(orders: Orders) -> None:
     def close(self: LaneDriver, drain_ms: int) -> None:
         plain(self, drain_ms)
         asyncio.get_running_loop().call_later(DRAINING_S, orders.reach, Point.DRAINING)
@@ -150,7 +167,7 @@ def _closing(orders: _Orders) -> None:
     plain = replace(LaneDriver, "close", close)
 
 
-async def _reached_under_way(orders: _Orders, point: Point, call: Any) -> Any:
+async def _reached_under_way(orders: Orders, point: Point, call: Any) -> Any:
     """The result of a call; the point is reached once its request has left, unless its answer came sooner."""
     alarm = asyncio.get_running_loop().call_later(UNDER_WAY_S, orders.reach, point)
     try:
