@@ -1,0 +1,110 @@
+"""The drivers, and what of them is changed in this process.
+
+Knows imported modules and their functions. Must not know tests. Functions are changed where they are, so whoever has
+imported one has the changed one.
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+import importlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from inspect import CO_OPTIMIZED
+from pathlib import Path
+from types import CodeType, FunctionType
+
+from tests.removals.sites import Site, sites
+
+_KAFKA = (
+    ("lane_driver", "transactions", "strict_producer", "opening", "fence", "consent_view", "view_reader", "view_store")
+    + ("source", "lanes", "membership", "head", "exact", "lane_recovery", "lane_start", "replay_intake", "intake")
+    + ("cluster", "connection")
+)
+_GENIE = ("client", "limiter", "signing", "contract", "transport")
+NAMES = (*(f"gateway.kafka.{name}" for name in _KAFKA), *(f"gateway.genie.{name}" for name in _GENIE))
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A module as it was when it was imported."""
+
+    name: str
+    path: Path
+    source: str
+
+    @classmethod
+    def imported(cls, name: str) -> Driver:
+        """Import it."""
+        path = Path(importlib.import_module(name).__file__)
+        return cls(name, path, path.read_text())
+
+    def removals(self) -> list[Removal]:
+        """All that can be taken out."""
+        return [Removal(self, number, site) for number, site in enumerate(sites(ast.parse(self.source)))]
+
+    def change(self, by: Callable[[list[Site]], object]) -> None:
+        """Put what a changed tree compiles to in place of what is there."""
+        tree = ast.parse(self.source)
+        by(sites(tree))
+        code = compile(ast.fix_missing_locations(tree), self.path, "exec", dont_inherit=True)
+        changed = dict(_functions(code))
+        for function in gc.get_objects():
+            if isinstance(function, FunctionType) and function.__code__.co_filename == str(self.path):
+                new = changed.get(_key(function.__code__))
+                if new is not None:
+                    function.__code__ = new
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One thing that is taken out of one driver."""
+
+    driver: Driver
+    number: int
+    site: Site
+
+    @property
+    def name(self) -> str:
+        """The same as long as the function and the text are."""
+        return f"{self.driver.name}.{self.site.name}"
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        return f"{self.driver.name}:{self.site.line}"
+
+    @property
+    def digest(self) -> str:
+        """Of the driver."""
+        return sha256(self.driver.source.encode()).hexdigest()
+
+    def make(self) -> None:
+        """Take it out."""
+        self.driver.change(lambda found: found[self.number].take_out())
+
+
+def mark_all(removals: list[Removal]) -> None:
+    """Let the drivers call `__reached__` with a removal's index, where the removal would make a difference."""
+    by_driver: dict[Driver, dict[int, int]] = defaultdict(dict)
+    for index, removal in enumerate(removals):
+        by_driver[removal.driver][removal.number] = index
+    for driver, indexes in by_driver.items():
+        driver.change(lambda found, indexes=indexes: [found[number].mark(index) for number, index in indexes.items()])
+
+
+def _functions(code: CodeType) -> Iterator[tuple[tuple[str, int], CodeType]]:
+    """The functions of a module and of its classes; those inside of a function are a part of it."""
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            if const.co_flags & CO_OPTIMIZED:  # no class
+                yield _key(const), const
+            else:
+                yield from _functions(const)
+
+
+def _key(code: CodeType) -> tuple[str, int]:
+    return code.co_qualname, code.co_firstlineno
