@@ -1,0 +1,76 @@
+"""How large one story is, how long its troubles last, and what its gateways are set to. It all follows from the seed.
+
+Knows numbers. Must not know what happens in the story.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+SHORT_S, LONG_S = 25.0, 90.0  # of troubles
+SKEW_MS = 1_000  # that the gateways allow
+EXPIRES_MS = 3_000
+SESSION_MS = 6_000
+DRIFTS_MS = (0, 0, 0, 400)  # how far a host's clock may be from the brokers'
+LAGS_MS = (0, 0, 150, 1_500)  # how far followers may be behind
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One kind of world."""
+
+    seed: int
+    hosts: int
+    partitions: int  # of each input topic
+    consent_partitions: int
+    events: int
+    subjects: int
+    trouble_s: float  # events flow and things go wrong so long
+    faults: int
+    changes_per_s: float  # of consents
+    holds: int
+    replays: int
+    batch: int
+    window: int
+    connections: int
+    drift_ms: int  # how far the clocks of hosts and GeNiE's may be from the brokers'
+    lag_ms: int  # of replicas, at most
+    usual: float  # the share of requests that fail without any cause
+    static: bool  # whether hosts are static members of their group
+
+    @property
+    def size(self) -> str:
+        """For people."""
+        return (
+            f"{self.hosts} gateways, {2 * self.partitions + 1} lanes, {self.events} events of {self.subjects} "
+            f"subjects, {self.faults} faults in {self.trouble_s:g} s"
+        )
+
+
+def draw(seed: int) -> Shape:
+    """The world of a seed: most are small, some crowded, a few large."""
+    rng = Random(f"{seed}/shape")
+    large = rng.random() < 0.06
+    events = rng.randrange(1_000, 2_500) if large else rng.choice([60, 120, 120, 200, 200, 300, 500])
+    trouble_s = LONG_S if large else rng.choice([SHORT_S, SHORT_S, 40.0])
+    return Shape(
+        seed=seed,
+        hosts=rng.choice([2, 2, 3]),
+        partitions=rng.choice([1, 2, 2, 3]) if large else rng.choice([1, 1, 2]),
+        consent_partitions=rng.choice([1, 2]),
+        events=events,
+        subjects=rng.choice([3, 12, 40]) if large else rng.choice([2, 8, 20]),
+        trouble_s=trouble_s,
+        faults=max(1, round(trouble_s * rng.choice([0.05, 0.15, 0.3]))),
+        changes_per_s=rng.choice([0.1, 0.5, 2.0]),
+        holds=rng.choice([0, 1, 2]),
+        replays=rng.choice([0, 4, 12]),
+        batch=rng.choice([1, 4, 20, 100]),
+        window=rng.choice([100, 100, 1_000]),
+        connections=rng.choice([1, 2, 8]),
+        drift_ms=rng.choice(DRIFTS_MS),
+        lag_ms=rng.choice(LAGS_MS),
+        usual=rng.choice([0.0, 0.02, 0.2]),
+        static=rng.random() < 0.5,
+    )

@@ -1,0 +1,220 @@
+"""What goes into the topics: events, consents and how they change, holds, replays; and when. It follows from the seed.
+
+Reuses the sandbox's producers, so it knows customers and records, and no gateway. Must not know what becomes of any.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from random import Random
+from typing import Any
+
+from gateway import schemas
+from gateway.kafka.names import TopicNames
+from gateway.sandbox.producers import consents, names
+from gateway.sandbox.producers.population import World
+from gateway.sandbox.producers.shares import made_uuid
+from gateway.sandbox.producers.stream import CONSENTS, Input, Stream
+from tests.simulation.shape import Shape
+
+NAMES = TopicNames("")
+BURSTS = (1, 1, 2, 5, 20)  # events that come at once
+AGAIN_SHARE = 0.03  # of bursts that repeat what went before
+TRANSACTIONS = (None, None, None, None, "commit", "commit", "abort")
+SLOW_TRANSACTION_SHARE = 0.02  # of bursts: it stays open for a while
+SLOW_TRANSACTION_S = 2.0
+WITHDRAW_SOON_SHARE = 0.6  # of changes: of a customer whose event has just come
+REMEMBERED = 400  # inputs that may be replayed or repeated
+MISSING_SHARE = 0.1  # of replays: of what is not there
+HOLD_S = (1.0, 15.0)
+SUBJECT_HOLDS = 0.5
+OPERATOR = {"operator": "on-call", "reason": "simulation", "ticket": "T-1"}
+
+
+class Population(World):
+    """Customers with names from one pool: to draw it takes longer than a story."""
+
+    @cached_property
+    def _pools(self) -> names.Pools:
+        return _one_pool()
+
+
+@cache
+def _one_pool() -> names.Pools:
+    return names.pools(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Records that a producer writes at once to one partition."""
+
+    topic: str
+    partition: int
+    records: tuple[tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]], ...]
+    transaction: str | None = None  # commit, abort, or open: ended SLOW_TRANSACTION_S later
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where an event lies."""
+
+    topic: str
+    partition: int
+    offset: int
+    subject: str
+
+
+Write = Callable[[Append], Sequence[int]]  # the offsets
+
+
+class Workload:
+    """`at_first`, then what is due at its time. `write` puts into a topic; `now_ms` is the wall clock."""
+
+    def __init__(self, shape: Shape, write: Write, now_ms: Callable[[], int]) -> None:
+        self._shape = shape
+        self._write = write
+        self._now_ms = now_ms
+        self._rng = Random(f"{shape.seed}/workload")
+        self._world = Population(shape.seed, shape.subjects, now_ms())
+        self._stream = Stream(self._world)
+        self._book = consents.Book(self._world, Random(f"{shape.seed}/consents"))
+        self._recent: deque[Input] = deque(maxlen=REMEMBERED)
+        self._written: deque[Written] = deque(maxlen=REMEMBERED)
+        self._holds: dict[str, dict[str, Any]] = {}
+        self._numbers = 0
+        self.events = 0  # written in transactions that were not aborted, or in none
+
+    # --- when ---------------------------------------------------------------------------------------------
+
+    def agenda(self) -> Iterator[tuple[float, Callable[[], None]]]:
+        """What is to be done, and how many seconds into the story."""
+        shape, rng = self._shape, Random(f"{self._shape.seed}/agenda")
+        left = shape.events
+        while left > 0:
+            burst = min(left, rng.choice(BURSTS))
+            left -= burst
+            yield rng.uniform(0, shape.trouble_s), lambda count=burst: self.burst(count)  # type: ignore[misc]
+        for _ in range(round(shape.changes_per_s * shape.trouble_s)):
+            yield rng.uniform(0, shape.trouble_s), self.change
+        for _ in range(shape.replays):
+            yield rng.uniform(shape.trouble_s / 4, shape.trouble_s), self.replay
+        for _ in range(shape.holds):
+            begins, lasts = rng.uniform(0, shape.trouble_s), rng.uniform(*HOLD_S)
+            hold_id = made_uuid(shape.seed, "hold", self._next())
+            yield begins, lambda hold_id=hold_id: self.hold(hold_id)  # type: ignore[misc]
+            yield begins + lasts, lambda hold_id=hold_id: self.release(hold_id)  # type: ignore[misc]
+
+    # --- what ---------------------------------------------------------------------------------------------
+
+    def at_first(self) -> None:
+        """Where every consent stands."""
+        for number in range(self._world.count):
+            for record in consents.history(self._world, number):
+                self._consent(record)
+
+    def burst(self, count: int) -> None:
+        """Some events at once."""
+        rng = self._rng
+        again = bool(self._recent) and rng.random() < AGAIN_SHARE
+        made = [self._recent[rng.randrange(len(self._recent))] if again else self._stream.next() for _ in range(count)]
+        slow = rng.random() < SLOW_TRANSACTION_SHARE
+        transaction = "open" if slow else rng.choice(TRANSACTIONS)
+        by_partition: dict[tuple[str, int], list[Input]] = {}
+        for each in made:
+            place = each.topic, zlib.crc32(each.key or b"") % self._shape.partitions
+            by_partition.setdefault(place, []).append(each)
+        for (topic, partition), inputs in by_partition.items():
+            records = tuple((each.key, each.value, _header(each)) for each in inputs)
+            offsets = self._write(Append(topic, partition, records, transaction, f"{len(inputs)} events"))
+            if transaction == "abort":
+                continue
+            self.events += len(inputs)
+            for each, offset in zip(inputs, offsets, strict=True):
+                if each.about is not None:
+                    self._recent.append(each)
+                    subject = self._world.subject(each.about).ref
+                    self._written.append(Written(topic, partition, offset, subject))
+
+    def change(self) -> None:
+        """A consent changes: mostly of somebody whose event is under way."""
+        rng = self._rng
+        number = self._about() if rng.random() < WITHDRAW_SOON_SHARE else rng.randrange(self._world.count)
+        if number is not None and self._book.may_change(number):
+            _, record = self._book.change(number, self._now_ms())
+            self._consent(record)
+
+    def replay(self) -> None:
+        """Somebody asks for an event to be processed again."""
+        if not self._written:
+            return
+        target = self._written[self._rng.randrange(len(self._written))]
+        offset = target.offset + (100_000 if self._rng.random() < MISSING_SHARE else 0)
+        request = {
+            "request_id": made_uuid(self._shape.seed, "replay", self._next()),
+            "plan_id": made_uuid(self._shape.seed, "plan"),
+            "plan_digest": bytes(32),
+            "input": {"topic": target.topic, "partition": target.partition, "offset": offset},
+            "subject_ref": target.subject,
+            "requested_at": self._now_ms(),
+            **OPERATOR,
+        }
+        self._one(NAMES.replays, 0, target.subject.encode(), "ReplayRequest", request, "a replay request")
+
+    def hold(self, hold_id: str) -> None:
+        """On-call holds something: a subject's records are parked, all else waits."""
+        rng = self._rng
+        scope, value = rng.choice(
+            [
+                ("all", None),
+                ("event_type", rng.choice(["lease_payment", "norel_score_update"])),
+                ("input_partition", f"{NAMES.payments}:{rng.randrange(self._shape.partitions)}"),
+            ]
+        )
+        if rng.random() < SUBJECT_HOLDS:
+            scope, value = "subject", self._world.subject(rng.randrange(self._world.count)).ref
+        self._holds[hold_id] = {"hold_id": hold_id, "scope": scope, "value": value, "expires_at": None, **OPERATOR}
+        self._control(hold_id, "held")
+
+    def release(self, hold_id: str) -> None:
+        """The hold ends."""
+        if hold_id in self._holds:
+            self._control(hold_id, "released")
+            del self._holds[hold_id]
+
+    def release_all(self) -> None:
+        """Every hold ends."""
+        for hold_id in list(self._holds):
+            self.release(hold_id)
+
+    # --- how ----------------------------------------------------------------------------------------------
+
+    def _control(self, hold_id: str, state: str) -> None:
+        record = self._holds[hold_id] | {"state": state, "at": self._now_ms()}
+        self._one(NAMES.controls, 0, hold_id.encode(), "Control", record, f"a hold on {record['scope']} is {state}")
+
+    def _consent(self, record: consents.Record) -> None:
+        key = str(record["subject_ref"]).encode()
+        partition = zlib.crc32(key) % self._shape.consent_partitions
+        what = f"consent {record['status']}, version {record['consent_version']}"
+        self._one(CONSENTS, partition, key, "ConsentRecord", record, what)
+
+    def _one(self, topic: str, partition: int, key: bytes, kind: str, record: dict[str, Any], what: str) -> None:
+        self._write(Append(topic, partition, ((key, schemas.encode(kind, record), ()),), None, what))
+
+    def _about(self) -> int | None:
+        """The customer of a recent event."""
+        count = len(self._recent)
+        return self._recent[-int(count ** self._rng.random())].about if count else None
+
+    def _next(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+
+def _header(made: Input) -> tuple[tuple[str, bytes], ...]:
+    return (("producer", made.producer.encode()),) if made.producer else ()
