@@ -2,7 +2,7 @@
 
 Promised, inside `taken_over`: time.time and time.time_ns show the wall clock of the host that asks (virtual time plus
 its skew), time.monotonic and time.perf_counter virtual time; the module `random`, SystemRandom, secrets, os.urandom and
-uuid4 draw from the seed; time.sleep fails, as nothing may block. All is put back afterwards. Not taken over: what C code
+uuid4 draw from the seed; time.sleep fails: nothing may block. All is put back afterwards. Not taken over: what C code
 asks the operating system itself (datetime.now, OpenSSL's random numbers), so what depends on these must not be told.
 
 Must not know what runs.
