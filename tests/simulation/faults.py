@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
+from gateway.sandbox.producers.shares import evenly
 from tests.chaos.plan import LinkTrouble, Outage
 from tests.chaos.points import Point
-from tests.simulation.shape import DRIFTS_MS, SESSION_MS, SKEW_MS, Shape
+from tests.simulation.shape import DRIFTS_MS, MOST_FAULTS, SESSION_MS, SKEW_MS, Shape
 
 
 class Broken(Enum):
@@ -126,7 +127,7 @@ class Fault:
     @property
     def name(self) -> str:
         """What is counted: the kind, and which of its sorts."""
-        return self.kind.value if self.detail is None else f"{self.kind.value} {self.detail.value}"
+        return _name(self.kind, self.detail)
 
 
 def plan(shape: Shape) -> list[Fault]:
@@ -137,10 +138,16 @@ def plan(shape: Shape) -> list[Fault]:
     faults = []
     for number, due_s in enumerate(times):
         kind = rng.choices(kinds, weights)[0]
-        detail = rng.choice(_SORTS[kind]) if kind in _SORTS else None
+        detail = _sort(kind, shape.seed, number)
         host = rng.randrange(shape.hosts)
         faults.append(Fault(number, due_s, kind, detail, host, _seconds(kind, rng), rng.random()))
     return faults
+
+
+def names() -> list[str]:
+    """What every fault is called that may happen."""
+    pairs = [(kind, detail) for kind in Kind for detail in _SORTS.get(kind, (None,))]
+    return [_name(kind, detail) for kind, detail in pairs]
 
 
 def clock_ms(fault: Fault, drift_ms: int) -> int:
@@ -148,6 +155,16 @@ def clock_ms(fault: Fault, drift_ms: int) -> int:
     if fault.chance < 0.3:
         return _CLOCKS_MS[int(fault.chance * 100) % len(_CLOCKS_MS)]
     return round((fault.chance - 0.65) * 2 * (drift_ms or max(DRIFTS_MS)))
+
+
+def _sort(kind: Kind, seed: int, number: int) -> Detail:
+    """The sorts of a kind take turns over the seeds, so that none is rare by bad luck."""
+    sorts = _SORTS.get(kind, (None,))
+    return sorts[int(evenly(seed * MOST_FAULTS + number, 0) * len(sorts))]
+
+
+def _name(kind: Kind, detail: Detail) -> str:
+    return kind.value if detail is None else f"{kind.value} {detail.value}"
 
 
 def _seconds(kind: Kind, rng: Random) -> float:

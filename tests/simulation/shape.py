@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 SHORT_S, LONG_S = 25.0, 90.0  # of troubles
+MOST_FAULTS = 27  # of one story
 SKEW_MS = 1_000  # that the gateways allow
 EXPIRES_MS = 3_000
 SESSION_MS = 6_000

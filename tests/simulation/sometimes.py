@@ -1,0 +1,157 @@
+"""What must happen sometimes: every kind of fault and every rare path, over a run of many stories.
+
+Knows which paths there are and by what each is seen. Must not know how to bring any about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from tests.simulation.evidence import Evidence
+from tests.simulation.faults import names as fault_names
+
+ENOUGH_SEEDS = 200  # of a run: what it never reaches is then no bad luck
+
+Seen = Callable[[Evidence], int]
+_DOUBT = "doubtful commit, the lane opens again"
+
+
+def _reason(code: str) -> Seen:
+    return lambda evidence: evidence.reasons[code]
+
+
+def _log(sentence: str) -> Seen:
+    return lambda evidence: evidence.logs[sentence]
+
+
+def _end(error: str) -> Seen:
+    return lambda evidence: evidence.ends[error]
+
+
+def _joined(what: str) -> Seen:
+    return lambda evidence: evidence.joined[what]
+
+
+def _genie(what: str) -> Seen:
+    return lambda evidence: evidence.genie[what]
+
+
+def _seen(what: str) -> Seen:
+    return lambda evidence: evidence.seen[what]
+
+
+def _brokers(what: str) -> Seen:
+    return lambda evidence: evidence.brokers[what]
+
+
+class Rare(Enum):
+    """A path: (code, sentence, by what it is seen)."""
+
+    sentence: str
+    seen: Seen
+
+    def __new__(cls, code: str, sentence: str, seen: Seen) -> Rare:
+        member = object.__new__(cls)
+        member._value_ = code
+        member.sentence = sentence
+        member.seen = seen
+        return member
+
+    # --- how records end
+    PROVIDED = ("provided", "GeNiE accepts a record", _reason("accepted"))
+    RESOLVED_RECEIVED = ("resolved_received", "a lookup says that GeNiE has it", _reason("resolved_by_lookup"))
+    RESOLVED_NOT_RECEIVED = (
+        *("resolved_not_received", "a lookup says that GeNiE does not have it"),
+        _genie("lookup not_received"),
+    )
+    LOOKUP_PROCESSING = ("lookup_processing", "a lookup finds it still in progress", _genie("lookup processing"))
+    DUPLICATE_OF_OURS = (
+        *("duplicate_of_ours", "GeNiE calls our own repeated attempt a duplicate"),
+        _joined("duplicate of our own"),
+    )
+    DUPLICATE_OF_ANOTHER = ("duplicate_of_another", "GeNiE has it from another record", _reason("same_event"))
+    DUPLICATE_OTHER_SCOPE = (
+        *("duplicate_other_scope", "GeNiE has it from another record, under another scope"),
+        _reason("same_event_other_scope"),
+    )
+    SUPERSEDED = ("superseded", "GeNiE has a newer score", _reason("newer_at_genie"))
+    WITHDRAWN = ("withdrawn", "consent was withdrawn", _reason("consent_withdrawn"))
+    EVENT_ID_REUSED = ("event_id_reused", "an event id comes with other content", _reason("event_id_reused"))
+    REJECTED = ("rejected", "GeNiE rejects a record", _reason("rejected_by_genie"))
+    GENIE_FAILS = ("genie_fails", "GeNiE fails on one record again and again", _reason("genie_fails_on_entry"))
+    HELD = ("held", "a hold parks a record", _reason("held"))
+    TARGET_MISSING = ("target_missing", "a replay asks for what is not there", _reason("replay_target_missing"))
+    UNDECODABLE = ("undecodable", "a record can't be decoded", _reason("not_avro"))
+    UNKNOWN_SCHEMA = ("unknown_schema", "nobody knows a record's schema", _reason("unknown_schema_id"))
+    BAD_KEY = ("bad_key", "a record's key is no subject", _reason("bad_key"))
+    MISMATCH = ("mismatch", "a record's key is another subject", _reason("subject_mismatch"))
+    REPLAY_PROVIDED = ("replay_provided", "a replay provides a record", _joined("replay PROVIDED"))
+    REPLAY_DUPLICATE = ("replay_duplicate", "a replay finds it provided already", _joined("replay DUPLICATE"))
+    REPLAY_RESOLVES = ("replay_resolves", "a parked record is resolved", _joined("tombstone of a parked record"))
+
+    # --- between announcement and settlement
+    WITHHELD_ANNOUNCED = (
+        *("withheld_announced", "consent goes between announcement and decision"),
+        _joined("withheld after it was announced"),
+    )
+    WITHHELD_SENT = (
+        *("withheld_sent", "consent goes after an attempt that GeNiE did not take"),
+        _joined("withheld after it was sent and not received"),
+    )
+    OTHER_BODY = (
+        *("other_body", "a scope changes, and the record is announced anew"),
+        _joined("announced anew with another body"),
+    )
+    AGAIN = ("again", "a record is announced again", _joined("announced again"))
+    BISECTED = ("bisected", "a batch is sent again in smaller ones", _joined("a batch became smaller"))
+    TAKEN_OVER = (
+        *("taken_over", "one process announces, another settles"),
+        _joined("announced by one process, settled by another"),
+    )
+    TAKEN_OVER_LOOKUP = (
+        *("taken_over_lookup", "one process sends, another learns by lookup that it arrived"),
+        _joined("an intent of another process resolved by lookup"),
+    )
+
+    # --- transactions and owners
+    DOUBT = ("doubt", "a commit is doubtful, and the lane opens again", _log(_DOUBT))
+    ZOMBIE = ("zombie", "an older owner is fenced off", _log(f"{_DOUBT}/NEWER_OWNER"))
+    SECOND_DOUBT = ("second_doubt", "a lane gives up: the process ends", _end("LaneFailedError"))
+    NO_MEMBER = ("no_member", "the group no longer confirms a process: it ends", _end("MembershipLostError"))
+    LIVE_AT_OPENING = ("live_at_opening", "a lane opens with live intents", _seen("live intents at opening"))
+    SETTLED_AT_OPENING = (
+        *("settled_at_opening", "a lane opens with offsets settled beyond the watermark"),
+        _seen("settled set at opening"),
+    )
+    WINDOW_FULL = ("window_full", "a lane's window is full", _seen("window full"))
+    DRAINING = ("draining", "a lane drains", _seen("closing"))
+
+    # --- consent view, fence, registry
+    FENCE_SLOW = (
+        "fence_slow",
+        "a fence waits for the view in vain",
+        _log("consent fence waits for the view, nothing is sent"),
+    )
+    FENCE_FAILED = (
+        "fence_failed",
+        "a fence can't read where the topics end",
+        _log("consent fence failed, nothing is sent"),
+    )
+    VIEW_REBUILT = ("view_rebuilt", "the consent view is built anew", _log("consent view is built anew"))
+    REGISTRY_AWAY = ("registry_away", "a gateway can't start without the registry", _end("RegistryAway"))
+
+    # --- GeNiE
+    BREAKER = ("breaker", "the breaker opens", _log("GeNiE fails, requests are held back"))
+    CLOCK_FAR = (
+        *("clock_far", "GeNiE's clock is further away than allowed"),
+        _log("clock is far from GeNiE's, nothing it says is believed"),
+    )
+    STOPPED = ("stopped", "lanes stop because GeNiE blames us", _log("lane stopped"))
+    CLOCK_SET = ("clock_set", "a gateway whose clock was set ends", _end("ClockSetError"))
+
+
+def never(evidence: Evidence) -> list[str]:
+    """What was never reached: faults by name, and paths."""
+    faults = [f"fault {name}" for name in fault_names() if not evidence.done[name]]
+    return faults + [f"path {rare.value}" for rare in Rare if not rare.seen(evidence)]
