@@ -103,8 +103,7 @@ class LaneDriver:
     def close(self, drain_ms: int) -> None:
         """Settle what is in flight for at most so long, then end `run`."""
         self._drain_until = self._around.now() + drain_ms
-        if self._lane is not None:
-            self._tell(facts.Closing(self._drain_until))
+        self._tell(facts.Closing(self._drain_until))
 
     async def _run_once(self) -> facts.Command:
         around = self._around

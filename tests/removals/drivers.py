@@ -20,9 +20,25 @@ from types import CodeType, FunctionType
 from tests.removals.sites import Site, sites
 
 _KAFKA = (
-    ("lane_driver", "transactions", "strict_producer", "opening", "fence", "consent_view", "view_reader", "view_store")
-    + ("source", "lanes", "membership", "head", "exact", "lane_recovery", "lane_start", "replay_intake", "intake")
-    + ("cluster", "connection")
+    "lane_driver",
+    "transactions",
+    "strict_producer",
+    "opening",
+    "fence",
+    "consent_view",
+    "view_reader",
+    "view_store",
+    "source",
+    "lanes",
+    "membership",
+    "head",
+    "exact",
+    "lane_recovery",
+    "lane_start",
+    "replay_intake",
+    "intake",
+    "cluster",
+    "connection",
 )
 _GENIE = ("client", "limiter", "signing", "contract", "transport")
 NAMES = (*(f"gateway.kafka.{name}" for name in _KAFKA), *(f"gateway.genie.{name}" for name in _GENIE))
