@@ -1,0 +1,297 @@
+"""One simulated gateway process: the real `gateway.app.Gateway` on a host of the virtual loop, and what surrounds it.
+
+Promised: from the composition root down to aiokafka's sockets it is the code that runs in production, except
+
+    HTTP server for health and metrics, watchdog, log output   not there: threads, files, or not ours to judge here
+    the settings' files         read and judged once for all processes
+    renewal of keys and certificates   not there: it looks at files and the environment every two seconds
+    the transport to GeNiE, the schema registry    those of `Below`
+    the child process that tastes records for a wary lane    says of each that it survives
+    the collector of garbage    never runs in the middle of a story, so that nothing depends on when it does
+    the bill of a process       what of a dead one is still in this interpreter never runs again (loop.py)
+
+A killed process leaves its consent view as SIGKILL does: what was written is there, nothing is flushed or marked clean.
+Must not know what the world does with it.
+"""
+
+import asyncio
+import contextvars
+import logging
+import os
+import signal
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+from unittest import mock
+
+import httpx
+import structlog
+from aiokafka.structs import BrokerMetadata
+
+from gateway import app, files, genie_login, preflight
+from gateway.app import Gateway
+from gateway.files import Files
+from gateway.findings import Finding
+from gateway.kafka import consent_view, intake, replay_intake
+from gateway.kafka.registry import Registry
+from gateway.kafka.taster import Taster
+from gateway.kafka.view_store import ViewStore
+from gateway.sandbox import pki as pkis
+from gateway.sandbox.pki import Pki
+from gateway.settings import PREFIX, Settings
+from tests.simulation.loop import HOST, Host, VirtualLoop
+
+KILLED = "killed"
+IN_ORDER = "in order"
+
+Transport = Callable[[ssl.SSLContext, int], httpx.AsyncBaseTransport]
+LogSink = Callable[[str, str, str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """What all processes of one world stand on."""
+
+    transport: Callable[[str], Transport]  # to GeNiE, by the name of the host that asks
+    registry: Registry
+    log: LogSink | None = None  # is told of each line: host, level, event, what is beside it
+
+    def connect(self, tls: ssl.SSLContext, connections: int) -> httpx.AsyncBaseTransport:
+        """As the gateway makes its transport."""
+        return self.transport(_host_name())(tls, connections)
+
+
+def settings(keys: Pki, name: str, view: Path, **sections: Mapping[str, Any]) -> Settings:
+    """Of a process of this name; `kafka={"bootstrap_servers": ...}` and others change what is usual."""
+    usual = _usual_settings(keys.directory)
+    changed = {
+        section: getattr(usual, section).model_copy(update=dict(values))
+        for section, values in {**sections, "view": {"path": view, **sections.get("view", {})}}.items()
+    }
+    return usual.model_copy(update={"instance": name, **changed})
+
+
+class Process:
+    """One gateway that is started, stopped, killed, frozen, and started again on the same view."""
+
+    def __init__(self, name: str, loop: VirtualLoop, given: Settings) -> None:
+        self.name = name
+        self.settings = given
+        self.skew_ms = 0.0
+        self.host: Host | None = None
+        self.gateway: Gateway | None = None
+        self.ended: str | None = None  # KILLED, IN_ORDER or the name of the error that ended it
+        self.error: BaseException | None = None
+        self.starts = 0
+        self._loop = loop
+        self._end: asyncio.Future[None] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Running or frozen."""
+        return self.host is not None and self.host.alive
+
+    def start(self) -> Host:
+        """A new process in the place of the last one, which must have ended."""
+        if self.alive:
+            raise AssertionError(f"{self.name} is still there")
+        self.starts += 1
+        self.ended = self.error = None
+        host = self.host = Host(self.name, self._loop)
+        host.skew_ms = self.skew_ms
+        end = self._end = self._loop.create_future()
+        host.at_death(lambda: self._gone(end))
+        task = host.start(self._main)
+        task.add_done_callback(lambda task: self._returned(task, host), context=contextvars.Context())
+        return host
+
+    async def wait(self) -> str:
+        """How it ended, once it has."""
+        if self._end is None:
+            raise AssertionError(f"{self.name} was never started")
+        await asyncio.shield(self._end)
+        return self.ended or KILLED
+
+    async def stop(self) -> str:
+        """SIGTERM, and wait."""
+        self.terminate()
+        return await self.wait()
+
+    def terminate(self) -> None:
+        """SIGTERM; before the gateway listens to it, the signal ends the process at once."""
+        if self.host is not None and self.host.alive and not self.host.signal(signal.SIGTERM):
+            self.host.kill()
+
+    def kill(self) -> None:
+        if self.host is not None:
+            self.host.kill()
+
+    def freeze(self) -> None:
+        if self.host is not None:
+            self.host.freeze()
+
+    def thaw(self) -> None:
+        if self.host is not None:
+            self.host.thaw()
+
+    def set_clock(self, skew_ms: float) -> None:
+        """Its wall clock, from now on and after the next start."""
+        self.skew_ms = skew_ms
+        if self.host is not None:
+            self.host.skew_ms = skew_ms
+
+    async def _main(self) -> None:
+        self.gateway = _Gateway(self.settings)
+        await self.gateway.run()
+
+    def _returned(self, task: "asyncio.Task[None]", host: Host) -> None:
+        """The process exits; whatever of it still ran goes with it."""
+        self.error = None if task.cancelled() else task.exception()
+        self.ended = IN_ORDER if self.error is None else type(self.error).__name__
+        host.kill()
+
+    def _gone(self, end: "asyncio.Future[None]") -> None:
+        self.ended = self.ended or KILLED
+        if not end.done():
+            end.set_result(None)
+
+
+@contextmanager
+def installed(below: Below) -> Iterator[None]:
+    """Let every gateway that is started in here stand on this."""
+    with ExitStack() as stack:
+        for owner, name, new in (
+            (genie_login, "GenieTransport", below.connect),
+            (app, "registry_at", lambda *_: below.registry),
+            (preflight, "registry_at", lambda *_: below.registry),
+            (preflight, "read_files", _files_once),
+            (preflight, "look_at_view", lambda _: []),
+            (app, "Renewal", _NoRenewal),
+            (app, "_spare_the_collector", lambda: None),
+            (intake, "Taster", _SureTaster),
+            (replay_intake, "Taster", _SureTaster),
+            (consent_view, "ViewStore", _Store),
+            (BrokerMetadata, "__hash__", _hash_of_broker),
+        ):
+            stack.enter_context(mock.patch.object(owner, name, new))
+        stack.enter_context(_logs_to(below.log))
+        yield
+
+
+class _Gateway(Gateway):
+    def _start_observing(self, stack: AsyncExitStack) -> list[Finding]:
+        self._pulse.start()
+        stack.callback(self._pulse.stop)
+        return []
+
+
+class _NoRenewal:
+    def __init__(self, *_: Any) -> None:
+        """Nothing is looked at."""
+
+    async def run(self, *_: Any) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+class _SureTaster(Taster):
+    async def _survives(self, line: bytes) -> bool:
+        return True
+
+
+class _Store(ViewStore):
+    """Lets go of its files when its process dies, as the operating system would."""
+
+    @classmethod
+    def open(cls, *arguments: Any, **named: Any) -> Self:
+        store = super().open(*arguments, **named)
+        host = HOST.get()
+        if host is not None:
+            host.at_death(store.let_go)
+        return store
+
+    def let_go(self) -> None:
+        if not self.closed:
+            self._environment.close()
+            os.close(self._owner)
+            self.closed = True
+
+
+@lru_cache(1)
+def _usual_settings(directory: Path) -> Settings:
+    keys = Pki(directory)
+    with mock.patch.dict(os.environ):
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            del os.environ[name]
+        return Settings(
+            instance="usual",
+            kafka={"bootstrap_servers": "kafka:9092", "group_id": "gateway", "allow_dev_topics": True},
+            genie={
+                "base_url": "https://genie.simulated",
+                "ca_file": keys.ca,
+                "client_cert_file": keys.client,
+                "client_key_file": keys.client_key,
+                "signing_key_file": keys.norel_ed25519,
+                "signing_key_id": pkis.NOREL_ED25519_ID,
+                "answer_key_files": {pkis.GENIE_ED25519_ID: pkis.public_half(keys.genie_ed25519)},
+            },
+            recipient={"name": "GeNiE株式会社", "address": "東京都架空区架空一丁目1-1", "representative": "架空 受子"},
+            provider={
+                "name": "株式会社 IDOM CaaS Technology",
+                "address": "東京都架空区架空二丁目2-2",
+                "representative": "架空 渡子",
+            },
+            keys={"idempotency_key_file": keys.idempotency_key, "pseudonym_key_file": keys.pseudonym_key},
+        )
+
+
+_read_files = files.read_files
+_files: dict[Path, tuple[Files | None, Sequence[Finding]]] = {}
+
+
+def _files_once(given: Settings) -> tuple[Files | None, list[Finding]]:
+    """As read for the first process: the files of a world do not change."""
+    place = given.keys.idempotency_key_file.parent
+    if place not in _files:
+        _files.clear()
+        _files[place] = _read_files(given)
+    found, findings = _files[place]
+    return found, list(findings)
+
+
+def _hash_of_broker(broker: BrokerMetadata) -> int:
+    """Without its rack: None is hashed by its address, and aiokafka keeps brokers in sets."""
+    return hash(broker[:3])
+
+
+def _host_name() -> str:
+    host = HOST.get()
+    return "" if host is None else host.name
+
+
+@contextmanager
+def _logs_to(sink: LogSink | None) -> Iterator[None]:
+    """No line leaves; `sink` hears of ours."""
+
+    def tell(_: Any, level: str, event: dict[str, Any]) -> Any:
+        if sink is not None:
+            sink(_host_name(), level, str(event.pop("event", "")), event)
+        raise structlog.DropEvent
+
+    before, library = structlog.get_config(), logging.getLogger("aiokafka")
+    level = library.level
+    least = logging.INFO if sink is not None else logging.CRITICAL
+    structlog.configure(
+        processors=[tell],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        cache_logger_on_first_use=False,
+    )
+    library.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        library.setLevel(level)
+        structlog.configure(**before)
