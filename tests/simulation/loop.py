@@ -224,32 +224,31 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().close()
 
     def _run_while(self, wanted: Callable[[], bool]) -> None:
-        line = self._line
+        line, host_of = self._line, HOST
         while wanted():
             if not line:
                 self._pass_time()
             bound = min(self._max_steps, self.steps + MAX_STEPS_AT_ONCE)
             while line:
-                self._step(line.popleft())
+                handle = line.popleft()
+                callback = handle._callback
+                if callback is None:  # cancelled
+                    continue
+                context = handle._context
+                host = context.get(host_of)
+                if host is not None and not host.running:
+                    host.aside.append(handle)
+                    continue
+                self.steps += 1
+                try:
+                    context.run(callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # as asyncio does: it is told, and goes no further
+                    told = {"message": f"exception in {callback}", "exception": error}
+                    context.run(self.call_exception_handler, told)
                 if self.steps >= bound:
-                    raise SimulationStuck(f"{self.steps} steps at {self._now:.3f} s: {self._waiting()}")
-
-    def _step(self, handle: _Handle) -> None:
-        callback = handle._callback
-        if callback is None:  # cancelled
-            return
-        context = handle._context
-        host = context.get(HOST)
-        if host is not None and not host.running:
-            host.aside.append(handle)
-            return
-        self.steps += 1
-        try:
-            context.run(callback, *handle._args)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # as asyncio does: a callback's error is told and goes no further
-            context.run(self.call_exception_handler, {"message": f"exception in {callback}", "exception": error})
+                    raise SimulationStuck(f"{self.steps} steps, at {self._now:.3f} s: {self._waiting()}")
 
     def _pass_time(self) -> None:
         """To the next moment at which something is due."""
