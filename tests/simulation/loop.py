@@ -188,11 +188,20 @@ class VirtualLoop(asyncio.BaseEventLoop):
     # --- running ------------------------------------------------------------------------------------------
 
     def run(self, main: Coroutine[Any, Any, Any]) -> Any:
-        """Run to the end of `main`; what else there is is dropped, as at the end of the world."""
+        """Run to the end of `main`; what else there is is dropped, as at the end of the world.
+
+        Garbage is collected then and not before, since `finally` blocks may run when it is.
+        """
+        was_enabled = gc.isenabled()
+        gc.disable()
+        gc.freeze()  # what is there already need not be looked through
         try:
             return self.run_until_complete(main)
         finally:
             self.close()
+            gc.unfreeze()
+            if was_enabled:
+                gc.enable()
 
     def is_running(self) -> bool:
         return self._runs
@@ -212,7 +221,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return task.result()
 
     def close(self) -> None:
-        """Collect what was left running here and now, since its `finally` blocks run when it is collected."""
+        """Whatever its leftovers still want to do or say is of no interest."""
         self._line.clear()
         self._timers.clear()
         self._kept.clear()
