@@ -1,0 +1,106 @@
+"""One partition of a topic: its log, which node leads it, and how replication follows.
+
+Knows the leader and the high watermark. Must not know requests, producers' transactions or groups.
+A deposed leader's log is cut somewhere between the high watermark and its end: followers had what they had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.simulation.broker.batches import Batch
+from tests.simulation.broker.errors import Error
+from tests.simulation.broker.log import PartitionLog
+from tests.simulation.broker.surroundings import Surroundings
+
+NO_LEADER = -1
+
+Told = Callable[[Error], None]
+
+
+@dataclass(slots=True)
+class _Waiter:
+    """Somebody who is told when all below an offset is replicated, or that this leader no longer leads."""
+
+    offset: int
+    told: Told
+
+
+class Partition:
+    """A partition as the cluster has it."""
+
+    def __init__(self, topic: str, number: int, leader: int, surroundings: Surroundings, *, log_append_time: bool):
+        self.topic = topic
+        self.number = number
+        self.leader = leader
+        self.leader_epoch = 0
+        self.log = PartitionLog(log_append_time=log_append_time)
+        self.lag_ms = 0.0  # how much longer than usual followers take
+        self._surroundings = surroundings
+        self._waiters: list[_Waiter] = []
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._next_reader = 0
+
+    def append(self, batch: Batch) -> Batch:
+        """Append to the leader's log; raises Refused. It is replicated a little later."""
+        self.log.check(batch)
+        laid = self.log.append(batch, self.leader_epoch, self._surroundings.now_ms())
+        lag = self._surroundings.replication_ms() + self.lag_ms
+        epoch, end = self.leader_epoch, self.log.end
+        if lag <= 0:
+            self._replicated(epoch, end)
+        else:
+            self._surroundings.later(lag, lambda: self._replicated(epoch, end))
+        return laid
+
+    def when_replicated(self, offset: int, told: Told) -> None:
+        """Tell when all below this offset is replicated, or why that is not known."""
+        if self.log.high_watermark >= offset:
+            told(Error.NONE)
+        else:
+            self._waiters.append(_Waiter(offset, told))
+
+    def on_change(self, look: Callable[[], None]) -> Callable[[], None]:
+        """Have a reader look again whenever more can be read, or the leader has changed; what takes it back."""
+        number = self._next_reader
+        self._next_reader += 1
+        self._readers[number] = look
+        return lambda: self._readers.pop(number, None) and None
+
+    def lead(self, node: int) -> int:
+        """Another node leads (or none); how many records were lost with the old leader."""
+        if node == self.leader:
+            return 0
+        self.leader = node
+        self.leader_epoch += 1
+        lost = 0
+        if node != NO_LEADER and self.log.end > self.log.high_watermark:
+            end = self.log.end
+            self.log.truncate(self._surroundings.rng.randint(self.log.high_watermark, end))
+            lost = end - self.log.end
+            self.log.replicated(self.log.end)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.told(Error.NOT_LEADER_OR_FOLLOWER)
+        self._wake()
+        return lost
+
+    def changed(self) -> None:
+        """Records were deleted or compacted."""
+        self._wake()
+
+    def _replicated(self, epoch: int, end: int) -> None:
+        if epoch != self.leader_epoch or end <= self.log.high_watermark:
+            return
+        self.log.replicated(end)
+        ready = [waiter for waiter in self._waiters if waiter.offset <= end]
+        if ready:
+            self._waiters = [waiter for waiter in self._waiters if waiter.offset > end]
+            for waiter in ready:
+                waiter.told(Error.NONE)
+        self._wake()
+
+    def _wake(self) -> None:
+        for look in list(self._readers.values()):
+            look()
