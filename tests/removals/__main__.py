@@ -20,9 +20,19 @@ from tests.removals.judge import Judge
 
 TESTS = ("tests/unit", "tests/property", "tests/contract/test_signing.py")
 # Those that run drivers in their own process.
-WITH_KAFKA = tuple(
-    f"tests/integration/test_{name}.py"
-    for name in ("consent_view", "exact", "genie_client", "genie_client_faults", "lane_start", "source", "transactions")
+WITH_KAFKA = (
+    "test_consent_view.py",
+    "test_exact.py",
+    "test_genie_client.py",
+    "test_genie_client_faults.py",
+    "test_genie_client_strangers.py",
+    "test_lane_start.py",
+    "test_lane_start_dry_run.py",
+    "test_lane_start_ledger.py",
+    "test_lane_start_traces.py",
+    "test_source.py",
+    "test_topics.py",
+    "test_transactions.py",
 )
 _ACCEPTED = Path(__file__).with_name("accepted.toml")
 _QUIET = ("-qq", "--capture=no", "--no-header", "--no-summary", "-p", "no:xdist")
@@ -38,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         tests = TESTS
         if "--kafka" in arguments:
             os.environ["TEST_KAFKA"] = stack.enter_context(Node()).bootstrap
-            tests += WITH_KAFKA
+            tests += tuple(f"tests/integration/{name}" for name in WITH_KAFKA)
         status = pytest.main([*_QUIET, *tests], plugins=[judge])
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return int(status)
