@@ -262,7 +262,9 @@ class Story:
 
     # ---- the verdict ----------------------------------------------------------------------------------------------
 
-    def verdict(self, *files: Path, complete: bool = False, rules: policy.Policy | None = None) -> Verdict:
+    def verdict(
+        self, *files: Path, complete: bool = False, rules: policy.Policy | None = None, drift_ms: int = 0
+    ) -> Verdict:
         """Judged in memory, as if read from Kafka."""
         findings = Findings(keep=5)
         history = History(lambda where, what: findings.add(Defect.LEAKED_FIELDS, where, what))
@@ -273,7 +275,7 @@ class Story:
         for path in files:
             for where, what in texts.leaks(path, history.personal.canaries):
                 findings.add(Defect.LEAKED_FIELDS, where, what)
-        judge = Judge(history, rules or policy.load(), findings, complete=complete, skew_ms=SKEW_MS)
+        judge = Judge(history, rules or policy.load(), findings, complete=complete, skew_ms=SKEW_MS, drift_ms=drift_ms)
         try:
             return judge.verdict(
                 receipts.parse(f"receipts.jsonl:{number}", line) for number, line in enumerate(self.lines(), 1)

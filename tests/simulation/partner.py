@@ -195,6 +195,7 @@ class Partner:
         self.counts = Counts()
         self.crashes = 0
         self._keys = keys
+        self._on: dict[str, object] = {}
         self._rng = Random(f"{seed}/partner")
         self._wires: dict[str, Wire] = {}
         self._carrying: dict[asyncio.Task[None], None] = {}  # in order
@@ -214,10 +215,23 @@ class Partner:
         """Stands where the gateway's GenieTransport would."""
         return lambda _tls, _connections: _Transport(self, self.wire(client))
 
+    def fail(self, wanted: Mapping[str, object]) -> None:
+        """Switch these of the sandbox's faults on."""
+        self._on |= wanted
+        self.faults.replace(self._on)
+
+    def mend(self, name: str) -> None:
+        """Switch this one off."""
+        self._on.pop(name, None)
+        self.faults.replace(self._on)
+
     def be_well(self) -> None:
-        """No faults, no wire in trouble, up."""
+        """No faults, no wire in trouble, up, on time."""
+        self._on.clear()
         self.faults.replace({})
-        self.is_up = True
+        self.skew_ms = 0
+        if not self.is_up:
+            self.start_again()
         for wire in self._wires.values():
             wire.heal()
 

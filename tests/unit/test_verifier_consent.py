@@ -55,6 +55,18 @@ def test_withdrawn_after_the_decision(story: Story) -> None:
     only(story.verdict())
 
 
+def test_withdrawn_while_clocks_differ(story: Story) -> None:
+    """A decision dated by a clock that is ahead may have been made before what it seems to follow."""
+    payment = story.payment()
+    story.announce(payment)
+    story.consent(status="withdrawn")
+    decided_at = story.at + 100
+    story.receive(payment)
+    story.settle(payment, decided_at=decided_at)
+    only(story.verdict(drift_ms=99), unconsented=1)
+    only(story.verdict(drift_ms=100))
+
+
 def test_second_attempt_after_a_withdrawal(story: Story) -> None:
     """The first attempt excuses one receipt, not the second one that was sent after the withdrawal."""
     payment = story.payment()

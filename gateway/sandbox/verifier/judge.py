@@ -30,16 +30,25 @@ class _Decision:
 
 
 class Judge:
-    """Judges one history. `complete`: every input must be settled, not only those before the last settled one."""
+    """Judges one history. `complete`: every input must be settled, not only those before the last settled one.
+    `drift_ms`: how far the gateways' clocks and GeNiE's may be from the brokers', which date consents and holds."""
 
     def __init__(
-        self, history: History, policy: Policy, findings: Findings, *, complete: bool, skew_ms: int = DEFAULT_SKEW_MS
+        self,
+        history: History,
+        policy: Policy,
+        findings: Findings,
+        *,
+        complete: bool,
+        skew_ms: int = DEFAULT_SKEW_MS,
+        drift_ms: int = 0,
     ) -> None:
         self._history = history
         self._policy = policy
         self._findings = findings
         self._complete = complete
         self._skew = skew_ms
+        self._drift = drift_ms
         self._stored: dict[int, str] = {}  # number of each key that GeNiE stored -> its first receipt
         self._arrived: set[int] = set()  # rows of attempts that a receipt was matched with
         self._order: dict[tuple[str, str], array[int]] = {}  # (lane, subject) -> offsets received, sorted
@@ -186,8 +195,8 @@ class Judge:
                 sent,
                 changes,
                 self._policy,
-                moment=decision.moment,
-                received_at=receipt.received_at,
+                moment=decision.moment - self._drift,
+                received_at=receipt.received_at + self._drift,
                 expires_at=decision.expires_at,
                 skew=self._skew,
             )
@@ -212,7 +221,9 @@ class Judge:
             "subject": event.record["subject_ref"],
             "input_partition": event.lane,
         }
-        self._held += self._history.holds.cover(applies, decision.moment, receipt.received_at)
+        self._held += self._history.holds.cover(
+            applies, decision.moment - self._drift, receipt.received_at + self._drift
+        )
 
     def _decisions(self, receipt: Receipt, attempts: list[Attempt], entries: list[Entry]) -> list[_Decision]:
         """The decisions that the receipt may rest on, those that expire first in front."""
