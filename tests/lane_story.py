@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from gateway.core import facts
-from gateway.core.consent import Consent, ConsentState
+from gateway.core.consent import Consent, ConsentState, ConsentStatus
 from gateway.core.entry import InputRecord, ReplayOf
 from gateway.core.events import EventType
 from gateway.core.holds import Hold, Holds, HoldScope
@@ -239,6 +239,10 @@ def state(subject: int = 1, **changes: Any) -> Consent:
     """A consent of a subject; with `changes` it is a newer one."""
     newer = {"version": 2, "record_id": "record-2"} if changes else {}
     return consent(subject_ref=f"subject-{subject}a", **newer | changes)
+
+
+WITHDRAWN = state(status=ConsentStatus.WITHDRAWN)
+OPTED_OUT = state(opted_out=frozenset({"credit_product_marketing"}))
 
 
 def first(entry: facts.OutgoingEntry, at: int = NOW, **changes: Any) -> First:

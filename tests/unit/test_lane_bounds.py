@@ -11,7 +11,6 @@ from gateway.core.metadata import CommitMetadata, IntentRef
 from gateway.core.outcome import LookupStatus
 from tests.lane_story import LOST, Story, hold, record, replay, signed, state, undecodable
 
-WITHDRAWN = state(status=ConsentStatus.WITHDRAWN)
 PAUSING = [
     hold(HoldScope.ALL),
     hold(HoldScope.EVENT_TYPE, "lease_payment"),

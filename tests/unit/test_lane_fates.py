@@ -1,18 +1,14 @@
-"""What answers and lookups make of a record: unknown outcomes, refusals, poison, replays. (step f)"""
+"""What answers and lookups make of a record: unknown outcomes, refusals, poison. (step f)"""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gateway.core import facts
-from gateway.core.consent import ConsentStatus
 from gateway.core.holds import HoldScope
 from gateway.core.outcome import LookupReply, LookupStatus
-from tests.lane_story import LOST, Story, first, hold, record, replay, signed, state
+from tests.lane_story import LOST, OPTED_OUT, WITHDRAWN, Story, first, hold, record, signed
 
-WITHDRAWN = state(status=ConsentStatus.WITHDRAWN)
-OPTED_OUT = state(opted_out=frozenset({"credit_product_marketing"}))
 REUSED = "urn:genie:problem:idempotency-key-reused"
 
 
@@ -288,117 +284,3 @@ def test_refused_for_an_hour_while_others_are_taken_is_parked(others: bool, park
         assert story.settle() == {0: ("genie_fails_on_entry", "no")}
     else:
         story.send()
-
-
-# --- a wrong configuration ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", [401, 403, 404, 302])
-def test_a_wrong_configuration_stops_the_lane_and_parks_nothing(status: int) -> None:
-    """It alerts, sends nothing for a while, and goes on by itself when the fault is mended."""
-    story = Story(batch=1)
-    story.deliver(record(0), record(1, 2))
-    story.announce()
-    story.decide()
-    one, two = story.all(facts.Send)
-    story.asked.clear()
-    story.answer(one, signed(status))
-    story.take(facts.Alert)
-    story.answer(two, signed(503))
-    story.wait(story.limits.stop_retry_ms - 1)
-    assert not story.all(facts.WantSlots)
-    story.wait(1)
-    story.announce()
-    story.decide()
-    for send in story.all(facts.Send):
-        story.answer(send)
-    assert set(story.settle().values()) == {("accepted", "yes")}
-
-
-def test_an_unsigned_wrong_configuration_parks_nothing_however_long_it_lasts() -> None:
-    """A load balancer's 403 says nothing about the entry: it goes again when the fault is mended."""
-    story = Story(batch=1)
-    story.deliver(record(0))
-    unsigned = replace(signed(403), verified=False)
-    for _ in range(150):  # more than an hour of them
-        story.grant()
-        story.commit_all()
-        if story.all(facts.StartFence):
-            story.decide()
-        for send in story.all(facts.Send):
-            story.asked.remove(send)
-            story.answer(send, unsigned)
-        story.wait(story.limits.stop_retry_ms)
-    assert story.settle() == {}
-    story.answer(story.send())
-    assert story.settle() == {0: ("accepted", "yes")}
-
-
-def test_a_batch_announced_before_the_lane_stopped_is_not_sent() -> None:
-    """It is announced again when the lane goes on."""
-    story = Story(batch=1)
-    one = story.sent(record(0))
-    story.deliver(record(1, 2))
-    story.announce()
-    story.answer(one, signed(403))
-    story.decide()
-    assert not story.all(facts.Send)
-
-
-# --- replays ------------------------------------------------------------------------------------------------
-
-
-def asked(status: LookupStatus, **changes: Any) -> Story:
-    """A replay of event 3, and what GeNiE says of it before it is sent."""
-    story = Story(mixed=True)
-    story.deliver(replay(0, 3))
-    story.grant()
-    told = replay(0, 3)
-    if status is LookupStatus.RECEIVED:
-        genuine = facts.OutgoingEntry(told.idempotency_key, told.origin, told.source_digest, b"")
-        story.look_up_now(status, first(genuine, **changes))
-    else:
-        story.look_up_now(status)
-    return story
-
-
-def test_a_replay_asks_before_it_sends() -> None:
-    """What GeNiE has already is not sent again, and another record tells of that provision."""
-    story = asked(LookupStatus.RECEIVED)
-    assert story.settle() == {0: ("same_event", "yes")}
-    assert [(parked.key, parked.record) for parked in story.parked] == [("lease.payments:7:3", None)]
-
-
-def test_a_replay_that_genie_has_not_got_is_provided() -> None:
-    """After a fence like any other, and its parked record is tombstoned."""
-    story = asked(LookupStatus.NOT_RECEIVED)
-    story.answer(story.send())
-    assert story.settle() == {0: ("accepted", "yes")}
-    assert story.ledger[0]["replay_of"]["offset"] == 3
-    assert [parked.record for parked in story.parked] == [None]
-
-
-def test_a_replay_whose_answer_was_lost_is_its_own_provision() -> None:
-    """It asked before: what GeNiE has now, it has from here."""
-    story = asked(LookupStatus.NOT_RECEIVED)
-    story.answer(story.send(), LOST)
-    story.wait(100)
-    story.answer(story.send(), "duplicate")
-    assert story.settle() == {0: ("accepted", "yes")}
-
-
-def test_two_replays_of_one_event_provide_it_once() -> None:
-    """The second asks only when the first is done."""
-    story = Story(mixed=True)
-    story.deliver(replay(0, 3), replay(1, 3), s1=None)
-    story.grant()
-    story.look_up_now(LookupStatus.NOT_RECEIVED)
-    story.grant()
-    story.decide()  # the first may go after all
-    one = story.send()
-    story.wait(story.limits.skew_ms)
-    assert not story.all(facts.LookUp)
-    story.answer(one)
-    story.grant()
-    story.look_up_now(LookupStatus.RECEIVED, first(one.entries[0]))
-    assert story.settle() == {0: ("accepted", "yes"), 1: ("same_event", "yes")}
