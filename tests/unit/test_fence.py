@@ -77,7 +77,8 @@ async def test_who_comes_during_a_round_joins_the_next(world: World) -> None:
     await world.read_number(1)
     others = [asyncio.create_task(fence.reach()) for _ in range(5)]
     moment = world.now()
-    await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
     assert len(world.reads) == 1
     world.reads[0].set_result(None)
     await world.read_number(2)
@@ -152,7 +153,33 @@ async def test_closing_fails_whoever_waits(world: World) -> None:
     await world.read_number(1)
     waiting = asyncio.create_task(fence.reach())
     await asyncio.sleep(0)
+    runner = fence._runner
     await fence.close()
+    assert runner is not None
+    assert runner.done()
     for task in (reading, waiting):
         with pytest.raises(FenceFailed):
             await task
+
+
+async def test_who_comes_after_the_closing_fails(world: World) -> None:
+    """It joins the round that will not count, and that round does no harm."""
+    fence = Fence(None, world, world.now)
+    reading = asyncio.create_task(fence.reach())
+    await world.read_number(1)
+    waiting = asyncio.create_task(fence.reach())
+    await asyncio.sleep(0)
+    await fence.close()
+    late = asyncio.create_task(fence.reach())
+    await world.read_number(2)
+    world.reads[1].set_result(None)
+    assert fence._runner is not None
+    await asyncio.wait({fence._runner, reading, waiting, late})
+    assert {type(task.exception()) for task in (reading, waiting, late)} == {FenceFailed}
+    assert fence._runner.exception() is None
+
+
+async def test_a_fence_that_nobody_needed_is_closed(world: World) -> None:
+    """There is nothing to end, and nobody to tell."""
+    await Fence(None, world, world.now).close()
+    assert world.reads == []
