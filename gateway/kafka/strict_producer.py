@@ -138,8 +138,8 @@ class StrictProducer(AIOKafkaProducer):
         """The producer epoch that the take-over was given."""
         return int(self._txn_manager.producer_epoch)
 
-    async def let_go(self, *, abort: bool) -> None:
-        """Cancel all that could still send, then close the connections; `abort` loses what they buffer."""
+    async def let_go(self) -> None:
+        """Cancel all that could still send, then close the connections; what they buffer is lost."""
         self._closed = True
         tasks = {*self._sender.in_flight_tasks, self._sender.sender_task} - {None}
         for task in tasks:
@@ -152,10 +152,9 @@ class StrictProducer(AIOKafkaProducer):
             _look_at({waiter})
         for batches in self._message_accumulator._batches.values():
             _look_at({batch._drain_waiter for batch in batches if batch._drain_waiter.done()})
-        if abort:
-            for connection in self.client._conns.values():
-                if connection._writer is not None:
-                    connection._writer.transport.abort()
+        for connection in self.client._conns.values():
+            if connection._writer is not None:
+                connection._writer.transport.abort()
         await close_quietly(self.client.close())
 
 

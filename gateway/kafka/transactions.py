@@ -120,13 +120,11 @@ class LaneProducer:
             await producer.send_offsets_to_transaction(offsets, group)
             await producer.commit_transaction()
 
-    async def close(self) -> None:
-        """Let go after a clean commit."""
-        await self._let_go(abort=self._doubtful)
-
     async def drop(self) -> None:
         """Let go whatever state it is in: nothing more is sent or flushed, and nothing is waited for long."""
-        await self._let_go(abort=True)
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.let_go()
 
     @asynccontextmanager
     async def _clear(self, seconds: float, step: str) -> AsyncIterator[StrictProducer]:
@@ -180,12 +178,6 @@ class LaneProducer:
                     partition = partition_of(record.key, counts[record.topic])
             places[record.topic, partition].append(index)
         return places
-
-    async def _let_go(self, *, abort: bool) -> None:
-        producer, self._producer = self._producer, None
-        self._doubtful = True
-        if producer is not None:
-            await producer.let_go(abort=abort)
 
 
 def _root(error: BaseException) -> str:

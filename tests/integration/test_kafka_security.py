@@ -117,7 +117,7 @@ async def test_a_certificate_does_for_a_login_too(guarded: Guarded) -> None:
     (place,) = await producer.begin_and_produce([Outgoing(guarded.names.intents, 0, b"key", b"value")])
     metadata = CommitMetadata().encode(0)
     await producer.commit(guarded.group, guarded.names.replays, 0, 0, metadata)
-    await producer.close()
+    await producer.drop()
     async with connection.client() as client:
         assert await fetch_committed(client, guarded.group, guarded.names.replays, 0) == Committed(0, metadata)
         (record,) = await read_exact(client, [(guarded.names.intents, 0, place.offset)])

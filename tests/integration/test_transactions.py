@@ -47,7 +47,7 @@ class Lane:
         end = await self.producer()
         await end.begin_and_produce([Outgoing(self.ledger, 0, b"key", b"end")])
         await end.commit(f"{self.group}-end", self.source, 0, 0, "")
-        await end.close()
+        await end.drop()
         consumer = AIOKafkaConsumer(**self.connection.kwargs(), isolation_level="read_committed")
         consumer.assign([partition])
         await consumer.start()
@@ -104,7 +104,7 @@ async def test_records_and_offset_commit_together(lane: Lane) -> None:
     records = [Outgoing(lane.ledger, None, f"subject-{number}".encode(), b"%d" % number) for number in range(50)]
     produced = await producer.begin_and_produce([*records, Outgoing(lane.ledger, 0, None, b"last")])
     await producer.commit(lane.group, lane.source, 0, 7, "our metadata")
-    await producer.close()
+    await producer.drop()
     assert await lane.committed() == Committed(7, "our metadata")
     assert len(produced) == 51
     assert len({(place.partition, place.offset) for place in produced}) == 51
@@ -118,7 +118,7 @@ async def test_a_batch_beyond_the_message_size_is_split(lane: Lane) -> None:
     values = [bytes([number]) * 100_000 for number in range(30)]
     produced = await producer.begin_and_produce([Outgoing(lane.ledger, 0, b"k", value) for value in values])
     await producer.commit(lane.group, lane.source, 0, 1, "")
-    await producer.close()
+    await producer.drop()
     assert [place.offset for place in produced] == list(range(30))
     assert await lane.ledger_values() == values
 

@@ -87,8 +87,8 @@ class Inner:
             future.set_result(outcome)
         return future
 
-    async def let_go(self, *, abort: bool) -> None:
-        await self.call("abort" if abort else "let go")
+    async def let_go(self) -> None:
+        await self.call("let go")
 
 
 @pytest.fixture
@@ -117,14 +117,14 @@ async def commit(producer: LaneProducer) -> None:
 async def test_a_transaction_is_begun_written_given_its_offset_and_committed(
     inner: Inner, producer: LaneProducer
 ) -> None:
-    """In this order, each step awaited; then it is let go without an abort."""
+    """In this order, each step awaited; then it is let go, once."""
     assert producer.epoch == -1
     await producer.take_over()
     assert producer.epoch == 4
     assert await producer.begin_and_produce([record(b"1")]) == (Produced(0, 0),)
     await commit(producer)
-    await producer.close()
-    await producer.close()
+    await producer.drop()
+    await producer.drop()
     assert inner.calls == ["start", "begin", "offset group in 3 8", "commit", "let go"]
 
 
@@ -175,16 +175,16 @@ async def led_to(producer: LaneProducer, inner: Inner, step: Callable[[LaneProdu
 
 
 async def is_over(producer: LaneProducer, inner: Inner) -> None:
-    """Whatever is tried next is doubtful at once; letting go aborts, once."""
+    """Whatever is tried next is doubtful at once; it is let go once."""
     calls = list(inner.calls)
     for step in (produces, commit):
         with pytest.raises(Doubtful) as again:
             await step(producer)
         assert again.value.doubt is Doubt.ALREADY
     assert inner.calls == calls
-    await producer.close()
     await producer.drop()
-    assert inner.calls == [*calls, "abort"]
+    await producer.drop()
+    assert inner.calls == [*calls, "let go"]
 
 
 @pytest.mark.parametrize("call", STEPS)

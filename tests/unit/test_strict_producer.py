@@ -200,7 +200,7 @@ async def test_letting_go_ends_what_could_still_send(made: Made, monkeypatch: py
     asyncio.get_running_loop().call_soon(turn.set_result, None)
     await turn
     assert made.sender.in_flight_tasks == {adding, producing}
-    await made.producer.let_go(abort=False)
+    await made.producer.let_go()
     assert sorted(ended) == ["add", "produce"]
     assert made.client.closed == 1
     assert made.sender.in_flight_tasks == set()
@@ -213,8 +213,7 @@ async def test_a_sender_with_nothing_to_do_keeps_no_task(made: Made) -> None:
     assert made.sender.in_flight_tasks == set()
 
 
-@pytest.mark.parametrize("abort", [True, False])
-async def test_only_an_abort_loses_what_connections_buffer(made: Made, abort: bool) -> None:
+async def test_letting_go_loses_what_connections_buffer(made: Made) -> None:
     """A connection that is not open has nothing; without tasks there is nothing to wait for."""
     aborted: list[int] = []
 
@@ -222,8 +221,8 @@ async def test_only_an_abort_loses_what_connections_buffer(made: Made, abort: bo
         return SimpleNamespace(_writer=SimpleNamespace(transport=SimpleNamespace(abort=lambda: aborted.append(number))))
 
     made.client._conns = {1: connection(1), 2: SimpleNamespace(_writer=None), 3: connection(3)}
-    await made.producer.let_go(abort=abort)
-    assert aborted == ([1, 3] if abort else [])
+    await made.producer.let_go()
+    assert aborted == [1, 3]
     assert made.client.closed == 1
 
 
@@ -236,6 +235,6 @@ async def test_letting_go_looks_at_what_failed(made: Made) -> None:
     waiting = asyncio.get_running_loop().create_future()
     batches = [SimpleNamespace(_drain_waiter=future) for future in (drained, cancelled, waiting)]
     made.producer._message_accumulator._batches[LEDGER].extend(batches)
-    await made.producer.let_go(abort=False)
+    await made.producer.let_go()
     made.producer._message_accumulator._batches.clear()
     assert made.client.closed == 1
