@@ -17,7 +17,12 @@ EXAMPLES = 5  # of each kind of defect
 
 
 def verdict(
-    records: Mapping[Topic, Iterable[Raw]], receipts: Sequence[bytes], logs: Iterable[str], *, skew_ms: int
+    records: Mapping[Topic, Iterable[Raw]],
+    receipts: Sequence[bytes],
+    logs: Iterable[str],
+    *,
+    skew_ms: int,
+    drift_ms: int,
 ) -> Verdict:
     """What the verifier finds when all is settled."""
     findings = Findings(EXAMPLES)
@@ -33,7 +38,7 @@ def verdict(
         for number, line in enumerate(logs, 1):
             for field in history.personal.canaries.found(line):
                 leaked(f"log:{number}", f"a value of {field}")
-        judge = Judge(history, policy.load(), findings, complete=True, skew_ms=skew_ms)
+        judge = Judge(history, policy.load(), findings, complete=True, skew_ms=skew_ms, drift_ms=drift_ms)
         return judge.verdict(parse(f"receipts:{number}", line) for number, line in enumerate(receipts, 1))
     finally:
         history.close()

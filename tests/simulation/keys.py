@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -29,3 +31,13 @@ def make(directory: Path) -> Pki:
 
 def _bytes_of(name: str) -> bytes:
     return hashlib.sha256(f"simulation {name}".encode()).digest()
+
+
+@cache
+def cached() -> Pki:
+    """Made once in this interpreter, and gone with it."""
+    _kept.append(tempfile.TemporaryDirectory(prefix="gateway-simulation-keys-"))
+    return make(Path(_kept[0].name))
+
+
+_kept: list[tempfile.TemporaryDirectory[str]] = []

@@ -9,7 +9,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from random import Random
 from typing import Any
 
@@ -69,7 +69,8 @@ class Written:
     subject: str
 
 
-Write = Callable[[Append], Sequence[int]]  # the offsets
+Told = Callable[[Sequence[int]], None]
+Write = Callable[[Append, Told], None]  # it is told the offsets once there are any
 
 
 class Workload:
@@ -87,7 +88,6 @@ class Workload:
         self._written: deque[Written] = deque(maxlen=REMEMBERED)
         self._holds: dict[str, dict[str, Any]] = {}
         self._numbers = 0
-        self.events = 0  # written in transactions that were not aborted, or in none
 
     # --- when ---------------------------------------------------------------------------------------------
 
@@ -130,15 +130,18 @@ class Workload:
             by_partition.setdefault(place, []).append(each)
         for (topic, partition), inputs in by_partition.items():
             records = tuple((each.key, each.value, _header(each)) for each in inputs)
-            offsets = self._write(Append(topic, partition, records, transaction, f"{len(inputs)} events"))
-            if transaction == "abort":
-                continue
-            self.events += len(inputs)
-            for each, offset in zip(inputs, offsets, strict=True):
-                if each.about is not None:
-                    self._recent.append(each)
-                    subject = self._world.subject(each.about).ref
-                    self._written.append(Written(topic, partition, offset, subject))
+            append = Append(topic, partition, records, transaction, f"{len(inputs)} events")
+            self._write(append, partial(self._lie, inputs, append))
+
+    def _lie(self, inputs: Sequence[Input], append: Append, offsets: Sequence[int]) -> None:
+        """They are in the log."""
+        if append.transaction == "abort":
+            return
+        for each, offset in zip(inputs, offsets, strict=True):
+            if each.about is not None:
+                self._recent.append(each)
+                subject = self._world.subject(each.about).ref
+                self._written.append(Written(append.topic, append.partition, offset, subject))
 
     def change(self) -> None:
         """A consent changes: mostly of somebody whose event is under way."""
@@ -204,7 +207,7 @@ class Workload:
         self._one(CONSENTS, partition, key, "ConsentRecord", record, what)
 
     def _one(self, topic: str, partition: int, key: bytes, kind: str, record: dict[str, Any], what: str) -> None:
-        self._write(Append(topic, partition, ((key, schemas.encode(kind, record), ()),), None, what))
+        self._write(Append(topic, partition, ((key, schemas.encode(kind, record), ()),), None, what), _nobody)
 
     def _about(self) -> int | None:
         """The customer of a recent event."""
@@ -218,3 +221,7 @@ class Workload:
 
 def _header(made: Input) -> tuple[tuple[str, bytes], ...]:
     return (("producer", made.producer.encode()),) if made.producer else ()
+
+
+def _nobody(offsets: Sequence[int]) -> None:
+    """Where it lies does not matter."""

@@ -1,0 +1,156 @@
+"""Many stories, two at a time: their counts, what was never reached, and the bad ones made short.
+
+Knows seeds and what came of them. Must not know how a story is played.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tests.promises import core_removals, removals
+from tests.simulation.evidence import Evidence
+from tests.simulation.params import Params
+from tests.simulation.run import Outcome, play
+from tests.simulation.shrink import shrink
+from tests.simulation.sometimes import ENOUGH_SEEDS, never
+
+PROCESSES = 2
+SHOW_EVERY_S = 2.0
+STORIES_A_PROCESS = 100  # then another takes its place: what piles up in memory goes with it
+MOST_BAD = 5  # stories; then enough is known
+TOLD_LINES = 60  # of a bad story, its last ones
+# Steps of promises that no simulated gateway keeps: log output, memory.
+_NOT_HERE = ("library_logs", "no_byte_bounds")
+
+
+def removable() -> dict[str, removals.Patch]:
+    """The steps that can be taken out, by name."""
+    every = {**core_removals.NAMED, **removals.NAMED}
+    return {name: patch for name, patch in every.items() if name not in _NOT_HERE}
+
+
+def tell_one(params: Params) -> int:
+    """One story in full."""
+    outcome = _played(params)
+    sys.stdout.write("".join(f"{line}\n" for line in outcome.lines))
+    _tell_verdict(outcome)
+    sys.stdout.write(f"digest {outcome.digest}, {outcome.cpu_s:.2f} CPU seconds\n")
+    return _last_line([outcome], outcome.evidence, [])
+
+
+def run(params: Params, seeds: int, *, shorten: bool) -> int:
+    """So many stories from the seed of `params` on; the exit status."""
+    began, outcomes, evidence = time.monotonic(), list[Outcome](), Evidence()
+    bad: list[Outcome] = []
+    shown_at = began
+    for outcome in _outcomes([replace(params, seed=params.seed + number) for number in range(seeds)]):
+        outcomes.append(replace(outcome, lines=()))
+        evidence.add(outcome.evidence)
+        if outcome.violations:
+            bad.append(outcome)
+            _say(f"seed {outcome.params.seed} breaks a promise: {outcome.violations[0]}")
+        if time.monotonic() - shown_at > SHOW_EVERY_S and sys.stderr.isatty():
+            shown_at = time.monotonic()
+            _say(f"{len(outcomes)} of {seeds} stories, {_sum(outcomes)}", end="\r")
+        if len(bad) >= MOST_BAD:
+            break
+    seconds = time.monotonic() - began
+    _say(f"{len(outcomes)} stories in {seconds:.1f} s, {_cpu(outcomes):.2f} CPU seconds each, {_sum(outcomes)}")
+    for outcome in bad[:1]:
+        _tell_bad(outcome, shorten=shorten)
+    unreached = never(evidence)
+    if len(outcomes) < ENOUGH_SEEDS and unreached:
+        _say(f"of {ENOUGH_SEEDS} stories and more each of these must be reached; of so few it need not be")
+    return _last_line(outcomes, evidence, unreached)
+
+
+def _outcomes(stories: Iterable[Params]) -> Iterator[Outcome]:
+    """As they come."""
+    with multiprocessing.get_context("fork").Pool(
+        PROCESSES, _ignore_interrupts, maxtasksperchild=STORIES_A_PROCESS
+    ) as pool:
+        yield from pool.imap_unordered(_played, stories, chunksize=1)
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C is the parent's to act on."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+_taken_out: list[str] = []
+
+
+def _played(params: Params) -> Outcome:
+    if params.without and params.without not in _taken_out:
+        removable()[params.without]()
+        _taken_out.append(params.without)
+    with tempfile.TemporaryDirectory(prefix="gateway-simulation-", dir=_memory()) as directory:
+        return play(params, Path(directory))
+
+
+def _memory() -> str | None:
+    """A file system in memory, if there is one: nothing there outlives the story anyway."""
+    shared = Path("/dev/shm")  # noqa: S108 - a fresh directory in it
+    return str(shared) if shared.is_dir() else None
+
+
+def _tell_bad(outcome: Outcome, *, shorten: bool) -> None:
+    if shorten:
+        _say(f"making the story of seed {outcome.params.seed} shorter ...")
+        kind = _kind(outcome)
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+
+            def bad(params: Params) -> bool:
+                return kind in map(_kind, [pool.apply(_played, (params,))])
+
+            shorter = shrink(outcome.params, outcome.params.shape.faults, bad)
+            outcome = pool.apply(_played, (shorter,))
+    for line in outcome.lines[-TOLD_LINES:]:
+        _say(line)
+    _tell_verdict(outcome)
+
+
+def _kind(outcome: Outcome) -> str:
+    """Which promise is broken first."""
+    return outcome.violations[0].partition(":")[0] if outcome.violations else ""
+
+
+def _tell_verdict(outcome: Outcome) -> None:
+    for violation in outcome.violations:
+        _say(f"WRONG {violation}")
+    _say(f"again: {outcome.params.command}")
+
+
+def _last_line(outcomes: list[Outcome], evidence: Evidence, unreached: list[str]) -> int:
+    violations = sum(len(outcome.violations) for outcome in outcomes)
+    told = {
+        "seeds": len(outcomes),
+        "events": sum(outcome.events for outcome in outcomes),
+        "faults": sum(evidence.done.values()),
+        "violations": violations,
+        "never_reached": unreached,
+    }
+    sys.stdout.write(json.dumps(told) + "\n")
+    return 1 if violations or (unreached and len(outcomes) >= ENOUGH_SEEDS) else 0
+
+
+def _sum(outcomes: list[Outcome]) -> str:
+    events, faults = sum(o.events for o in outcomes), sum(o.faults for o in outcomes)
+    return f"{events:,} events, {faults:,} faults, {sum(bool(o.violations) for o in outcomes)} bad"
+
+
+def _cpu(outcomes: list[Outcome]) -> float:
+    return sum(outcome.cpu_s for outcome in outcomes) / max(1, len(outcomes))
+
+
+def _say(line: str, end: str = "\n") -> None:
+    sys.stderr.write(f"{line}{end}")
+    sys.stderr.flush()

@@ -1,0 +1,50 @@
+"""Looks at the lanes all along, for what no record tells: a window that is full, an opening over live intents.
+
+Knows what a lane shows of itself. Must not know what is done to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from tests.simulation.parts import Parts
+from tests.simulation.seats import Seat
+from tests.simulation.shape import Shape
+
+LOOK_EVERY_S = 0.5
+
+
+class Lookout:
+    """`run` it beside the story; `seen` counts."""
+
+    def __init__(self, parts: Parts, seats: list[Seat], shape: Shape, seen: Counter[str]) -> None:
+        self._parts = parts
+        self._seats = seats
+        self._shape = shape
+        self._seen = seen
+        self._opening: set[str] = set()  # lanes whose opening was looked at
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for seat in self._seats:
+                if seat.process.alive and seat.process.gateway is not None:
+                    for driver in seat.process.gateway._drivers():
+                        self._look(seat, driver.name.topic, driver.name.partition, driver.view())
+
+    def _look(self, seat: Seat, topic: str, partition: int, view: object) -> None:
+        assert isinstance(view, dict)
+        lane = f"{seat.name} {topic}:{partition}"
+        if view.get("opening"):
+            if lane not in self._opening:
+                self._opening.add(lane)
+                metadata = self._parts.committed(topic, partition)
+                self._seen["live intents at opening"] += bool(metadata and metadata.intents)
+                self._seen["settled set at opening"] += bool(metadata and metadata.settled)
+            return
+        self._opening.discard(lane)
+        self._seen["window full"] += view["window_span"] >= self._shape.window
+        self._seen["closing"] += bool(view["closing"])
+        self._seen["stopped"] += bool(view["stopped"])
+        self._seen["waits for the registry"] += bool(view["awaits_registry"])

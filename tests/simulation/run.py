@@ -1,0 +1,270 @@
+"""One story: the parts and gateways of a seed, events and faults in virtual time, then all is well, settled and judged.
+
+Knows the order of these. Must not know how anything is hurt, or what is wrong in the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from gateway.sandbox.pki import Pki
+from gateway.sandbox.verifier.history import Raw, Topic
+from tests.simulation import evidence as evidences
+from tests.simulation import faults, keys, orders, process
+from tests.simulation.clocks import taken_over, wall_ms
+from tests.simulation.deeds import Deeds
+from tests.simulation.evidence import Evidence
+from tests.simulation.judge import verdict, violations
+from tests.simulation.lookout import Lookout
+from tests.simulation.loop import SimulationStuck, VirtualLoop
+from tests.simulation.orders import Orders
+from tests.simulation.params import Params
+from tests.simulation.parts import GROUP, Parts
+from tests.simulation.process import Below, Process, installed
+from tests.simulation.registry import SimulatedRegistry
+from tests.simulation.seats import Seat
+from tests.simulation.shape import EXPIRES_MS, SESSION_MS, SKEW_MS, Shape
+from tests.simulation.story import Story
+from tests.simulation.workload import Append, Workload
+
+HEALED_S = 900.0  # how long everything may take to settle once nothing fails any more
+POLL_S = 0.5
+NAMES = ("one", "two", "three", "four")
+REBALANCE_MS = 10_000
+DRAIN_MS = 4_000
+# Trouble at GeNiE all along: what share of the usual share each kind has.
+_USUAL = {
+    "too_many_requests": 0.2,
+    "bad_gateway": 0.2,
+    "bad_gateway_after_accepting": 0.2,
+    "reset_before_accepting": 0.2,
+    "reset_after_accepting": 0.2,
+    "entry_retry": 0.05,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a story."""
+
+    params: Params
+    events: int = 0
+    faults: int = 0
+    violations: tuple[str, ...] = ()
+    evidence: Evidence = field(default_factory=Evidence)
+    digest: str = ""
+    lines: tuple[str, ...] = ()
+    cpu_s: float = 0.0
+
+
+def play(params: Params, directory: Path) -> Outcome:
+    """Play it, in a fresh directory."""
+    began = time.process_time()
+    loop = VirtualLoop()
+    story = Story(loop.time)
+    world = _World(params, loop, story, keys.cached(), directory)
+    stuck = []
+    with taken_over(loop, params.seed), installed(Below(world.transport, world.registry, world.hear)):
+        try:
+            loop.run(world.go())
+        except SimulationStuck as error:
+            stuck.append(f"stuck: {error}")
+        outcome = world.outcome(stuck)
+    return replace(outcome, cpu_s=time.process_time() - began)
+
+
+class _World:
+    def __init__(self, params: Params, loop: VirtualLoop, story: Story, pki: Pki, directory: Path) -> None:
+        self._params = params
+        self._shape: Shape = params.shape
+        self._loop = loop
+        self._story = story
+        self._pki = pki
+        self._directory = directory
+        self._orders = Orders()
+        self._evidence = Evidence()
+        self._logs: list[str] = []
+        self._wrong: list[str] = []
+        self.registry = SimulatedRegistry()
+        self._parts: Parts | None = None
+        self._seats: list[Seat] = []
+
+    # --- what gateways stand on -----------------------------------------------------------------------------
+
+    def transport(self, name: str) -> process.Transport:
+        return self._made.partner.transport(name)
+
+    def hear(self, host: str, level: str, event: str, beside: Mapping[str, Any]) -> None:
+        """A line of a gateway's log."""
+        del level
+        code = beside.get("code")
+        self._evidence.logs[event] += 1
+        if code is not None:
+            self._evidence.logs[f"{event}/{code}"] += 1
+        said = " ".join(f"{key}={value}" for key, value in beside.items() if isinstance(value, str | int | float))
+        self._story.tell(f"{host} says: {event} {said}")
+        self._logs.append(f"{event} {beside}")
+
+    @property
+    def _made(self) -> Parts:
+        if self._parts is None:
+            raise AssertionError("the parts are made inside the loop")
+        return self._parts
+
+    # --- the course of a story ------------------------------------------------------------------------------
+
+    async def go(self) -> None:
+        shape, tell = self._shape, self._story.tell
+        parts = self._parts = Parts(shape, self._loop, self._pki, self.registry)
+        orders.stand(self._orders)
+        tell(f"seed {shape.seed}: {shape.size}")
+        self._workload = Workload(shape, self._write, lambda: wall_ms(self._loop))
+        self._workload.at_first()
+        self._seats = [Seat(self._process(number), tell) for number in range(shape.hosts)]
+        self._deeds = Deeds(parts, self._seats, self._orders, tell)
+        lookout = Lookout(parts, self._seats, shape, self._evidence.seen)
+        running = [asyncio.create_task(seat.run()) for seat in self._seats]
+        running.append(asyncio.create_task(lookout.run()))
+        if shape.usual:
+            parts.partner.fail({name: {"share": part * shape.usual} for name, part in _USUAL.items()})
+        await self._troubles()
+        await self._settle()
+        for seat in self._seats:
+            await seat.close()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _process(self, number: int) -> Process:
+        shape, name = self._shape, NAMES[number]
+        rng = Random(f"{shape.seed}/host {name}")
+        given = process.settings(
+            self._pki,
+            name,
+            self._directory / name,
+            kafka={
+                "bootstrap_servers": self._made.kafka.bootstrap,
+                "group_id": GROUP,
+                "session_timeout_ms": SESSION_MS,
+                "rebalance_timeout_ms": REBALANCE_MS,
+                "group_instance_id": name if shape.static else None,
+            },
+            genie={
+                "expires_ms": EXPIRES_MS,
+                "skew_ms": SKEW_MS,
+                "batch": shape.batch,
+                "connections": shape.connections,
+            },
+            lane={"window": shape.window, "drain_ms": DRAIN_MS},
+        )
+        made = Process(name, self._loop, given)
+        made.set_clock(rng.uniform(-shape.drift_ms, shape.drift_ms) // 2)
+        return made
+
+    async def _troubles(self) -> None:
+        """Events flow, and things go wrong."""
+        agenda: list[tuple[float, Any]] = list(self._workload.agenda())
+        doing: list[asyncio.Task[None]] = []
+
+        def do(fault: faults.Fault) -> None:
+            doing.append(asyncio.create_task(self._deeds.do(fault)))
+
+        agenda += [(fault.due_s, partial(do, fault)) for fault in self._faults()]
+        began = self._loop.time()
+        for due_s, act in sorted(agenda, key=lambda each: each[0]):
+            await asyncio.sleep(max(0.0, began + due_s - self._loop.time()))
+            act()
+        await asyncio.sleep(max(0.0, began + self._shape.trouble_s - self._loop.time()))
+        for task in doing:
+            task.cancel()
+        await asyncio.gather(*doing, return_exceptions=True)
+        self._story.tell("nothing fails any more")
+        self._be_well()
+
+    def _faults(self) -> Iterator[faults.Fault]:
+        kept = self._params.faults
+        return (fault for fault in faults.plan(self._shape) if kept is None or fault.number in kept)
+
+    def _be_well(self) -> None:
+        self._made.be_well()
+        self._workload.release_all()
+        for seat in self._seats:
+            self._orders.take_back(seat.name)
+            seat.process.thaw()
+            seat.process.set_clock(0)
+
+    async def _settle(self) -> None:
+        """Until every lane has committed all that lies in its partition."""
+        began = self._loop.time()
+        while unsettled := self._made.unsettled():
+            if self._loop.time() - began > HEALED_S:
+                views = [f"{seat.name}: {_views(seat)}" for seat in self._seats]
+                self._wrong.append(
+                    f"not settled: {', '.join(unsettled)}, {HEALED_S:g} s after the last trouble: {views}"
+                )
+                return
+            await asyncio.sleep(POLL_S)
+        self._story.tell("all is settled")
+
+    def _write(self, append: Append, told: Any) -> None:
+        self._story.tell(f"{append.what} to {append.topic}:{append.partition} {append.transaction or ''}")
+        self._made.write(append, told)
+
+    # --- the end --------------------------------------------------------------------------------------------
+
+    def outcome(self, stuck: Sequence[str]) -> Outcome:
+        records, receipts = self._made.records(), self._made.partner.receipts.lines
+        found = verdict(
+            records, receipts, self._logs, skew_ms=self._skew_ms, drift_ms=self._shape.drift_ms and self._skew_ms
+        )
+        wrong = [*stuck, *(wrong for seat in self._seats for wrong in seat.wrong), *self._wrong, *violations(found)]
+        self._gather(records, receipts)
+        digest = self._story.seal(_contents(records, receipts))
+        return Outcome(
+            self._params,
+            found.produced,
+            sum(self._evidence.done.values()),
+            tuple(wrong),
+            self._evidence,
+            digest,
+            tuple(self._story.lines),
+        )
+
+    @property
+    def _skew_ms(self) -> int:
+        return SKEW_MS
+
+    def _gather(self, records: Mapping[Topic, Sequence[Raw]], receipts: Sequence[bytes]) -> None:
+        evidence, partner = self._evidence, self._made.partner
+        evidence.add(evidences.of_records(records, receipts))
+        evidence.done.update(self._deeds.done)
+        for seat in self._seats:
+            evidence.ends.update(seat.ends)
+        evidence.genie.update({f"entry {status}": count for status, count in partner.counts.entries.items()})
+        evidence.genie.update({f"lookup {status}": count for status, count in partner.counts.lookups.items()})
+        evidence.genie.update(partner.counts.refusals)
+        evidence.genie.update(partner.faults.hits)
+        evidence.brokers.update(self._made.kafka.counts)
+        evidence.brokers.update({trouble.value: count for trouble, count in self._made.network.counts.items()})
+
+
+def _views(seat: Seat) -> object:
+    gateway = seat.process.gateway
+    return [f"{driver.name} {driver.view()}" for driver in gateway._drivers()] if gateway else None
+
+
+def _contents(records: Mapping[Topic, Sequence[Raw]], receipts: Sequence[bytes]) -> Iterator[bytes]:
+    """Everything, for the digest."""
+    for raws in records.values():
+        for raw in raws:
+            yield f"{raw.where} {raw.timestamp}".encode()
+            yield raw.key or b""
+            yield raw.value or b""
+    yield from receipts
