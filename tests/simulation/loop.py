@@ -29,6 +29,7 @@ from typing import Any
 MAX_STEPS = 20_000_000  # handles of one run
 MAX_STEPS_AT_ONCE = 50_000  # without time passing: somebody asks again and again
 MAX_VIRTUAL_S = 24 * 3600.0
+LEAST_S = 1e-6
 MAX_COMPLAINTS = 100  # kept of what callbacks raised
 LISTED_WAITING = 40  # tasks that a stuck run names
 
@@ -138,7 +139,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     call_soon_threadsafe = call_soon
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        """Some time passes with every delay, or who waits for the rest of a span would find some left for ever."""
+        return self.call_at(self._now + (max(delay, LEAST_S) if delay > 0 else 0.0), callback, *args, context=context)
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
         timer = _Timer(callback, args, self, context)
