@@ -76,19 +76,18 @@ def _append(
         done(topic, number, Error.MESSAGE_TOO_LARGE)
         return
     batch = parse(data)
-    offset = partition.log.find_duplicate(batch)
-    if offset is not None:
-        state.surroundings.counts["batch produced again"] += 1
-        laid_at, end = (offset, -1), offset + batch.next_offset - batch.base_offset
-    else:
-        try:
-            _verify(state, request.transactional_id, partition, batch)
+    try:
+        _verify(state, request.transactional_id, partition, batch)
+        laid = partition.log.find_duplicate(batch)
+        if laid is not None:
+            state.surroundings.counts["batch produced again"] += 1
+        else:
             laid = partition.append(batch)
-        except Refused as refused:
-            state.surroundings.counts[f"batch refused: {refused.error.name}"] += 1
-            done(topic, number, refused.error)
-            return
-        laid_at, end = (laid.base_offset, laid.timestamp if partition.log.log_append_time else -1), laid.next_offset
+    except Refused as refused:
+        state.surroundings.counts[f"batch refused: {refused.error.name}"] += 1
+        done(topic, number, refused.error)
+        return
+    laid_at, end = (laid.base_offset, laid.timestamp if partition.log.log_append_time else -1), laid.next_offset
     if request.required_acks == _ALL:
         partition.when_replicated(end, lambda error: done(topic, number, error, laid_at))
     else:
@@ -185,7 +184,8 @@ def refuse_fetch(request: Any, error: Error) -> Sequence[Any]:
 
 
 def _no_row(number: int, error: Error) -> tuple[Any, ...]:
-    return (number, error, -1, -1, -1, [], -1, b"")
+    aborted = None if error is Error.OFFSET_OUT_OF_RANGE else []
+    return (number, error, -1, -1, -1, aborted, -1, b"")
 
 
 def list_offsets(state: ClusterState, node: Node, _header: Header, request: Any, answer: Answer) -> None:

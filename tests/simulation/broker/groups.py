@@ -155,7 +155,6 @@ class GroupCoordinator:
         self._surroundings.counts["static member came back"] += 1
         former.join(Joined(Error.FENCED_INSTANCE_ID, former.member_id))
         former.sync(Error.FENCED_INSTANCE_ID)
-        same = former.protocols == member.protocols
         member.assignment = former.assignment
         leader = group.leader
         group.members = {
@@ -164,7 +163,7 @@ class GroupCoordinator:
         }
         if leader == former.member_id:
             group.leader = member.member_id
-        if group.state is State.STABLE and same:
+        if group.state is State.STABLE and group.agreed_protocol() == group.protocol:
             group.keep()
             self._watch(group, member)
             # The leader of before is named, so that the newcomer takes itself for a follower and keeps the assignment.

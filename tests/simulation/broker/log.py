@@ -25,7 +25,7 @@ class ProducerState:
 
     epoch: int
     last_sequence: int = _NONE
-    recent: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_BATCHES))
+    recent: deque[Batch] = field(default_factory=lambda: deque(maxlen=REMEMBERED_BATCHES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,13 @@ class PartitionLog:
             self.high_watermark = offset
             self._ended = [(begun, end) for begun, end in self._ended if end >= offset]
 
-    def find_duplicate(self, batch: Batch) -> int | None:
-        """The offset at which this very batch lies already."""
+    def find_duplicate(self, batch: Batch) -> Batch | None:
+        """This very batch, if it lies here already."""
         state = self._producers.get(batch.producer_id)
         if state is None or state.epoch != batch.epoch:
             return None
         numbers = (batch.first_sequence, batch.last_sequence)
-        return next((offset for first, last, offset in state.recent if (first, last) == numbers), None)
+        return next((laid for laid in state.recent if (laid.first_sequence, laid.last_sequence) == numbers), None)
 
     def check(self, batch: Batch) -> None:
         """Raise Refused unless the producer's epoch and numbers continue."""
@@ -211,7 +211,7 @@ class PartitionLog:
             self._end(batch, commit=batch.marker)
             return
         state.last_sequence = batch.last_sequence
-        state.recent.append((batch.first_sequence, batch.last_sequence, batch.base_offset))
+        state.recent.append(batch)
         if batch.transactional:
             self.open.setdefault(batch.producer_id, batch.base_offset)
 
