@@ -26,8 +26,9 @@ from enum import Enum
 from itertools import count
 from typing import Any
 
-MAX_STEPS = 20_000_000  # handles of one run
+MAX_STEPS = 5_000_000  # handles of one run
 MAX_STEPS_AT_ONCE = 50_000  # without time passing: somebody asks again and again
+TURN_S = 0.000_02  # what a turn of a real loop takes at least, so that whoever waits for a time gets past it
 MAX_VIRTUAL_S = 24 * 3600.0
 LEAST_S = 1e-6
 MAX_COMPLAINTS = 100  # kept of what callbacks raised
@@ -268,7 +269,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             heapq.heappop(timers)
         if not timers:
             raise SimulationStuck(f"nothing is due any more at {self._now:.3f} s: {self._waiting()}")
-        self._now = max(self._now, timers[0][0])
+        self._now = max(self._now + TURN_S, timers[0][0])
         if self._now > self._max_virtual_s:
             raise SimulationStuck(f"no end after {self._now:.0f} s: {self._waiting()}")
         while timers and timers[0][0] <= self._now:
