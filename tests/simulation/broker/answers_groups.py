@@ -120,13 +120,23 @@ def offset_commit(state: ClusterState, node: Node, _header: Header, request: Any
     if error:
         answer(refuse_offset_commit(request, error))
         return
-    offsets = {
-        (topic, number): Committed(offset, metadata or "")
-        for topic, rows in request.topics
-        for number, offset, metadata in rows
-    }
-    errors = state.offsets.commit(group, offsets)
+    offsets, errors = committed_in(state, request)
+    errors |= state.offsets.commit(group, offsets)
     answer((0, [(topic, [(row[0], errors[topic, row[0]]) for row in rows]) for topic, rows in request.topics]))
+
+
+def committed_in(
+    state: ClusterState, request: Any
+) -> tuple[dict[tuple[str, int], Committed], dict[tuple[str, int], Error]]:
+    """The offsets that a request commits, and those of partitions that do not exist."""
+    offsets, errors = {}, {}
+    for topic, rows in request.topics:
+        for number, offset, metadata in rows:
+            if state.partition(topic, number) is None:
+                errors[topic, number] = Error.UNKNOWN_TOPIC_OR_PARTITION
+            else:
+                offsets[topic, number] = Committed(offset, metadata or "")
+    return offsets, errors
 
 
 def refuse_offset_commit(request: Any, error: Error) -> Sequence[Any]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tests.simulation.broker.answers_groups import committed_in
 from tests.simulation.broker.api import Header
 from tests.simulation.broker.cluster_state import ClusterState
 from tests.simulation.broker.coordinators import Kind
 from tests.simulation.broker.errors import Error
 from tests.simulation.broker.node import Answer, Node
-from tests.simulation.broker.offsets import Committed
 
 # What a group's coordinator says when the transaction's could not tell whether the offsets are in the transaction.
 _ASK_AGAIN = {Error.CONCURRENT_TRANSACTIONS, Error.COORDINATOR_NOT_AVAILABLE}
@@ -74,12 +74,8 @@ def txn_offset_commit(state: ClusterState, node: Node, _header: Header, request:
     if error:
         answer(refuse_txn_offset_commit(request, error))
         return
-    offsets = {
-        (topic, number): Committed(offset, metadata or "")
-        for topic, rows in request.topics
-        for number, offset, metadata in rows
-    }
-    errors = state.offsets.hold(request.group_id, request.producer_id, offsets)
+    offsets, errors = committed_in(state, request)
+    errors |= state.offsets.hold(request.group_id, request.producer_id, offsets)
     answer((0, [(topic, [(row[0], errors[topic, row[0]]) for row in rows]) for topic, rows in request.topics]))
 
 

@@ -114,15 +114,15 @@ class ClusterState:
             return Error.COORDINATOR_NOT_AVAILABLE
         return self.transactions.verify(transactional_id, producer_id, epoch, place)
 
-    def elect(self, gone: int) -> None:
-        """New leaders and coordinators for what a node had; none if no replica runs."""
+    def elect(self) -> None:
+        """Leaders and coordinators for what has none, if a replica runs."""
         running = self.alive()
         for topic in self.topics.values():
             able = [replica for replica in topic.replicas if replica in running]
             for partition in topic.partitions:
-                if partition.leader in {gone, NO_LEADER}:
+                if partition.leader == NO_LEADER:
                     self.lead(partition, able[partition.number % len(able)] if able else NO_LEADER)
-        for kind, number in [*self.coordinators.seats_of(gone), *self.coordinators.seats_of(NO_LEADER)]:
+        for kind, number in self.coordinators.seats_of(NO_LEADER):
             self.coordinators.move(kind, number, running[number % len(running)] if running else NO_LEADER)
 
     def lead(self, partition: Partition, node_id: int) -> None:

@@ -154,9 +154,7 @@ class SimulatedKafka:
                     self.state.lead(partition, NO_LEADER)
         for kind, number in self.state.coordinators.seats_of(node_id):
             self.state.coordinators.move(kind, number, NO_LEADER)
-        self.surroundings.later(
-            self.surroundings.chosen(self.surroundings.election), lambda: self.state.elect(NO_LEADER)
-        )
+        self.surroundings.later(self.surroundings.chosen(self.surroundings.election), self.state.elect)
 
     def start_node(self, node_id: int) -> None:
         """The broker is back, and leads what nobody leads."""
@@ -164,9 +162,7 @@ class SimulatedKafka:
             return
         self.counts["node started"] += 1
         self.state.nodes[node_id].start()
-        self.surroundings.later(
-            self.surroundings.chosen(self.surroundings.election), lambda: self.state.elect(NO_LEADER)
-        )
+        self.surroundings.later(self.surroundings.chosen(self.surroundings.election), self.state.elect)
 
     def move_leader(self, topic: str, partition: int, node_id: int) -> None:
         """Another node leads a partition; what the old leader had not replicated may be lost."""

@@ -65,6 +65,7 @@ class Connection(asyncio.Protocol):
         self._refuse = refuse
         self._transport: Any = None
         self._number = 0
+        self._life = node.life
         self._received = bytearray()
         self._frames: deque[bytes] = deque()
         self._busy = False
@@ -84,6 +85,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut the stream into requests."""
+        if self._life != self._node.life:
+            return
         self._received += data
         at, total = 0, len(self._received)
         while total - at >= _SIZE.size:

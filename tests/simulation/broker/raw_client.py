@@ -28,8 +28,9 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from gateway.kafka.requests import GroupRequest, StableOffsetsRequest, StaticHeartbeatRequest
 
-BOUND_S = 15.0
+BOUND_S = 30.0
 TIMEOUT_MS = 60_000
+_SESSION_MS = 6_000
 _PAUSE_S = 0.01
 _CONCURRENT = 51
 _LOADING = {14, 15, 16}
@@ -92,16 +93,16 @@ class RawClient:
         """To the only node there is."""
         return await self.client.send(self.client.get_random_node(), request)
 
-    async def init(self, transactional_id: str) -> tuple[int, int, int]:
+    async def init(self, transactional_id: str, timeout_ms: int = TIMEOUT_MS) -> tuple[int, int, int]:
         """InitProducerId, once: error, id, epoch."""
-        answer = await self.transaction(transactional_id, InitProducerIdRequest(transactional_id, TIMEOUT_MS))
+        answer = await self.transaction(transactional_id, InitProducerIdRequest(transactional_id, timeout_ms))
         return answer.error_code, answer.producer_id, answer.producer_epoch
 
-    async def take_over(self, transactional_id: str) -> tuple[int, int]:
+    async def take_over(self, transactional_id: str, timeout_ms: int = TIMEOUT_MS) -> tuple[int, int]:
         """InitProducerId until the last transaction is over: id, epoch."""
         async with asyncio.timeout(BOUND_S):
             while True:
-                code, producer_id, epoch = await self.init(transactional_id)
+                code, producer_id, epoch = await self.init(transactional_id, timeout_ms)
                 if code != _CONCURRENT:
                     return producer_id, epoch
                 await asyncio.sleep(_PAUSE_S)
@@ -130,9 +131,11 @@ class RawClient:
     async def ended(self, producer: Producer, *, commit: bool) -> int:
         """EndTxn again until its markers are written."""
         async with asyncio.timeout(BOUND_S):
-            while (code := await self.end(producer, commit=commit)) == _CONCURRENT:
+            while True:
+                code = await self.end(producer, commit=commit)
+                if code != _CONCURRENT:
+                    return code
                 await asyncio.sleep(_PAUSE_S)
-        return code
 
     async def produce(
         self, producer: Producer, topic: str, number: int, sequence: int, count: int = 1
@@ -192,11 +195,11 @@ class RawClient:
         instance_id: str | None = None,
         *,
         metadata: bytes = b"m",
-        session: int = 6_000,
+        rebalance: int = 6_000,
     ) -> Any:
         """JoinGroup, once."""
         protocols = [("range", metadata)]
-        request = JoinGroupRequest(group, session, 6_000, member_id, instance_id, "consumer", protocols)
+        request = JoinGroupRequest(group, _SESSION_MS, rebalance, member_id, instance_id, "consumer", protocols)
         return await self.group(group, request)
 
     async def sync(

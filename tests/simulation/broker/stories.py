@@ -1,0 +1,174 @@
+"""Stories of one client: transactions, zombies, offsets, readers, one member of a group.
+
+Each returns what it was told. Must not know which Kafka it speaks to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.simulation.broker.raw_client import Producer, RawClient
+
+
+async def a_transaction(client: RawClient, prefix: str) -> list[Any]:
+    """From the first epoch to a commit, its repetitions, and an abort that comes too late."""
+    topic, lane = f"{prefix}topic", f"{prefix}lane"
+    await client.create(topic, 2)
+    told: list[Any] = []
+    producer_id, epoch = await client.take_over(lane)
+    producer = Producer(lane, producer_id, epoch)
+    told += [epoch, await client.end(producer, commit=True), await client.end(producer, commit=False)]
+    told += [await client.add(producer, topic, 0, 1), await client.add(producer, topic, 0)]
+    told += [await client.add(producer, f"{prefix}nowhere", 0), await client.add(producer, topic, 0, 7)]
+    told += [await client.produce(producer, topic, 0, 0, 3), await client.produce(producer, topic, 0, 3)]
+    told += [await client.fetch(topic, 0, 0, isolated=True), await client.fetch(topic, 0, 0, isolated=False)]
+    told += [await client.end(producer, commit=True)]
+    await client.settled(topic, 0)
+    await client.settled(topic, 1)
+    told += [await client.add(producer, topic, 0), await client.end(producer, commit=False)]
+    await client.settled(topic, 0)
+    _, next_epoch = await client.take_over(lane)
+    return [*told, next_epoch, await client.fetch(topic, 0, 0, isolated=True)]
+
+
+async def repetitions(client: RawClient, prefix: str) -> list[Any]:
+    """EndTxn again after the end, and batches again, late, or with a gap."""
+    topic, lane = f"{prefix}topic", f"{prefix}lane"
+    await client.create(topic, 2)
+    producer = Producer(lane, *await client.take_over(lane))
+    told: list[Any] = [await client.add(producer, topic, 0)]
+    told += [await client.produce(producer, topic, 0, 0, 2), await client.produce(producer, topic, 0, 0, 2)]
+    told += [await client.produce(producer, topic, 0, 5), await client.produce(producer, topic, 0, 0, 1)]
+    told += [await client.produce(producer, topic, 0, number) for number in range(2, 9)]
+    told += [await client.produce(producer, topic, 0, 2), await client.produce(producer, topic, 0, 8)]
+    told += [await client.produce(producer, topic, 1, 0), await client.end(producer, commit=True)]
+    told += [await client.ended(producer, commit=True)]
+    told += [await client.produce(producer, topic, 0, 9), await client.produce(producer, topic, 0, 8)]
+    return [*told, await client.fetch(topic, 0, 0, isolated=True)]
+
+
+async def a_zombie(client: RawClient, prefix: str) -> list[Any]:
+    """Everything that a producer may try after another has taken over in the middle of its transaction."""
+    topic, lane, group = f"{prefix}topic", f"{prefix}lane", f"{prefix}group"
+    await client.create(topic, 2)
+    old = Producer(lane, *await client.take_over(lane))
+    await client.add(old, topic, 0)
+    told: list[Any] = [await client.produce(old, topic, 0, 0)]
+    told += [await client.add_group(old, group), await client.hold_offsets(old, group, topic, 5, "old")]
+    told += [(await client.init(lane))[0]]
+    new = Producer(lane, *await client.take_over(lane))
+    told += [new.names[2], await client.produce(old, topic, 0, 1), await client.produce(old, topic, 1, 0)]
+    told += [await client.add(old, topic, 1), await client.add_group(old, group)]
+    told += [await client.hold_offsets(old, group, topic, 6, "older"), await client.end(old, commit=True)]
+    told += [await client.end(new, commit=True), await client.committed(group, topic, stable=True)]
+    told += [await client.fetch(topic, 0, 0, isolated=True), await client.fetch(topic, 0, 0, isolated=False)]
+    stranger = Producer(lane, old.names[1] + 100_000, 0)
+    told += [await client.add(stranger, topic, 0), await client.end(stranger, commit=True)]
+    told += [await client.add_group(stranger, group), await client.hold_offsets(stranger, group, topic, 6, "")]
+    told += [await client.produce(stranger, topic, 0, 0)]
+    told += [await client.add(new, topic, 0), await client.produce(new, topic, 0, 0)]
+    told += [await client.end(new, commit=True)]
+    await client.settled(topic, 0)
+    return [*told, await client.fetch(topic, 0, 0, isolated=True)]
+
+
+async def offsets_in_a_transaction(client: RawClient, prefix: str) -> list[Any]:
+    """Offsets are pending until the commit, and gone after an abort."""
+    topic, lane, group = f"{prefix}topic", f"{prefix}lane", f"{prefix}group"
+    await client.create(topic, 1)
+    producer = Producer(lane, *await client.take_over(lane))
+    told: list[Any] = [await client.committed(group, topic, stable=True)]
+    told += [await client.hold_offsets(producer, group, topic, 3, "too early")]
+    for offset, commit in ((4, True), (5, False), (6, True)):
+        await client.add(producer, topic, 0)
+        told += [await client.add_group(producer, group)]
+        told += [await client.hold_offsets(producer, group, topic, offset, f"metadata {offset}")]
+        told += [await client.committed(group, topic, stable=True), await client.committed(group, topic, stable=False)]
+        told += [await client.end(producer, commit=commit)]
+        await client.take_over(lane) if offset == 6 else await client.add(producer, topic, 0)
+        told += [await client.committed(group, topic, stable=True)]
+    told += [await client.commit(group, -1, "", topic, 9, "by hand"), await client.committed(group, topic, stable=True)]
+    return [*told, await client.commit(group, -1, "", topic, 9, "x" * 5_000), await client.describe(group)]
+
+
+async def stable_offsets(client: RawClient, prefix: str) -> list[Any]:
+    """What readers and ListOffsets are told while transactions of two producers overlap."""
+    topic = f"{prefix}topic"
+    await client.create(topic, 1)
+    one, two = [Producer(lane, *await client.take_over(lane)) for lane in (f"{prefix}one", f"{prefix}two")]
+    told: list[Any] = []
+
+    async def look() -> None:
+        for isolated in (True, False):
+            told.append(await client.fetch(topic, 0, 0, isolated=isolated))
+            told.append(await client.offsets_at(topic, 0, -1, isolated=isolated))
+            told.append(await client.offsets_at(topic, 0, 1, isolated=isolated))
+
+    await client.add(one, topic, 0)
+    await client.add(two, topic, 0)
+    told += [await client.produce(one, topic, 0, 0, 2), await client.produce(two, topic, 0, 0, 3)]
+    told += [await client.produce(one, topic, 0, 2)]
+    await look()
+    await client.end(two, commit=False)
+    await client.take_over(f"{prefix}two")
+    await look()
+    await client.end(one, commit=True)
+    await client.settled(topic, 0)
+    await look()
+    told += [await client.fetch(topic, 0, offset, isolated=True) for offset in (3, 4, 6, 7, 8, 9)]
+    told += [
+        await client.offsets_at(topic, 0, -2, isolated=True),
+        await client.offsets_at(topic, 0, 1 << 60, isolated=False),
+    ]
+    return [*told, await client.fetch(f"{prefix}nowhere", 0, 0, isolated=True)]
+
+
+async def one_member(client: RawClient, prefix: str) -> list[Any]:
+    """A dynamic member from its id to its end, and what is refused meanwhile."""
+    topic, group = f"{prefix}topic", f"{prefix}group"
+    await client.create(topic, 1)
+    told: list[Any] = [await client.describe(group), await client.heartbeat(group, 1, "nobody")]
+    first = await client.join(group, "")
+    told += [first.error_code, bool(first.member_id), (await client.join(group, "nobody")).error_code]
+    member = first.member_id
+    joined = await client.join(group, member)
+    told += [joined.error_code, joined.generation_id, joined.group_protocol, joined.leader_id == member]
+    told += [len(joined.members), await client.describe(group), await client.heartbeat(group, 1, member)]
+    told += [await client.commit(group, 1, member, topic, 1, "early")]
+    told += [await client.sync(group, 1, member, [(member, b"assigned")]), await client.describe(group)]
+    told += [await client.heartbeat(group, generation, member) for generation in (1, 0, 2)]
+    told += [await client.sync(group, 1, member, []), await client.sync(group, 2, member, [])]
+    told += [await client.commit(group, generation, member, topic, 5, "m") for generation in (1, 2, -1)]
+    told += [await client.commit(group, 1, "nobody", topic, 5, "m"), await client.committed(group, topic, stable=True)]
+    again = await client.join(group, member)
+    told += [again.error_code, again.generation_id, await client.sync(group, 2, member, [(member, b"again")])]
+    told += [await client.leave(group, "nobody"), await client.leave(group, member), await client.leave(group, member)]
+    return [*told, await client.describe(group), await client.heartbeat(group, 2, member)]
+
+
+async def a_static_member(client: RawClient, prefix: str) -> list[Any]:
+    """Another process takes a static member's place; the group goes on, the old one is refused."""
+    group = f"{prefix}group"
+    old = await client.join(group, "", "instance")
+    told: list[Any] = [old.error_code, old.generation_id, old.leader_id == old.member_id]
+    told += [await client.sync(group, 1, old.member_id, [(old.member_id, b"assigned")], "instance")]
+    told += [
+        await client.heartbeat(group, 1, old.member_id, "instance"),
+        await client.heartbeat(group, 1, old.member_id),
+    ]
+    new = await client.join(group, "", "instance")
+    told += [new.error_code, new.generation_id, new.group_protocol, new.leader_id == old.member_id, len(new.members)]
+    told += [await client.sync(group, 1, new.member_id, [], "instance")]
+    told += [
+        await client.heartbeat(group, 1, old.member_id, "instance"),
+        await client.heartbeat(group, 1, old.member_id),
+    ]
+    told += [
+        await client.heartbeat(group, 1, new.member_id, "instance"),
+        await client.heartbeat(group, 1, new.member_id),
+    ]
+    told += [(await client.join(group, old.member_id, "instance")).error_code]
+    told += [await client.sync(group, 1, old.member_id, [], "instance"), await client.describe(group)]
+    other = await client.join(group, "", "instance", metadata=b"other topics")
+    told += [other.error_code, other.generation_id, other.leader_id == other.member_id, len(other.members)]
+    return [*told, await client.heartbeat(group, 1, new.member_id, "instance"), await client.describe(group)]
