@@ -7,7 +7,7 @@ import pytest
 from gateway.core import facts
 from gateway.core.holds import HoldScope
 from gateway.core.outcome import LookupReply, LookupStatus
-from tests.lane_story import LOST, OPTED_OUT, WITHDRAWN, Story, first, hold, record, signed
+from tests.lane_story import LOST, OPTED_OUT, WITHDRAWN, Story, first, hold, record, signed, state
 
 REUSED = "urn:genie:problem:idempotency-key-reused"
 
@@ -235,14 +235,19 @@ def test_a_batch_that_cant_be_read_is_halved_until_the_fault_is_alone() -> None:
 
 
 def test_unknown_for_an_hour_of_trying_is_parked_as_unknown() -> None:
-    """A later record resolves it."""
-    story, _ = withdrawn()
+    """A later record resolves it; until then the ledger says what may have been received, and on what grounds."""
+    story, sent = withdrawn()
     story.until_lookup()
     story.now += story.limits.unknown_limit_ms
     for _ in range(7):
+        assert not story.settle()
         story.look_up(LookupStatus.PROCESSING)
         story.wait(100)
     assert story.settle() == {0: ("outcome_unknown", "unknown")}
+    told = story.ledger[0]
+    assert told["body_digest"] == first(sent.entries[0]).body_digest
+    assert told["consent"]["record_id"] == state().record_id
+    assert told["decided_at"] < sent.expires_at - story.limits.expires_ms + 1_000
 
 
 def test_what_is_given_up_is_asked_about_before_the_next_of_its_subject_goes() -> None:

@@ -61,3 +61,21 @@ def test_two_replays_of_one_event_provide_it_once() -> None:
     story.grant()
     story.look_up_now(LookupStatus.RECEIVED, first(one.entries[0]))
     assert story.settle() == {0: ("accepted", "yes"), 1: ("same_event", "yes")}
+
+
+def test_a_replay_that_could_not_be_asked_about_was_not_sent() -> None:
+    """After an hour of asking it is parked, and its record says that nothing left."""
+    story = Story(mixed=True)
+    story.deliver(replay(0, 3))
+    story.grant()
+    story.wait(story.limits.unknown_limit_ms)
+    for _ in range(story.limits.failed_attempts):
+        assert not story.ledger
+        story.look_up(LookupStatus.PROCESSING)
+        given_up_at = story.now
+        story.wait(100)
+    assert story.settle() == {0: ("outcome_unknown", "no")}
+    told = story.ledger[0]
+    assert (told["decided_at"], told["body_digest"], told["consent"]) == (given_up_at, None, None)
+    (parked,) = story.parked
+    assert (parked.key, parked.record["reason"]) == ("lease.payments:0:0", "outcome_unknown")
