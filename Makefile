@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test edges model chaos lint format lock clean
+.PHONY: help setup demo test edges model prove simulate chaos mutants removals lint format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,9 +32,22 @@ edges: $(READY)  ## every fault, the long ones too, and what the gateway does; e
 model: $(READY)  ## every state of small worlds around the real lane; ends in one line of JSON
 	@$(BIN)/python -m tests.model $(ARGS)
 
+prove: $(READY)  ## each step of the protocol taken out, and what goes red without it; ends in one line of JSON
+	@$(BIN)/python -m tests.prove $(ARGS)
+
+SEEDS ?= 10000
+simulate: $(READY)  ## whole stories in virtual time, one for each seed (SEEDS=10000); ends in one line of JSON
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
 MINUTES ?= 30
 chaos: $(READY)  ## kills, stops and cuts on a real Apache Kafka under load (MINUTES=30); ends in one line of JSON
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
+mutants: $(READY)  ## the core changed in thousands of small ways: nine of ten must be noticed; ends in one line of JSON
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
+removals: $(READY)  ## every await and check of the drivers taken out: each must be noticed; ends in one line of JSON
+	@$(BIN)/python -m tests.removals $(ARGS)
 
 lint: $(READY)  ## formatting, lint, types, import rules
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
