@@ -56,7 +56,9 @@ def refuse_join_group(request: Any, error: Error) -> Sequence[Any]:
 def sync_group(state: ClusterState, node: Node, _header: Header, request: Any, answer: Answer) -> None:
     """Answered when the leader has assigned."""
     if error := _trouble(state, node, request.group):
-        answer(refuse_sync_group(request, error))
+        # Members know no better word than this one for a group that is still being read.
+        loading = error is Error.COORDINATOR_LOAD_IN_PROGRESS
+        answer(refuse_sync_group(request, Error.REBALANCE_IN_PROGRESS if loading else error))
         return
     state.groups.sync(
         request.group,
@@ -77,9 +79,11 @@ def heartbeat(state: ClusterState, node: Node, header: Header, request: Any, ans
     """Whether the member is one, and must join again."""
     instance_id = request.group_instance_id if header.version >= _INSTANCE_SINCE else None
     generation = request[1]  # the two versions name it differently
-    error = _trouble(state, node, request.group) or state.groups.heartbeat(
-        request.group, generation, request.member_id, instance_id
-    )
+    error = _trouble(state, node, request.group)
+    if error is Error.COORDINATOR_LOAD_IN_PROGRESS:
+        error = Error.NONE  # blindly, as Kafka does while it reads the group
+    elif not error:
+        error = state.groups.heartbeat(request.group, generation, request.member_id, instance_id)
     answer((0, error))
 
 

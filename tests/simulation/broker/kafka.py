@@ -15,10 +15,12 @@ from tests.simulation.broker.answers import answers_of
 from tests.simulation.broker.batches import Batch, Record, marker, records_of, written
 from tests.simulation.broker.cluster_state import ClusterState
 from tests.simulation.broker.coordinators import INTERNAL_PARTITIONS, Kind
+from tests.simulation.broker.errors import Error
 from tests.simulation.broker.faults import Fault, Faults
 from tests.simulation.broker.node import Connection
 from tests.simulation.broker.partition import NO_LEADER, Partition
 from tests.simulation.broker.surroundings import Surroundings
+from tests.simulation.broker.transactions import MARKER_RETRY_MS
 
 
 class Ending(Enum):
@@ -39,14 +41,23 @@ class OpenTransaction:
         self.is_open = True
 
     def end(self, *, commit: bool) -> None:
-        """Write its marker, if it is still open; while the partition has no leader, later."""
-        if not self.is_open:
-            return
+        """Write its marker, if it is still open."""
+        if self.is_open:
+            self.is_open = False
+            self._mark(commit)
+
+    def _mark(self, commit: bool) -> None:
+        """As a coordinator does: again until it is replicated."""
+
+        def again(error: Error) -> None:
+            if error is not Error.NONE:
+                self._kafka.surroundings.later(MARKER_RETRY_MS, lambda: self._mark(commit))
+
         if self._partition.leader == NO_LEADER:
-            self._kafka.surroundings.later(100.0, lambda: self.end(commit=commit))
-            return
-        self.is_open = False
-        self._partition.append(self._kafka.marker(self._producer_id, commit=commit))
+            again(Error.LEADER_NOT_AVAILABLE)
+        else:
+            laid = self._partition.append(self._kafka.marker(self._producer_id, commit=commit))
+            self._partition.when_replicated(laid.next_offset, again)
 
 
 class SimulatedKafka:
