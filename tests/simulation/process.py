@@ -287,6 +287,7 @@ def _logs_to(sink: LogSink | None) -> Iterator[None]:
     structlog.configure(
         processors=[tell],
         wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.ReturnLoggerFactory(),
         cache_logger_on_first_use=False,
     )
     library.setLevel(logging.CRITICAL + 1)
