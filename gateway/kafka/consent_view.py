@@ -259,15 +259,13 @@ class ConsentView:
             await asyncio.sleep(RETRY_S)
             return
         records = [record for batch in batches.values() for record in batch]
-        if records:
-            await self._learn_schemas(records)
         positions = {partition: await consumer.position(partition) for partition in consumer.assignment()}
         if records:
+            await self._learn_schemas(records)
             await self._apply(records, positions)
-        if records or positions != self._applied:
-            self._applied.update(positions)
-            self._moved.set_result(None)
-            self._moved = asyncio.get_running_loop().create_future()
+        self._applied.update(positions)
+        self._moved.set_result(None)
+        self._moved = asyncio.get_running_loop().create_future()
 
     async def _learn_schemas(self, records: Sequence[Any]) -> None:
         waiting = False
@@ -287,10 +285,9 @@ class ConsentView:
         await self._write(changes, positions)
         for subject in changes.seen:
             self._remembered.forget(subject)
-        if changes.holds:
-            held = {**self._held, **changes.holds}
-            self._held = {hold_id: hold for hold_id, hold in held.items() if hold is not None}
-            self.holds = Holds(self._held.values())
+        held = {**self._held, **changes.holds}
+        self._held = {hold_id: hold for hold_id, hold in held.items() if hold is not None}
+        self.holds = Holds(self._held.values())
 
     async def _write(self, changes: Changes, positions: Mapping[TopicPartition, int]) -> None:
         """Until there is room: meanwhile no fence is reached that needs it, so nothing is sent on an older view."""
