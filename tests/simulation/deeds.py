@@ -278,6 +278,8 @@ class Deeds:
         registry.is_away = False
 
     async def _compaction(self, fault: Fault) -> None:
+        if not self._parts.shape.compacts:
+            raise Missed("in this world nothing is compacted")
         self._parts.compact()
 
     def _some(self, fault: Fault, among: list[Any]) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-SHORT_S, LONG_S = 25.0, 90.0  # of troubles
+SHORT_S, LONG_S = (8.0, 12.0, 12.0, 18.0), 60.0  # of troubles
+LARGE_SHARE = 0.04
 MOST_FAULTS = 27  # of one story
 SKEW_MS = 1_000  # that the gateways allow
 EXPIRES_MS = 3_000
@@ -38,6 +39,7 @@ class Shape:
     drift_ms: int  # how far the clocks of hosts and GeNiE's may be from the brokers'
     lag_ms: int  # of replicas, at most
     usual: float  # the share of requests that fail without any cause
+    compacts: bool  # whether consents may be compacted: then none goes back, for what shows that may be gone too
     static: bool  # whether hosts are static members of their group
 
     @property
@@ -52,18 +54,18 @@ class Shape:
 def draw(seed: int) -> Shape:
     """The world of a seed: most are small, some crowded, a few large."""
     rng = Random(f"{seed}/shape")
-    large = rng.random() < 0.06
-    events = rng.randrange(1_000, 2_500) if large else rng.choice([60, 120, 120, 200, 200, 300, 500])
-    trouble_s = LONG_S if large else rng.choice([SHORT_S, SHORT_S, 40.0])
+    large = rng.random() < LARGE_SHARE
+    events = rng.randrange(1_000, 2_000) if large else rng.choice([40, 80, 80, 150, 150, 300])
+    trouble_s = LONG_S if large else rng.choice(SHORT_S)
     return Shape(
         seed=seed,
-        hosts=rng.choice([2, 2, 3]),
+        hosts=rng.choice([2, 2, 2, 3]),
         partitions=rng.choice([1, 2, 2, 3]) if large else rng.choice([1, 1, 2]),
         consent_partitions=rng.choice([1, 2]),
         events=events,
         subjects=rng.choice([3, 12, 40]) if large else rng.choice([2, 8, 20]),
         trouble_s=trouble_s,
-        faults=max(1, round(trouble_s * rng.choice([0.05, 0.15, 0.3]))),
+        faults=MOST_FAULTS if large else rng.choice([1, 3, 5, 8]),
         changes_per_s=rng.choice([0.1, 0.5, 2.0]),
         holds=rng.choice([0, 1, 2]),
         replays=rng.choice([0, 4, 12]),
@@ -73,5 +75,6 @@ def draw(seed: int) -> Shape:
         drift_ms=rng.choice(DRIFTS_MS),
         lag_ms=rng.choice(LAGS_MS),
         usual=rng.choice([0.0, 0.02, 0.2]),
+        compacts=rng.random() < 0.5,
         static=rng.random() < 0.5,
     )

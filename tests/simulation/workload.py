@@ -16,6 +16,7 @@ from typing import Any
 from gateway import schemas
 from gateway.kafka.names import TopicNames
 from gateway.sandbox.producers import consents, names
+from gateway.sandbox.producers.consents import Case
 from gateway.sandbox.producers.population import World
 from gateway.sandbox.producers.shares import made_uuid
 from gateway.sandbox.producers.stream import CONSENTS, Input, Stream
@@ -114,7 +115,8 @@ class Workload:
     def at_first(self) -> None:
         """Where every consent stands."""
         for number in range(self._world.count):
-            for record in consents.history(self._world, number):
+            back = consents.case_of(self._world, number) is Case.VERSION_BACK and self._shape.compacts
+            for record in consents.history(self._world, number)[: 1 if back else None]:
                 self._consent(record)
 
     def burst(self, count: int) -> None:
