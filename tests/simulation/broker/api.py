@@ -81,7 +81,7 @@ def _layout(request: Any) -> Layout:
     return Layout(read, write, request.FLEXIBLE_VERSION)
 
 
-_SPOKEN = (
+SPOKEN = (
     produce.ProduceRequest_v7,
     fetch.FetchRequest_v11,
     offset.OffsetRequest_v3,
@@ -106,7 +106,7 @@ _SPOKEN = (
     transaction.TxnOffsetCommitRequest_v0,
     admin.DescribeConfigsRequest_v2,
 )
-LAYOUTS = {(Api(request.API_KEY), request.API_VERSION): _layout(request) for request in _SPOKEN}
+LAYOUTS = {(Api(request.API_KEY), request.API_VERSION): _layout(request) for request in SPOKEN}
 
 
 def _ranges() -> list[tuple[int, int, int]]:

@@ -32,6 +32,8 @@ Writer = Callable[[Any, Callable[[bytes], None]], None]
 _FIXED = {Int8: "b", Int16: "h", Int32: "i", Int64: "q", Boolean: "?"}
 _INT16 = struct.Struct(">h")
 _INT32 = struct.Struct(">i")
+_ONE_BYTE = 0x80
+_SIZES = [bytes([size]) for size in range(_ONE_BYTE)]
 
 
 def reader(schema: Schema) -> Reader:
@@ -99,8 +101,8 @@ def _reader_of(kind: Any) -> Reader:
         return reader(kind)
     if isinstance(kind, Array):
         return _array_reader(kind)
-    if isinstance(kind, String) and not isinstance(kind, CompactString):
-        return _read_string
+    if isinstance(kind, String):
+        return _read_compact_string if isinstance(kind, CompactString) else _read_string
     if kind is Bytes:
         return _read_bytes
     if kind is TaggedFields:
@@ -113,10 +115,12 @@ def _writer_of(kind: Any) -> Writer:
         return writer(kind)
     if isinstance(kind, Array):
         return _array_writer(kind)
-    if isinstance(kind, String) and not isinstance(kind, CompactString):
-        return _write_string
+    if isinstance(kind, String):
+        return _write_compact_string if isinstance(kind, CompactString) else _write_string
     if kind is Bytes:
         return _write_bytes
+    if kind is TaggedFields:
+        return _write_tags
     return lambda value, put: put(kind.encode(value))
 
 
@@ -127,8 +131,7 @@ def _array_reader(kind: Array) -> Reader:
 
     def read(data: bytes, at: int) -> tuple[Any, int]:
         if compact:
-            count, at = _read_any(UnsignedVarInt32, data, at)
-            count -= 1
+            count, at = _read_size(data, at)
         else:
             count, at = _INT32.unpack_from(data, at)[0], at + 4
         if count < 0:
@@ -152,7 +155,7 @@ def _array_writer(kind: Array) -> Writer:
 
     def write(items: Sequence[Any] | None, put: Callable[[bytes], None]) -> None:
         count = -1 if items is None else len(items)
-        put(UnsignedVarInt32.encode(count + 1) if compact else _INT32.pack(count))
+        put(_compact_size(count) if compact else _INT32.pack(count))
         if write_one is None:
             put(struct.pack(f">{max(count, 0)}{letter}", *items or ()))
             return
@@ -196,6 +199,35 @@ def _write_bytes(value: bytes | None, put: Callable[[bytes], None]) -> None:
 
 def _read_tags(data: bytes, at: int) -> tuple[Any, int]:
     return ({}, at + 1) if data[at] == 0 else _read_any(TaggedFields, data, at)
+
+
+def _write_tags(value: dict[int, bytes], put: Callable[[bytes], None]) -> None:
+    put(TaggedFields.encode(value) if value else b"\0")
+
+
+def _read_compact_string(data: bytes, at: int) -> tuple[str | None, int]:
+    size, at = _read_size(data, at)
+    if size < 0:
+        return None, at
+    return data[at : at + size].decode(), at + size
+
+
+def _write_compact_string(value: str | None, put: Callable[[bytes], None]) -> None:
+    text = b"" if value is None else value.encode()
+    put(_compact_size(-1 if value is None else len(text)) + text)
+
+
+def _read_size(data: bytes, at: int) -> tuple[int, int]:
+    """A compact size; -1 is null."""
+    first = data[at]
+    if first < _ONE_BYTE:
+        return first - 1, at + 1
+    size, at = _read_any(UnsignedVarInt32, data, at)
+    return size - 1, at
+
+
+def _compact_size(size: int) -> bytes:
+    return _SIZES[size + 1] if size + 1 < _ONE_BYTE else UnsignedVarInt32.encode(size + 1)
 
 
 def _read_any(kind: Any, data: bytes, at: int) -> tuple[Any, int]:
