@@ -86,7 +86,9 @@ class Story:
             self.intents = dict(zip(opened.metadata.intents, opened.intents, strict=True))
         opened = opened or facts.Opened(0, self.metadata, (), self.holds, 1)
         kind = None if mixed else EventType.LEASE_PAYMENT
-        rules = Rules(POLICY, MINIMISER, ORIGIN, self.limits, lambda attempt, wait: 100 + (wait or 0), lambda: 0, kind)
+        self.waits: list[tuple[int, int | None]] = []  # attempt and Retry-After of each that was asked for
+        self.retry_delay = 0
+        rules = Rules(POLICY, MINIMISER, ORIGIN, self.limits, self._wait_before, lambda: self.retry_delay, kind)
         self.lane = Lane(rules, opened, self.now)
         self.asked += self.lane.start(self.now)
 
@@ -227,6 +229,10 @@ class Story:
         """What another owner would open with."""
         intents = tuple(self.intents[ref] for ref in self.metadata.intents)
         return facts.Opened(self.offset, self.metadata, intents, self.holds, 2)
+
+    def _wait_before(self, attempt: int, retry_after_ms: int | None) -> int:
+        self.waits.append((attempt, retry_after_ms))
+        return 100 + (retry_after_ms or 0)
 
     def _consents(
         self, records: tuple[InputRecord, ...], states: Mapping[str, ConsentState]

@@ -1,0 +1,86 @@
+"""What a lane tells of itself, for health and metrics."""
+
+from gateway.core import facts
+from gateway.core.outcome import LookupStatus
+from tests.core_cases import NOW
+from tests.lane_story import LOST, WITHDRAWN, Story, record, signed, undecodable
+
+IDLE = {
+    "watermark": 0,
+    "position": 0,
+    "unsettled": 0,
+    "oldest_at": None,
+    "window_span": 0,
+    "window_bytes": 0,
+    "finished": 0,
+    "ready": 0,
+    "in_flight": 0,
+    "waiting": 0,
+    "looking_up": 0,
+    "live_intents": 0,
+    "stopped": False,
+    "closing": False,
+}
+
+
+def test_a_lane_that_opens_has_nothing() -> None:
+    """Every number is there from the beginning, and says so."""
+    assert Story().lane.view() == IDLE
+
+
+def test_a_record_is_seen_on_its_whole_way() -> None:
+    """Ready, in flight, waiting, asked about, finished, settled: in one place at a time."""
+    story = Story()
+    story.deliver(record(0, 1), record(1, 2), position=4)
+    delivered = IDLE | {"position": 4, "unsettled": 2, "oldest_at": NOW, "window_span": 4, "window_bytes": 2_000}
+    assert story.lane.view() == delivered | {"ready": 2}
+    sent = story.send()
+    assert story.lane.view() == delivered | {"in_flight": 2, "live_intents": 1}
+    story.answer(sent, LOST)
+    assert story.lane.view() == delivered | {"waiting": 2, "live_intents": 1}
+    story.wait(100)
+    story.announce_or_check()
+    story.decide(s1=WITHDRAWN, s2=WITHDRAWN)
+    assert story.lane.view() == delivered | {"waiting": 2, "live_intents": 1}
+    story.until_lookup()
+    assert story.lane.view() == delivered | {"looking_up": 2, "live_intents": 1}
+    story.look_up(LookupStatus.NOT_RECEIVED)
+    story.settle()
+    assert story.lane.view() == IDLE | {"watermark": 4, "position": 4}
+
+
+def test_what_is_finished_but_not_settled_is_counted() -> None:
+    """It waits for the next transaction."""
+    story = Story()
+    story.commit()
+    story.deliver(undecodable(0))
+    assert story.lane.view()["finished"] == 1
+    story.commit()
+    assert story.lane.view()["finished"] == 0
+
+
+def test_a_lane_says_that_it_is_stopped_or_closing() -> None:
+    """A person must know why nothing goes on."""
+    story = Story()
+    story.answer(story.sent(record(0)), signed(403))
+    assert (story.lane.view()["stopped"], story.lane.view()["closing"]) == (True, False)
+    story.tell(facts.Closing(story.now + 10))
+    assert story.lane.view()["closing"] is True
+
+
+def test_batches_in_flight_are_counted_by_their_entries() -> None:
+    """However they are spread over batches."""
+    story = Story(batch=2)
+    story.deliver(*(record(n, n) for n in range(5)))
+    story.announce()
+    story.decide()
+    view = story.lane.view()
+    assert (view["in_flight"], view["live_intents"]) == (5, 3)
+
+
+def test_no_more_slots_are_asked_for_than_a_transaction_can_use() -> None:
+    """One for each batch that is ready, and at most sixteen."""
+    for subjects, wanted in ((1, 1), (4, 2), (5, 3), (40, 16)):
+        story = Story(batch=2)
+        story.deliver(*(record(n, n) for n in range(subjects)))
+        assert story.take(facts.WantSlots).count == wanted
