@@ -96,20 +96,17 @@ class KafkaConnection:
 
     def kwargs(self) -> dict[str, Any]:
         """What every aiokafka client takes."""
-        given: dict[str, Any] = {
+        return {
             "bootstrap_servers": self.bootstrap,
             "client_id": self.client_id,
             "security_protocol": self.security_protocol,
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
             "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+            "ssl_context": self.ssl_context,
+            "sasl_mechanism": self.sasl_mechanism,
+            "sasl_plain_username": self.sasl_username,
+            "sasl_plain_password": self.sasl_password,
         }
-        if self.ssl_context is not None:
-            given["ssl_context"] = self.ssl_context
-        if self.sasl_mechanism is not None:
-            given["sasl_mechanism"] = self.sasl_mechanism
-            given["sasl_plain_username"] = self.sasl_username
-            given["sasl_plain_password"] = self.sasl_password
-        return given
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[AIOKafkaClient]:
