@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway.genie.budget import RetryBudget
 from tests.simulation.clocks import EPOCH_MS, taken_over
 from tests.simulation.loop import HOST, Host, SimulationStuck, VirtualLoop, stand_still
 
@@ -227,3 +228,12 @@ def test_nothing_may_block() -> None:
     """A sleeping thread would stop all hosts."""
     with taken_over(VirtualLoop(), 1), pytest.raises(AssertionError, match="block"):
         time.sleep(1)
+
+
+def test_a_clock_that_was_kept_is_taken_over_too() -> None:
+    """As the default of an argument, which is bound when its module is loaded."""
+    loop = VirtualLoop()
+    with taken_over(loop, 1):
+        budget = RetryBudget()
+        assert budget._counted_at == loop.time() == 0
+    assert RetryBudget()._counted_at > 0
