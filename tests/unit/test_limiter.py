@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.core.outcome import Answer, Loss, Lost, NotSent, Reply, Unsent
+from gateway.genie.budget import RetryBudget
 from gateway.genie.limiter import INITIAL_SLOTS, OPEN_AFTER, Limiter, Seen, seen
 
 
@@ -278,3 +279,30 @@ async def test_a_probe_that_failed_costs_a_pause(clock: Clock, use: Callable[[Li
     await settled()
     assert not other.done()
     other.cancel()
+
+
+async def test_our_own_delays_say_nothing_about_genie(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that came of us neither mends the breaker nor counts as a request; one unsent is no request either."""
+    subject = limiter(clock)
+    counted: list[None] = []
+    monkeypatch.setattr(RetryBudget, "count", lambda self: counted.append(None))
+    for answer in (*[UNSENT] * (OPEN_AFTER - 1), NotSent(Unsent.EXPIRED)):
+        subject.observe(answer)
+    assert not subject.open
+    assert counted == []
+    subject.observe(LOST)
+    assert subject.open
+    assert counted == [None]
+
+
+async def test_who_has_just_given_up_is_passed_over(clock: Clock) -> None:
+    """A slot that becomes free in the same moment goes to the next in line."""
+    subject = limiter(clock, maximum=1)
+    await subject.acquire(1)
+    first, second = (asyncio.create_task(subject.acquire(1)) for _ in range(2))
+    await settled()
+    first.cancel()
+    subject.release()
+    assert await second == 1
+    assert first.cancelling()
+    assert (subject.in_use, subject.waiting) == (1, 0)

@@ -12,7 +12,7 @@ from gateway.core.holds import HoldScope
 from gateway.core.reasons import Reason
 from gateway.kafka.codec import Codec
 from gateway.kafka.registry import FileRegistry
-from gateway.kafka.view_reader import Changes, ViewCounts, ViewReader
+from gateway.kafka.view_reader import LOGGED_OF_EACH, Changes, ViewCounts, ViewReader
 from gateway.kafka.view_store import Origin, Seen, ViewStore
 from tests.view_records import consent_value, control_value
 
@@ -183,3 +183,26 @@ async def test_a_hold_with_an_endless_name_can_be_kept(view: View, key: bytes, t
     store.write({}, changes.holds, {})
     assert store.holds() == changes.holds
     store.close()
+
+
+async def test_a_consent_whose_record_is_no_consent_denies_its_subject(view: View) -> None:
+    """It decodes, but says nothing that may be believed."""
+    value = consent_value(ANNA, 6, record_id="taro@example.jp")
+    await view.read(written(ANNA, 5), Delivered(ANNA.encode(), value))
+    assert view.denied(ANNA) == (Reason.CONSENT_UNKNOWN, 5)
+
+
+async def test_of_each_finding_only_the_first_are_logged(view: View) -> None:
+    """A producer that goes mad must not fill the disk with lines; the counts go on."""
+    many = LOGGED_OF_EACH + 5
+    unreadable = [Delivered(ANNA.encode(), b"x")] * many
+    back = [written(BERT, 500), *(written(BERT, 499 - number) for number in range(many))]
+    apart = [written("subject-carl", number + 1, partition=number % 2) for number in range(many + 1)]
+    controls = [Delivered(b"h1", b"x", CONTROLS)] * many
+    for records in (unreadable, back, apart, controls):
+        with capture_logs() as lines:
+            await view.read(*records)
+        assert len(lines) == LOGGED_OF_EACH
+    counts = view.counts
+    assert (counts.unreadable_consents, counts.went_back, counts.in_two_partitions) == (many, many, many)
+    assert counts.unreadable_controls == many

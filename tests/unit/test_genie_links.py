@@ -1,0 +1,169 @@
+"""The client's connections, over a transport that the test plays: when they are closed, and that answers always are."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.core.outcome import Loss, Lost, NotSent, Unsent
+from gateway.genie import client as client_module
+from gateway.genie.client import Credentials, GenieClient
+from gateway.genie.contract import Provider, RequestWriter
+from gateway.genie.keys import SigningKey
+
+NOW_MS = 1_772_000_000_000
+SOON_MS = NOW_MS + 60_000
+
+
+class Answer(httpx.AsyncByteStream):
+    """The body of an answer."""
+
+    def __init__(self, *chunks: bytes, hangs: bool = False) -> None:
+        self._chunks = chunks
+        self._hangs = hangs
+        self.closed = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            yield chunk
+        if self._hangs:
+            await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """Each request waits until it is answered."""
+
+    def __init__(self) -> None:
+        self.requests: list[asyncio.Future[httpx.Response]] = []
+        self.closed = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(asyncio.get_running_loop().create_future())
+        return await self.requests[-1]
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.closed += 1
+
+
+def credentials(key_id: str = "norel-1") -> Credentials:
+    return Credentials(ssl.create_default_context(), SigningKey(key_id, "ed25519", lambda message: b"s" * 64), {})
+
+
+class World:
+    """A client, and the transports that it made."""
+
+    def __init__(self) -> None:
+        self.transports: list[Transport] = []
+        self.client = GenieClient(
+            base_url="https://genie.example",
+            transport=self._made,
+            writer=RequestWriter(Provider("a", "b", "c"), "how", "genie"),
+            credentials=credentials(),
+            skew_ms=1_000,
+            now_ms=lambda: NOW_MS,
+        )
+
+    def _made(self, tls: ssl.SSLContext) -> Transport:
+        self.transports.append(Transport())
+        return self.transports[-1]
+
+    async def sent(self, transport: int = 0, expires_at: int = SOON_MS) -> tuple[asyncio.Task[Any], Any]:
+        """A request that is under way, and what answers it."""
+        task = asyncio.create_task(self.client.send([], expires_at))
+        await turns()
+        return task, self.transports[transport].requests[-1]
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def plain(*chunks: bytes, hangs: bool = False, **headers: str) -> tuple[httpx.Response, Answer]:
+    body = Answer(*chunks, hangs=hangs)
+    return httpx.Response(200, headers=headers, stream=body), body
+
+
+@pytest.fixture
+async def world() -> World:
+    made = World()
+    await made.client.start()
+    return made
+
+
+async def test_a_client_that_is_closed_sends_nothing(world: World) -> None:
+    """Its connections are closed; closing it again does nothing."""
+    await world.client.close()
+    await world.client.close()
+    assert world.transports[0].closed == 1
+    assert await world.client.send([], SOON_MS) == NotSent(Unsent.CLOSED)
+
+
+async def test_credentials_that_come_before_the_start_make_no_connections() -> None:
+    """They are those that it starts with."""
+    world = World()
+    await world.client.use(credentials("norel-2"))
+    assert world.transports == []
+    await world.client.start()
+    assert len(world.transports) == 1
+
+
+async def test_what_is_under_way_ends_with_the_old_set(world: World) -> None:
+    """Its connections are closed once the last of it has ended, and only then is the change done."""
+    (first, answer), (second, other) = await world.sent(), await world.sent()
+    changing = asyncio.create_task(world.client.use(credentials("norel-2")))
+    await turns()
+    third, newer = await world.sent(1)
+    answer.set_result(plain()[0])
+    await first
+    await turns()
+    assert (world.transports[0].closed, changing.done()) == (0, False)
+    other.set_result(plain()[0])
+    await second
+    await changing
+    assert world.transports[0].closed == 1
+    newer.set_result(plain()[0])
+    await third
+    assert world.transports[1].closed == 0
+
+
+async def test_a_change_that_is_broken_off_leaves_no_old_connections(world: World) -> None:
+    """The process ends: nobody waits for what is under way."""
+    under_way, _ = await world.sent()
+    changing = asyncio.create_task(world.client.use(credentials("norel-2")))
+    await turns()
+    changing.cancel()
+    await asyncio.wait({changing})
+    assert world.transports[0].closed == 1
+    under_way.cancel()
+
+
+async def test_every_answer_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read whole, too large, encoded, or not to its end in time: its connection must be free or gone."""
+    monkeypatch.setattr(client_module, "MAX_ANSWER_BYTES", 10)
+    cases: list[tuple[Any, Any]] = [
+        (plain(b"12345", b"67890"), None),
+        (plain(b"12345", b"678901"), Lost(Loss.TOO_LARGE)),
+        (plain(**{"content-encoding": "gzip"}), Lost(Loss.ENCODED)),
+    ]
+    for (response, body), expected in cases:
+        task, answer = await world.sent()
+        answer.set_result(response)
+        got = await task
+        assert expected in (None, got)
+        assert body.closed == 1
+    task, answer = await world.sent()
+    response, body = plain(b"1", hangs=True)
+    answer.set_result(response)
+    await turns()
+    assert body.closed == 0
+    task.cancel()
+    await asyncio.wait({task})
+    assert body.closed == 1
