@@ -23,6 +23,7 @@ from gateway.core.outcome import (
     Reply,
     Result,
 )
+from gateway.core.policy import Policy
 from gateway.core.reasons import Reason
 from tests.core_cases import NOW, POLICY, consent
 from tests.lane_world.inputs import digest, event, origin
@@ -72,7 +73,13 @@ class Story:
     """A lane, its clock, and what it asked for that nobody has taken yet."""
 
     def __init__(
-        self, opened: facts.Opened | None = None, *, mixed: bool = False, holds: Holds | None = None, **limits: int
+        self,
+        opened: facts.Opened | None = None,
+        *,
+        mixed: bool = False,
+        holds: Holds | None = None,
+        policy: Policy = POLICY,
+        **limits: int,
     ) -> None:
         self.now = NOW
         self.limits = Limits(**{"cycle_max_ms": 100} | limits)
@@ -88,7 +95,7 @@ class Story:
         kind = None if mixed else EventType.LEASE_PAYMENT
         self.waits: list[tuple[int, int | None]] = []  # attempt and Retry-After of each that was asked for
         self.retry_delay = 0
-        rules = Rules(POLICY, MINIMISER, ORIGIN, self.limits, self._wait_before, lambda: self.retry_delay, kind)
+        rules = Rules(policy, MINIMISER, ORIGIN, self.limits, self._wait_before, lambda: self.retry_delay, kind)
         self.lane = Lane(rules, opened, self.now)
         self.asked += self.lane.start(self.now)
 
