@@ -239,6 +239,7 @@ DEVIATIONS = {
     "second input": append("signature-input", ', other=("@status")'),
     "later parameter": append("signature-input", ";expires=1"),
     "repeated parameter": append("signature-input", ";created=1"),
+    "repeated in place of another": replace("signature-input", ';tag="genie-answer-v1"', ";created=1"),
     "unknown key": replace("signature-input", "genie-1", "genie-3"),
     "key of another algorithm": replace("signature-input", "genie-1", "genie-2"),
     "algorithm of another key": replace("signature-input", "ed25519", "ecdsa-p256-sha256"),
