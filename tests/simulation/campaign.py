@@ -61,7 +61,7 @@ def run(params: Params, seeds: int, *, shorten: bool) -> int:
         if time.monotonic() - shown_at > SHOW_EVERY_S and sys.stderr.isatty():
             shown_at = time.monotonic()
             _say(f"{len(outcomes)} of {seeds} stories, {_sum(outcomes)}", end="\r")
-        if len(bad) >= MOST_BAD:
+        if len(bad) >= (1 if params.without else MOST_BAD):
             break
     seconds = time.monotonic() - began
     _say(f"{len(outcomes)} stories in {seconds:.1f} s, {_cpu(outcomes):.2f} CPU seconds each, {_sum(outcomes)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -75,6 +76,7 @@ class Deeds:
         self._tell = tell
         self.done: Counter[str] = Counter()
         self._genie = asyncio.Lock()
+        self._over = asyncio.Event()
         self._ways: Mapping[Kind, Callable[[Fault], Awaitable[None]]] = {
             Kind.KILL_AT: self._at_point,
             Kind.FREEZE_AT: self._at_point,
@@ -109,6 +111,22 @@ class Deeds:
         else:
             self.done[fault.name] += 1
 
+    def end(self) -> None:
+        """Whatever lasts is over now."""
+        self._over.set()
+
+    async def _last(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+
+    async def _come(self, condition: Callable[[], bool]) -> None:
+        """Wait for it, in vain perhaps."""
+        for _ in range(round(POINT_S / POLL_S)):
+            if condition() or self._over.is_set():
+                return
+            await asyncio.sleep(POLL_S)
+
     def _seat(self, fault: Fault) -> Seat:
         return self._seats[fault.host % len(self._seats)]
 
@@ -132,15 +150,12 @@ class Deeds:
             seat.process.kill()
         elif point is Point.DRAINING:
             seat.process.terminate()
-        for _ in range(round(POINT_S / POLL_S)):
-            if reached:
-                break
-            await asyncio.sleep(POLL_S)
+        await self._come(lambda: bool(reached))
         self._orders.take_back(seat.name)
         if not reached:
             raise Missed(f"{seat.name} does not come to {point.value}")
         if fault.kind is Kind.FREEZE_AT:
-            await asyncio.sleep(fault.seconds)
+            await self._last(fault.seconds)
             reached[0].thaw()
 
     async def _kill(self, fault: Fault) -> None:
@@ -154,7 +169,7 @@ class Deeds:
         if host is None or not host.running:
             raise Missed("it is not there, or frozen already")
         host.freeze()
-        await asyncio.sleep(fault.seconds)
+        await self._last(fault.seconds)
         host.thaw()
 
     async def _restart(self, fault: Fault) -> None:
@@ -171,7 +186,7 @@ class Deeds:
         by_ms = faults.clock_ms(fault, self._parts.shape.drift_ms)
         self._tell(f"the clock of {process.name} is {by_ms} ms ahead")
         process.set_clock(by_ms)
-        await asyncio.sleep(fault.seconds)
+        await self._last(fault.seconds)
         process.set_clock(0)
 
     # --- Kafka ------------------------------------------------------------------------------------------------
@@ -191,7 +206,7 @@ class Deeds:
                     network.half_open(name, address)
                 case LinkTrouble.RESET_AFTER:
                     network.reset_after(name, address, BYTES_BEFORE_RESET)
-        await asyncio.sleep(fault.seconds)
+        await self._last(fault.seconds)
         for address in self._parts.brokers:
             network.heal(name, address)
 
@@ -199,26 +214,26 @@ class Deeds:
         kafka = self._parts.kafka
         node = self._some(fault, self._parts.nodes)
         kafka.stop_node(node)
-        await asyncio.sleep(fault.seconds)
+        await self._last(fault.seconds)
         kafka.start_node(node)
 
     async def _leader_move(self, fault: Fault) -> None:
         topic, partition = self._some(fault, self._parts.partitions)
-        self._parts.kafka.move_leader(topic, partition)
+        self._parts.move_leader(topic, partition)
 
     async def _coordinator_move(self, fault: Fault) -> None:
         self._parts.move_coordinators()
 
     async def _slow_markers(self, fault: Fault) -> None:
-        surroundings = self._parts.surroundings
+        surroundings = self._parts.kafka.surroundings
         usual = surroundings.markers
         surroundings.markers = (50.0, 1_000 * fault.seconds)
-        await asyncio.sleep(fault.seconds)
+        await self._last(fault.seconds)
         surroundings.markers = usual
 
     async def _slow_replicas(self, fault: Fault) -> None:
         self._parts.lag(self._parts.shape.lag_ms or 50.0)
-        await asyncio.sleep(fault.seconds)
+        await self._last(fault.seconds)
         self._parts.lag(0.0)
 
     async def _broker_trouble(self, fault: Fault) -> None:
@@ -227,7 +242,7 @@ class Deeds:
         trouble.skip = int(fault.chance * 3)
         before = self._parts.counted(trouble)
         self._parts.kafka.faults.add(trouble)
-        await asyncio.sleep(POINT_S)
+        await self._come(lambda: self._parts.counted(trouble) > before)
         if self._parts.counted(trouble) == before:
             raise Missed("no such request came")
 
@@ -240,7 +255,7 @@ class Deeds:
             raise Missed("it is in trouble already")
         before = wire.struck[fault.detail]
         wire.hurt(fault.detail)
-        await asyncio.sleep(fault.seconds)
+        await self._last(fault.seconds)
         wire.heal()
         if wire.struck[fault.detail] == before:
             raise Missed("nothing was under way")
@@ -251,7 +266,7 @@ class Deeds:
         wanted = {"share": _SHARES.get(name, 1.0), **_PARAMETERS.get(name, {})}
         before = partner.faults.hits[name]
         partner.fail({name: wanted})
-        await asyncio.sleep(fault.seconds)
+        await self._last(fault.seconds)
         partner.mend(name)
         if partner.faults.hits[name] == before:
             raise Missed("GeNiE was asked nothing")
@@ -259,14 +274,14 @@ class Deeds:
     async def _genie_kill(self, fault: Fault) -> None:
         async with self._genie:
             self._parts.partner.crash()
-            await asyncio.sleep(fault.seconds)
+            await self._last(fault.seconds)
             self._parts.partner.start_again()
 
     async def _genie_clock(self, fault: Fault) -> None:
         partner = self._parts.partner
         partner.skew_ms = faults.clock_ms(fault, self._parts.shape.drift_ms)
         self._tell(f"GeNiE's clock is {partner.skew_ms} ms ahead")
-        await asyncio.sleep(fault.seconds)
+        await self._last(fault.seconds)
         partner.skew_ms = 0
 
     async def _registry_away(self, fault: Fault) -> None:
@@ -274,7 +289,7 @@ class Deeds:
         registry.is_away = True
         if fault.chance < 0.5:
             self._seat(fault).process.kill()  # what runs asks no more
-        await asyncio.sleep(fault.seconds)
+        await self._last(fault.seconds)
         registry.is_away = False
 
     async def _compaction(self, fault: Fault) -> None:

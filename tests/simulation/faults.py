@@ -110,6 +110,7 @@ _SORTS: Mapping[Kind, Sequence[Detail]] = {
     Kind.OUTAGE: tuple(Outage),
     Kind.BROKEN: tuple(Broken),
 }
+LAST_SHARE = 0.85  # of the time of troubles: by then the last of them has begun
 _SESSION_S = SESSION_MS / 1000
 _FREEZES_S = (0.3, 1.5, 0.6 * _SESSION_S, 1.5 * _SESSION_S, 3 * _SESSION_S)
 _CLOCKS_MS = (3 * SKEW_MS, -3 * SKEW_MS)  # beyond what is allowed
@@ -137,7 +138,7 @@ def plan(shape: Shape) -> list[Fault]:
     """In the order of their times."""
     rng = Random(f"{shape.seed}/faults")
     kinds, weights = list(Kind), [kind.weight for kind in Kind]
-    times = sorted(rng.uniform(1.0, shape.trouble_s) for _ in range(shape.faults))
+    times = sorted(rng.uniform(0.5, LAST_SHARE * shape.trouble_s) for _ in range(shape.faults))
     faults = []
     for number, due_s in enumerate(times):
         kind = rng.choices(kinds, weights)[0]

@@ -12,7 +12,7 @@ from tests.simulation.parts import Parts
 from tests.simulation.seats import Seat
 from tests.simulation.shape import Shape
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.8
 
 
 class Lookout:

@@ -228,11 +228,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._line.clear()
         self._timers.clear()
         self._kept.clear()
-        told, sys.unraisablehook = sys.unraisablehook, _not_told
-        try:
-            gc.collect()
-        finally:
-            sys.unraisablehook = told
+        collect_quietly()
         super().close()
 
     def _run_while(self, wanted: Callable[[], bool]) -> None:
@@ -346,6 +342,15 @@ class Host:
 
     def _become(self, state: State) -> None:
         self.state, self.running = state, state is State.RUNNING
+
+
+def collect_quietly() -> None:
+    """What the dead left undone complains when it is collected."""
+    told, sys.unraisablehook = sys.unraisablehook, _not_told
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = told
 
 
 async def stand_still() -> None:

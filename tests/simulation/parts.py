@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
+from gateway import schemas
 from gateway.core.metadata import CommitMetadata
 from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import LaneName
@@ -24,7 +25,7 @@ from tests.simulation.network import Network
 from tests.simulation.partner import Partner
 from tests.simulation.registry import SimulatedRegistry
 from tests.simulation.shape import Shape
-from tests.simulation.workload import SLOW_TRANSACTION_S, Append
+from tests.simulation.workload import SLOW_TRANSACTION_S, Append, Settled
 
 NODES = ((1, "kafka-1", 9092), (2, "kafka-2", 9092), (3, "kafka-3", 9092))
 GROUP = "gateway"
@@ -135,6 +136,21 @@ class Parts:
         for topic in _COMPACTED:
             self._compacted_away[topic] |= {(raw.topic, raw.partition, raw.offset): raw for raw in self._now(topic)}
             self.kafka.compact(topic.value)
+
+    def settled(self) -> list[Settled]:
+        """What the ledger holds of events that could be read, no replays among them."""
+        records = [schemas.decode(record.value)[1] for record in self.kafka.records(NAMES.ledger) if record.value]
+        return [
+            Settled(
+                record["input"]["topic"],
+                record["input"]["partition"],
+                record["input"]["offset"],
+                record["subject_ref"],
+                record["outcome"] == "PROVIDED",
+            )
+            for record in records
+            if record["event_id"] is not None and record["subject_ref"] is not None and record["replay_of"] is None
+        ]
 
     def unsettled(self) -> list[str]:
         """The lanes that have not committed all that lies in their partitions."""

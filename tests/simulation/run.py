@@ -23,7 +23,7 @@ from tests.simulation.deeds import Deeds
 from tests.simulation.evidence import Evidence
 from tests.simulation.judge import verdict, violations
 from tests.simulation.lookout import Lookout
-from tests.simulation.loop import SimulationStuck, VirtualLoop
+from tests.simulation.loop import SimulationStuck, VirtualLoop, collect_quietly
 from tests.simulation.orders import Orders
 from tests.simulation.params import Params
 from tests.simulation.parts import GROUP, Parts
@@ -77,6 +77,8 @@ def play(params: Params, directory: Path) -> Outcome:
         except SimulationStuck as error:
             stuck.append(f"stuck: {error}")
         outcome = world.outcome(stuck)
+        del world
+        collect_quietly()
     return replace(outcome, cpu_s=time.process_time() - began)
 
 
@@ -125,7 +127,7 @@ class _World:
         parts = self._parts = Parts(shape, self._loop, self._pki, self.registry)
         orders.stand(self._orders)
         tell(f"seed {shape.seed}: {shape.size}")
-        self._workload = Workload(shape, self._write, lambda: wall_ms(self._loop))
+        self._workload = Workload(shape, self._write, parts.settled, lambda: wall_ms(self._loop))
         self._workload.at_first()
         self._seats = [Seat(self._process(number), tell) for number in range(shape.hosts)]
         self._deeds = Deeds(parts, self._seats, self._orders, tell)
@@ -182,9 +184,8 @@ class _World:
             await asyncio.sleep(max(0.0, began + due_s - self._loop.time()))
             act()
         await asyncio.sleep(max(0.0, began + self._shape.trouble_s - self._loop.time()))
-        for task in doing:
-            task.cancel()
-        await asyncio.gather(*doing, return_exceptions=True)
+        self._deeds.end()
+        await asyncio.gather(*doing)
         self._story.tell("nothing fails any more")
         self._be_well()
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-SHORT_S, LONG_S = (8.0, 12.0, 12.0, 18.0), 60.0  # of troubles
-LARGE_SHARE = 0.04
+SHORT_S, LONG_S = (8.0, 12.0, 12.0, 18.0), 45.0  # of troubles
+LARGE_SHARE = 0.015
 MOST_FAULTS = 27  # of one story
 SKEW_MS = 1_000  # that the gateways allow
 EXPIRES_MS = 3_000

@@ -29,7 +29,8 @@ TRANSACTIONS = (None, None, None, None, "commit", "commit", "abort")
 SLOW_TRANSACTION_SHARE = 0.02  # of bursts: it stays open for a while
 SLOW_TRANSACTION_S = 2.0
 WITHDRAW_SOON_SHARE = 0.6  # of changes: of a customer whose event has just come
-REMEMBERED = 400  # inputs that may be replayed or repeated
+REMEMBERED = 400  # inputs that may be repeated
+NOT_PROVIDED_SHARE = 0.7  # of replays
 MISSING_SHARE = 0.1  # of replays: of what is not there
 HOLD_S = (1.0, 15.0)
 SUBJECT_HOLDS = 0.5
@@ -61,13 +62,14 @@ class Append:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """Where an event lies."""
+class Settled:
+    """An input record that has its ledger record."""
 
     topic: str
     partition: int
     offset: int
     subject: str
+    provided: bool
 
 
 Told = Callable[[Sequence[int]], None]
@@ -75,18 +77,21 @@ Write = Callable[[Append, Told], None]  # it is told the offsets once there are 
 
 
 class Workload:
-    """`at_first`, then what is due at its time. `write` puts into a topic; `now_ms` is the wall clock."""
+    """`at_first`, then what is due at its time. `write` puts into a topic; `settled` says what the ledger holds, which
+    is what operators plan replays by; `now_ms` is the wall clock."""
 
-    def __init__(self, shape: Shape, write: Write, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, shape: Shape, write: Write, settled: Callable[[], Sequence[Settled]], now_ms: Callable[[], int]
+    ) -> None:
         self._shape = shape
         self._write = write
+        self._settled = settled
         self._now_ms = now_ms
         self._rng = Random(f"{shape.seed}/workload")
         self._world = Population(shape.seed, shape.subjects, now_ms())
         self._stream = Stream(self._world)
         self._book = consents.Book(self._world, Random(f"{shape.seed}/consents"))
         self._recent: deque[Input] = deque(maxlen=REMEMBERED)
-        self._written: deque[Written] = deque(maxlen=REMEMBERED)
         self._holds: dict[str, dict[str, Any]] = {}
         self._numbers = 0
 
@@ -139,11 +144,7 @@ class Workload:
         """They are in the log."""
         if append.transaction == "abort":
             return
-        for each, offset in zip(inputs, offsets, strict=True):
-            if each.about is not None:
-                self._recent.append(each)
-                subject = self._world.subject(each.about).ref
-                self._written.append(Written(append.topic, append.partition, offset, subject))
+        self._recent.extend(each for each in inputs if each.about is not None)
 
     def change(self) -> None:
         """A consent changes: mostly of somebody whose event is under way."""
@@ -154,10 +155,12 @@ class Workload:
             self._consent(record)
 
     def replay(self) -> None:
-        """Somebody asks for an event to be processed again."""
-        if not self._written:
+        """Somebody asks for a settled event to be processed again, mostly for one that was not provided."""
+        settled = self._settled()
+        wanted = [each for each in settled if not each.provided] if self._rng.random() < NOT_PROVIDED_SHARE else settled
+        if not wanted:
             return
-        target = self._written[self._rng.randrange(len(self._written))]
+        target = wanted[self._rng.randrange(len(wanted))]
         offset = target.offset + (100_000 if self._rng.random() < MISSING_SHARE else 0)
         request = {
             "request_id": made_uuid(self._shape.seed, "replay", self._next()),
