@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
+from gateway.core.events import LAST_DAY, EventType
 from gateway.core.policy import CODES_BYTES_MAX, NUMBER_MAX, PolicyError, from_mapping
 from gateway.policies import GENIE, load
 from tests.core_cases import day
@@ -210,11 +211,37 @@ def test_codes_may_have_so_many_bytes_together_and_no_more():
         from_mapping(changed("purposes", 0, "code", to="x" * (room + 1)))
 
 
-def test_a_version_is_known_by_its_first_day():
-    """The one after the last has none: it is in force from then on."""
+def test_what_is_read_is_what_the_file_says():
+    """Versions by their first day, each until the next one's, the last as long as days are counted; all else as it is."""
     policy = from_mapping(DATA)
-    assert [version.start for version in policy.versions.values()] == list(policy.versions)
-    assert list(policy.versions) == [day(str(version["from"])) for version in DATA["versions"]]
+    starts = [day(str(version["from"])) for version in DATA["versions"]]
+    assert [(version.start, version.end) for version in policy.versions.values()] == list(
+        zip(starts, [*starts[1:], LAST_DAY + 1], strict=True)
+    )
+    assert list(policy.versions) == starts
+    assert policy.score_inputs == {
+        (model, version): inputs
+        for model, versions in DATA["score_inputs"].items()
+        for version, inputs in versions.items()
+    }
+    assert (policy.recipient_id, policy.purposes, policy.items) == (
+        DATA["recipient_id"],
+        NUMBERS,
+        frozenset(DATA["items"]),
+    )
+    assert policy.texts == DATA["items"] | {purpose["code"]: purpose["text"] for purpose in DATA["purposes"]}
+
+
+def test_an_event_type_may_carry_its_matter_alone_or_every_item():
+    """Between these two the policy is free."""
+    part = DATA["events"]["lease_payment"]
+    least = {item: part[item] for item in ("envelope", "payment_history")}
+    assert from_mapping(changed("events", "lease_payment", to=least)).event_items[EventType.LEASE_PAYMENT] == {
+        "payment_history"
+    }
+    most = part | {"norel_score": {"score": "text"}, "norel_score_inputs": {"inputs[].value": "text"}}
+    taken = from_mapping(changed("events", "lease_payment", to=most))
+    assert taken.event_items[EventType.LEASE_PAYMENT] == frozenset(DATA["items"])
 
 
 def test_a_missing_part_is_refused():
