@@ -19,10 +19,12 @@ import contextvars
 import gc
 import heapq
 import sys
+import warnings
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
 from enum import Enum
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -32,6 +34,7 @@ TURN_S = 0.000_02  # what a turn of a real loop takes at least, so that whoever 
 MAX_VIRTUAL_S = 24 * 3600.0
 LEAST_S = 1e-6
 MAX_COMPLAINTS = 100  # kept of what callbacks raised
+COLLECTIONS = 2  # the first runs `finally` blocks, the second takes what they made
 LISTED_WAITING = 40  # tasks that a stuck run names
 
 HOST: contextvars.ContextVar["Host | None"] = contextvars.ContextVar("host", default=None)
@@ -125,6 +128,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._line: deque[_Handle] = deque()
         self._timers: list[tuple[float, int, _Handle]] = []
         self._numbers = count(1)
+        self._hosts: list[Host] = []
         self._kept: list[Any] = []  # of dead hosts: what is collected runs its `finally`
 
     # --- what asyncio asks of a loop ----------------------------------------------------------------------
@@ -197,12 +201,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """
         was_enabled = gc.isenabled()
         gc.disable()
-        gc.freeze()  # what is there already need not be looked through
+        _look_away()
         try:
             return self.run_until_complete(main)
         finally:
             self.close()
-            gc.unfreeze()
             if was_enabled:
                 gc.enable()
 
@@ -227,8 +230,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Whatever its leftovers still want to do or say is of no interest."""
         self._line.clear()
         self._timers.clear()
+        for host in self._hosts:
+            host.aside.clear()
+        self._hosts.clear()
         self._kept.clear()
-        collect_quietly()
+        told, sys.unraisablehook = sys.unraisablehook, _not_told
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # coroutines that nobody awaited any more
+                for _ in range(COLLECTIONS):
+                    gc.collect()
+        finally:
+            sys.unraisablehook = told
         super().close()
 
     def _run_while(self, wanted: Callable[[], bool]) -> None:
@@ -276,9 +289,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         told = [f"{task.host.name if task.host else 'world'}: {_where(task)}" for task in tasks[:LISTED_WAITING]]
         return "; ".join(told) + (f" and {len(tasks) - len(told)} more" if len(tasks) > len(told) else "")
 
+    def know(self, host: "Host") -> None:
+        """A host of this loop; it is kept to the end, and with it all that it left undone."""
+        self._hosts.append(host)
+
     def keep_for_dead(self, host: "Host") -> None:
         """Hold on to what a dead host was doing, so that none of it is collected and runs to its end."""
-        self._kept.append((host, [task for task in asyncio.all_tasks(self) if task.host is host]))
+        self._kept.extend(task for task in asyncio.all_tasks(self) if task.host is host)
 
 
 class Host:
@@ -295,6 +312,7 @@ class Host:
         self.context.run(HOST.set, self)
         self._loop = loop
         self._at_death: list[Callable[[], None]] = []
+        loop.know(self)
 
     def __repr__(self) -> str:
         return f"<Host {self.name} {self.state.value}>"
@@ -356,6 +374,13 @@ def collect_quietly() -> None:
 async def stand_still() -> None:
     """Whoever has frozen or killed its own host waits here: until it thaws, or for ever."""
     await asyncio.sleep(0)
+
+
+@cache
+def _look_away() -> None:
+    """What was loaded before the first run need not be looked through when the garbage of each is collected."""
+    gc.collect()
+    gc.freeze()
 
 
 def _not_told(_: Any) -> None:

@@ -47,6 +47,7 @@ from tests.simulation.loop import HOST, Host, VirtualLoop
 
 KILLED = "killed"
 IN_ORDER = "in order"
+CAUSES = 20  # of an error, whose frames are let go
 
 Transport = Callable[[ssl.SSLContext, int], httpx.AsyncBaseTransport]
 LogSink = Callable[[str, str, str, Mapping[str, Any]], None]
@@ -150,12 +151,13 @@ class Process:
 
     def _returned(self, task: "asyncio.Task[None]", host: Host) -> None:
         """The process exits; whatever of it still ran goes with it."""
-        self.error = None if task.cancelled() else task.exception()
+        self.error = _without_frames(None if task.cancelled() else task.exception())
         self.ended = IN_ORDER if self.error is None else type(self.error).__name__
         host.kill()
 
     def _gone(self, end: "asyncio.Future[None]") -> None:
         self.ended = self.ended or KILLED
+        self.gateway = None  # all that it held can go when the loop closes
         if not end.done():
             end.set_result(None)
 
@@ -260,6 +262,21 @@ def _files_once(given: Settings) -> tuple[Files | None, list[Finding]]:
         _files[place] = _read_files(given)
     found, findings = _files[place]
     return found, list(findings)
+
+
+def _without_frames(error: BaseException | None) -> BaseException | None:
+    """Frames would keep the whole process in memory; where it was raised is noted."""
+    place = error and error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    if error is not None and place is not None:
+        error.add_note(f"raised in {place.tb_frame.f_code.co_qualname}:{place.tb_lineno}")
+    inner: BaseException | None = error
+    for _ in range(CAUSES):
+        if inner is not None:
+            inner.__traceback__ = None
+            inner = inner.__cause__ or inner.__context__
+    return error
 
 
 def _hash_of_broker(broker: BrokerMetadata) -> int:
