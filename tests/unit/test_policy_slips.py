@@ -212,7 +212,7 @@ def test_codes_may_have_so_many_bytes_together_and_no_more():
 
 
 def test_what_is_read_is_what_the_file_says():
-    """Versions by their first day, each until the next one's, the last as long as days are counted; all else as it is."""
+    """Each version until the next one starts, the last as long as days are counted; all else as it stands there."""
     policy = from_mapping(DATA)
     starts = [day(str(version["from"])) for version in DATA["versions"]]
     assert [(version.start, version.end) for version in policy.versions.values()] == list(
