@@ -246,3 +246,34 @@ def test_a_directory_belongs_to_one_process(tmp_path: Path) -> None:
     with pytest.raises(ViewInUseError, match="directory of its own"):
         opened(tmp_path)
     store.close()
+
+
+def test_a_disk_without_room_at_the_start_is_not_a_damaged_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there is kept for a start that has room."""
+    filled(tmp_path).close()
+
+    def full(*_: object) -> None:
+        raise lmdb.MapFullError
+
+    with monkeypatch.context() as context:
+        context.setattr(ViewStore, "_distrust", full)
+        with pytest.raises(ViewFullError):
+            opened(tmp_path)
+    store = opened(tmp_path)
+    assert store.rebuilt is None
+    assert store.get_many(SEEN) == SEEN
+    store.close()
+
+
+def test_without_a_boot_id_only_an_orderly_end_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows whether the machine stopped meanwhile."""
+    monkeypatch.setattr(view_store, "_BOOT_ID", tmp_path / "nothing")
+    filled(tmp_path).close()
+    store = opened(tmp_path)
+    assert store.rebuilt is None
+    die(store)
+    store = opened(tmp_path)
+    assert store.rebuilt is Rebuilt.POWER_LOST
+    store.close()
