@@ -32,7 +32,7 @@ async def test_fenced_by_an_owner_that_is_gone(world: World, kafka: str) -> None
         lane = LaneName(world.group, world.names.payments, 0)
         other = LaneProducer(KafkaConnection(kafka, "other"), lane.transactional_id)
         await other.take_over()
-        await other.close()
+        await other.drop()
         gate.open()
         await world.settled(1)
         assert is_fenced(gateway)

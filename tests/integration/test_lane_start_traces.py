@@ -107,7 +107,7 @@ async def test_what_a_gateway_committed_in_between_is_not_overwritten(traced: Tr
         await gateway.take_over()
         await gateway.begin_and_produce([])
         await gateway.commit(traced.group, topic, partition, RECORDS, "of the gateway")
-        await gateway.close()
+        await gateway.drop()
         return dict.fromkeys(lanes, Start(1))
 
     with pytest.raises(LaneTakenError, match=f"lane {name}: a gateway took it over"):

@@ -211,7 +211,7 @@ async def test_an_older_owner_is_fenced(lane: Lane) -> None:
                 await old.commit(lane.group, lane.source, 0, 99, "stale")
         await old.drop()
         assert new.epoch > 0
-        await new.close()
+        await new.drop()
     assert await lane.committed() == Committed(1, "metadata 1")
     assert b"stale" not in await lane.ledger_values()
 
