@@ -27,6 +27,10 @@ class Kind(Enum):
     WITH = "a `with` without a name, as a bound on time: its body is left"
     HANDLER = "an `except`: the error passes"
     FINALLY = "what is done at the end whatever happens"
+    PART = "a part of a condition with `and` or `or`"
+    FILTER = "the condition of a comprehension: it takes all"
+    FIRST = "a choice `x if c else y`: always x"
+    SECOND = "a choice `x if c else y`: always y"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +42,21 @@ class Site:
     line: int
     node: ast.stmt
     among: list[ast.stmt]  # the statements that it is one of
-    handler: ast.ExceptHandler | None = None
+    part: ast.AST | None = None  # of the statement
 
     def take_out(self) -> None:
         """Change the tree. What is taken out stays where nothing runs it, for the names that it closes over."""
         match self.node, self.kind:
+            case _, Kind.PART | Kind.FILTER | Kind.FIRST | Kind.SECOND:
+                self._settle_part()
             case ast.If() as node, Kind.GUARD:
-                node.test = ast.BoolOp(ast.And(), [node.test, ast.Constant(False)])
+                node.test = _never_so(node.test)
             case ast.If() as node, _:
-                node.test = ast.BoolOp(ast.Or(), [node.test, ast.Constant(True)])
+                node.test = _always_so(node.test)
             case (ast.With() | ast.AsyncWith()) as node, _:
                 self._replace(node.body)
             case ast.Try() as node, Kind.HANDLER:
-                node.handlers.remove(self.handler)
+                node.handlers.remove(self.part)
                 self._without_handlers(node)
             case ast.Try() as node, _:
                 never, node.finalbody = _never(node.finalbody), []
@@ -66,14 +72,29 @@ class Site:
         match self.node, self.kind:
             case ast.If() as node, Kind.GUARD:
                 node.body.insert(0, told)
-            case ast.If() as node, _:
+            case ast.If() as node, Kind.CHECK:
                 node.orelse.insert(0, told)
             case ast.Try(), Kind.HANDLER:
-                self.handler.body.insert(0, told)
-            case ast.Try() as node, _:
+                self.part.body.insert(0, told)
+            case ast.Try() as node, Kind.FINALLY:
                 node.finalbody.insert(0, told)
             case node, _:
                 self.among.insert(self.among.index(node), told)
+
+    def _settle_part(self) -> None:
+        """What is not asked is still worked out, for the names that it binds."""
+        for whole in ast.walk(self.node):
+            match whole:
+                case ast.BoolOp(op=op, values=values) if self.part in values:
+                    settled = _always_so if isinstance(op, ast.And) else _never_so
+                    values[values.index(self.part)] = settled(self.part)
+                    return
+                case ast.comprehension(ifs=ifs) if self.part in ifs:
+                    ifs[ifs.index(self.part)] = _always_so(self.part)
+                    return
+                case ast.IfExp(test=test) if self.part is test:
+                    whole.test = _always_so(test) if self.kind is Kind.FIRST else _never_so(test)
+                    return
 
     def _replace(self, by: list[ast.stmt]) -> None:
         at = self.among.index(self.node)
@@ -93,11 +114,11 @@ def sites(tree: ast.Module) -> list[Site]:
     seen: Counter[str] = Counter()
     for where, among in _lists(tree, ""):
         for node in among:
-            for kind, line, text, handler in _of(node):
-                name = f"{where}: {kind.name.lower()}: {text}"
+            for kind, line, text, part in (*_of(node), *_of_conditions(node)):
+                name = f"{where}: {kind.name.lower()}: {text.splitlines()[0]}"
                 seen[name] += 1
                 number = f" ({seen[name]})" if seen[name] > 1 else ""
-                found.append(Site(name + number, kind, line, node, among, handler))
+                found.append(Site(name + number, kind, line, node, among, part))
     return sorted(found, key=lambda site: site.line)
 
 
@@ -132,6 +153,36 @@ def _of(node: ast.stmt) -> Iterator[tuple[Kind, int, str, ast.ExceptHandler | No
                 yield Kind.HANDLER, handler.lineno, f"except{about}: {ast.unparse(handler.body[0])}", handler
             if finalbody:
                 yield Kind.FINALLY, finalbody[0].lineno, f"finally: {ast.unparse(finalbody[0])}", None
+
+
+def _of_conditions(node: ast.stmt) -> Iterator[tuple[Kind, int, str, ast.AST]]:
+    for whole in _own(node):
+        match whole:
+            case ast.BoolOp(values=values):
+                for value in values:
+                    yield Kind.PART, value.lineno, f"{ast.unparse(value)} in {ast.unparse(whole)}", value
+            case ast.comprehension(ifs=ifs):
+                for value in ifs:
+                    yield Kind.FILTER, value.lineno, ast.unparse(value), value
+            case ast.IfExp(test=test):
+                for kind in (Kind.FIRST, Kind.SECOND):
+                    yield kind, whole.lineno, ast.unparse(whole), test
+
+
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    """The expressions of a statement, not those of the statements in it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            yield child
+            yield from _own(child)
+
+
+def _always_so(test: ast.expr) -> ast.expr:
+    return ast.BoolOp(ast.Or(), [test, ast.Constant(True)])
+
+
+def _never_so(test: ast.expr) -> ast.expr:
+    return ast.BoolOp(ast.And(), [test, ast.Constant(False)])
 
 
 def _never(body: list[ast.stmt]) -> ast.If:

@@ -14,6 +14,7 @@ from gateway.kafka.cluster import Cluster, Topic
 from gateway.kafka.exact import READS_AT_ONCE, read_exact
 
 NOTHING = b""
+CONTROL_BYTE = 22  # of a batch: the lower byte of its attributes
 
 
 def batch(base: int, *values: bytes) -> bytes:
@@ -61,6 +62,13 @@ async def value_at(offset: int, *answers: tuple[int, bytes]) -> bytes | None:
 async def test_the_record_at_exactly_this_offset_is_picked(offset: int, value: bytes | None) -> None:
     """A broker may give whole batches from before it."""
     assert await value_at(offset, (0, batch(5, b"a", b"b") + batch(7, b"c"))) == value
+
+
+async def test_a_marker_is_no_record() -> None:
+    """It ends a transaction, and readers never see it."""
+    marker = bytearray(batch(5, b"a"))
+    marker[CONTROL_BYTE] |= 0x20
+    assert await value_at(5, (0, bytes(marker))) is None
 
 
 async def test_an_offset_that_compaction_took_has_no_record() -> None:
