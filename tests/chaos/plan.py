@@ -11,6 +11,7 @@ from enum import Enum
 from itertools import cycle, islice
 
 from tests.chaos.points import Deed, Point
+from tests.coded import Coded
 
 WARM_UP_S = 4.0
 EVENTS_PER_MINUTE = 33_400  # so that half an hour has a million
@@ -32,16 +33,10 @@ class Link(Enum):
     GENIE = "genie"
 
 
-class LinkTrouble(Enum):
-    """What befalls all connections of one link: (code, sentence)."""
+class LinkTrouble(Coded):
+    """What befalls all connections of one link."""
 
     sentence: str
-
-    def __new__(cls, code: str, sentence: str) -> "LinkTrouble":
-        member = object.__new__(cls)
-        member._value_ = code
-        member.sentence = sentence
-        return member
 
     CUT = ("cut", "connections are reset, and so is every new one")
     DELAY = ("delay", "whatever passes is late")
@@ -63,18 +58,11 @@ class Outage(Enum):
     TOO_MANY_REQUESTS = "too_many_requests"
 
 
-class Kind(Enum):
-    """Everything that is done to the parts: (code, how often a minute, sentence)."""
+class Kind(Coded):
+    """Everything that is done to the parts, and how often."""
 
     per_minute: float
     sentence: str
-
-    def __new__(cls, code: str, per_minute: float, sentence: str) -> "Kind":
-        member = object.__new__(cls)
-        member._value_ = code
-        member.per_minute = per_minute
-        member.sentence = sentence
-        return member
 
     KILL_AT = ("kill_at", 1 / 3, "a gateway is killed with -9 at a named point (so often for each point)")
     STOP_AT = ("stop_at", 1.4, "a gateway is stopped at a named point, and goes on later")

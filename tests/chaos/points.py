@@ -19,6 +19,7 @@ from gateway.kafka.fence import Fence, FenceMark
 from gateway.kafka.lane_driver import LaneDriver
 from gateway.kafka.strict_producer import _OneEndTxn
 from gateway.kafka.transactions import LaneProducer
+from tests.coded import Coded
 from tests.promises.patching import Named, replace
 
 NAMED = Named()
@@ -28,16 +29,10 @@ UNDER_WAY_S = 0.002  # a request has left by then, and its answer has mostly not
 DRAINING_S = 0.01  # a closing lane has by then seen some of the answers that it waits for
 
 
-class Point(Enum):
-    """Where in the protocol: (code, sentence)."""
+class Point(Coded):
+    """Where in the protocol."""
 
     sentence: str
-
-    def __new__(cls, code: str, sentence: str) -> "Point":
-        member = object.__new__(cls)
-        member._value_ = code
-        member.sentence = sentence
-        return member
 
     TAKEN_OVER = ("taken_over", "the older owner is fenced off, the offset is not read yet")
     OPENED = ("opened", "offset and live intents are read, the lane has not begun")
