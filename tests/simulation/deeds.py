@@ -57,7 +57,7 @@ _REQUESTS: Mapping[BrokerTrouble, Callable[[float], RequestFault]] = {
     ),
     BrokerTrouble.LOST_HEARTBEAT: lambda _: RequestFault(Api.HEARTBEAT, Effect.LOSE_ANSWER),
     BrokerTrouble.SLOW_OFFSETS: lambda ms: RequestFault(Api.LIST_OFFSETS, Effect.DELAY_ANSWER, times=4, delay_ms=ms),
-    BrokerTrouble.SLOW_FETCH: lambda ms: RequestFault(Api.FETCH, Effect.DELAY_ANSWER, times=4, delay_ms=ms),
+    BrokerTrouble.SLOW_FETCH: lambda ms: RequestFault(Api.FETCH, Effect.DELAY_ANSWER, times=40, delay_ms=ms / 8),
     BrokerTrouble.LOST_OFFSETS: lambda _: RequestFault(Api.TXN_OFFSET_COMMIT, Effect.LOSE_ANSWER),
 }
 

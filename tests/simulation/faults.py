@@ -91,13 +91,13 @@ class Kind(Enum):
     SLOW_MARKERS = ("slow_markers", 4, "a transaction's markers are written late")
     SLOW_REPLICAS = ("slow_replicas", 4, "followers are far behind, so what is written is acknowledged late")
     BROKER_TROUBLE = ("broker_trouble", 14, "a broker's answers are lost, late or refusals")
-    OUTAGE = ("outage", 8, "GeNiE fails on everything for a while")
-    BROKEN = ("broken", 12, "GeNiE talks nonsense, refuses or is slow for a while")
+    OUTAGE = ("outage", 10, "GeNiE fails on everything for a while")
+    BROKEN = ("broken", 24, "GeNiE talks nonsense, refuses or is slow for a while")
     GENIE_KILL = ("genie_kill", 2, "GeNiE is killed and starts again on what it took")
-    REGISTRY_AWAY = ("registry_away", 3, "the schema registry does not answer for a while")
+    REGISTRY_AWAY = ("registry_away", 5, "the schema registry does not answer for a while")
     COMPACTION = ("compaction", 3, "consents and controls are compacted")
-    CLOCK = ("clock", 2, "a gateway's clock is set")
-    GENIE_CLOCK = ("genie_clock", 2, "GeNiE's clock is set")
+    CLOCK = ("clock", 4, "a gateway's clock is set")
+    GENIE_CLOCK = ("genie_clock", 4, "GeNiE's clock is set")
 
 
 Detail = Point | Outage | Broken | LinkTrouble | BrokerTrouble | None

@@ -195,6 +195,7 @@ class Partner:
         self.counts = Counts()
         self.crashes = 0
         self._keys = keys
+        self._usual: Mapping[str, object] = {}
         self._on: dict[str, object] = {}
         self._rng = Random(f"{seed}/partner")
         self._wires: dict[str, Wire] = {}
@@ -215,20 +216,25 @@ class Partner:
         """Stands where the gateway's GenieTransport would."""
         return lambda _tls, _connections: _Transport(self, self.wire(client))
 
+    def fail_as_usual(self, usual: Mapping[str, object]) -> None:
+        """These of the sandbox's faults are on all along."""
+        self._usual = usual
+        self.faults.replace({**usual, **self._on})
+
     def fail(self, wanted: Mapping[str, object]) -> None:
-        """Switch these of the sandbox's faults on."""
+        """Switch these on."""
         self._on |= wanted
-        self.faults.replace(self._on)
+        self.faults.replace({**self._usual, **self._on})
 
     def mend(self, name: str) -> None:
         """Switch this one off."""
         self._on.pop(name, None)
-        self.faults.replace(self._on)
+        self.faults.replace({**self._usual, **self._on})
 
     def be_well(self) -> None:
         """No faults, no wire in trouble, up, on time."""
         self._on.clear()
-        self.faults.replace({})
+        self.fail_as_usual({})
         self.skew_ms = 0
         if not self.is_up:
             self.start_again()

@@ -21,6 +21,7 @@ from tests.simulation import faults, keys, orders, process
 from tests.simulation.clocks import taken_over, wall_ms
 from tests.simulation.deeds import Deeds
 from tests.simulation.evidence import Evidence
+from tests.simulation.faults import Kind
 from tests.simulation.judge import verdict, violations
 from tests.simulation.lookout import Lookout
 from tests.simulation.loop import SimulationStuck, VirtualLoop, collect_quietly
@@ -127,15 +128,16 @@ class _World:
         parts = self._parts = Parts(shape, self._loop, self._pki, self.registry)
         orders.stand(self._orders)
         tell(f"seed {shape.seed}: {shape.size}")
-        self._workload = Workload(shape, self._write, parts.settled, lambda: wall_ms(self._loop))
+        self._workload = Workload(shape, self._write, parts.settled, self._loop.call_later, lambda: wall_ms(self._loop))
         self._workload.at_first()
         self._seats = [Seat(self._process(number), tell) for number in range(shape.hosts)]
         self._deeds = Deeds(parts, self._seats, self._orders, tell)
         lookout = Lookout(parts, self._seats, shape, self._evidence.seen)
         running = [asyncio.create_task(seat.run()) for seat in self._seats]
         running.append(asyncio.create_task(lookout.run()))
-        if shape.usual:
-            parts.partner.fail({name: {"share": part * shape.usual} for name, part in _USUAL.items()})
+        latency = {"latency": {"share": 1, "ms": shape.latency_ms, "spread": "exponential"}}
+        usual = {name: {"share": part * shape.usual} for name, part in _USUAL.items()} if shape.usual else {}
+        parts.partner.fail_as_usual(latency | usual)
         await self._troubles()
         await self._settle()
         for seat in self._seats:
@@ -222,9 +224,10 @@ class _World:
 
     def outcome(self, stuck: Sequence[str]) -> Outcome:
         records, receipts = self._made.records(), self._made.partner.receipts.lines
-        found = verdict(
-            records, receipts, self._logs, skew_ms=self._skew_ms, drift_ms=self._shape.drift_ms and self._skew_ms
+        clocks_ms = max(
+            [self._shape.drift_ms, *(abs(faults.clock_ms(fault, self._shape.drift_ms)) for fault in self._clocks())]
         )
+        found = verdict(records, receipts, self._logs, skew_ms=SKEW_MS + 2 * clocks_ms, drift_ms=clocks_ms)
         wrong = [*stuck, *(wrong for seat in self._seats for wrong in seat.wrong), *self._wrong, *violations(found)]
         self._gather(records, receipts)
         digest = self._story.seal(_contents(records, receipts))
@@ -238,9 +241,8 @@ class _World:
             tuple(self._story.lines),
         )
 
-    @property
-    def _skew_ms(self) -> int:
-        return SKEW_MS
+    def _clocks(self) -> Iterator[faults.Fault]:
+        return (fault for fault in self._faults() if fault.kind in (Kind.CLOCK, Kind.GENIE_CLOCK))
 
     def _gather(self, records: Mapping[Topic, Sequence[Raw]], receipts: Sequence[bytes]) -> None:
         evidence, partner = self._evidence, self._made.partner

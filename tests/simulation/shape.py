@@ -38,6 +38,7 @@ class Shape:
     connections: int
     drift_ms: int  # how far the clocks of hosts and GeNiE's may be from the brokers'
     lag_ms: int  # of replicas, at most
+    latency_ms: int  # of GeNiE, on average, beside the network's
     usual: float  # the share of requests that fail without any cause
     compacts: bool  # whether consents may be compacted: then none goes back, for what shows that may be gone too
     static: bool  # whether hosts are static members of their group
@@ -65,7 +66,7 @@ def draw(seed: int) -> Shape:
         events=events,
         subjects=rng.choice([3, 12, 40]) if large else rng.choice([2, 8, 20]),
         trouble_s=trouble_s,
-        faults=MOST_FAULTS if large else rng.choice([1, 3, 5, 8]),
+        faults=MOST_FAULTS if large else rng.choice([2, 4, 6, 9]),
         changes_per_s=rng.choice([0.1, 0.5, 2.0]),
         holds=rng.choice([0, 1, 2]),
         replays=rng.choice([0, 4, 12]),
@@ -74,6 +75,7 @@ def draw(seed: int) -> Shape:
         connections=rng.choice([1, 2, 8]),
         drift_ms=rng.choice(DRIFTS_MS),
         lag_ms=rng.choice(LAGS_MS),
+        latency_ms=rng.choice([0, 20, 20, 400]),
         usual=rng.choice([0.0, 0.02, 0.2]),
         compacts=rng.random() < 0.5,
         static=rng.random() < 0.5,

@@ -29,6 +29,8 @@ TRANSACTIONS = (None, None, None, None, "commit", "commit", "abort")
 SLOW_TRANSACTION_SHARE = 0.02  # of bursts: it stays open for a while
 SLOW_TRANSACTION_S = 2.0
 WITHDRAW_SOON_SHARE = 0.6  # of changes: of a customer whose event has just come
+AT_ONCE_SHARE = 0.3  # of bursts: a consent changes while they are under way
+AT_ONCE_S = 0.05  # how soon, on average
 REMEMBERED = 400  # inputs that may be repeated
 NOT_PROVIDED_SHARE = 0.7  # of replays
 MISSING_SHARE = 0.1  # of replays: of what is not there
@@ -78,14 +80,20 @@ Write = Callable[[Append, Told], None]  # it is told the offsets once there are 
 
 class Workload:
     """`at_first`, then what is due at its time. `write` puts into a topic; `settled` says what the ledger holds, which
-    is what operators plan replays by; `now_ms` is the wall clock."""
+    is what operators plan replays by; `later` calls after so many seconds; `now_ms` is the wall clock."""
 
     def __init__(
-        self, shape: Shape, write: Write, settled: Callable[[], Sequence[Settled]], now_ms: Callable[[], int]
+        self,
+        shape: Shape,
+        write: Write,
+        settled: Callable[[], Sequence[Settled]],
+        later: Callable[[float, Callable[[], None]], object],
+        now_ms: Callable[[], int],
     ) -> None:
         self._shape = shape
         self._write = write
         self._settled = settled
+        self._later = later
         self._now_ms = now_ms
         self._rng = Random(f"{shape.seed}/workload")
         self._world = Population(shape.seed, shape.subjects, now_ms())
@@ -145,6 +153,8 @@ class Workload:
         if append.transaction == "abort":
             return
         self._recent.extend(each for each in inputs if each.about is not None)
+        if self._shape.changes_per_s and self._rng.random() < AT_ONCE_SHARE:
+            self._later(self._rng.expovariate(1 / AT_ONCE_S), self.change)
 
     def change(self) -> None:
         """A consent changes: mostly of somebody whose event is under way."""
