@@ -62,12 +62,15 @@ class Driver:
         """All that can be taken out."""
         return [Removal(self, number, site) for number, site in enumerate(sites(ast.parse(self.source)))]
 
-    def change(self, by: Callable[[list[Site]], object]) -> None:
-        """Put what a changed tree compiles to in place of what is there."""
+    def compiled(self, by: Callable[[list[Site]], object]) -> CodeType:
+        """What a changed tree compiles to."""
         tree = ast.parse(self.source)
         by(sites(tree))
-        code = compile(ast.fix_missing_locations(tree), self.path, "exec", dont_inherit=True)
-        changed = dict(_functions(code))
+        return compile(ast.fix_missing_locations(tree), self.path, "exec", dont_inherit=True)
+
+    def change(self, by: Callable[[list[Site]], object]) -> None:
+        """Put what a changed tree compiles to in place of what is there."""
+        changed = dict(_functions(self.compiled(by)))
         for function in gc.get_objects():
             if isinstance(function, FunctionType) and function.__code__.co_filename == str(self.path):
                 new = changed.get(_key(function.__code__))

@@ -28,7 +28,6 @@ JUDGE_BOUND_S = 120.0  # to judge one removal
 TEST_BOUND_S = 5.0  # of one test, or so many times as long as it takes else: a removal may hang what waits
 TEST_TIMES_LONGER = 10
 _JUDGED, _REACHED = "removals/judged", "removals/reached"
-_FAILED = 1
 
 T = TypeVar("T")
 Reach = dict[str, Any]  # of one test: the seconds it took, and the indexes of the removals that it gets to
@@ -147,7 +146,10 @@ def _digest(path: Path) -> str:
 
 
 def _forked(call: Callable[[], T], bound_s: float) -> T | None:
-    """What a fork of this process makes of it; None past the bound, or if it dies. Nothing that it started is left."""
+    """What a fork of this process makes of it; None past the bound, or if it dies. Nothing that it started is left.
+
+    Raises RuntimeError with what went wrong there.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -155,11 +157,12 @@ def _forked(call: Callable[[], T], bound_s: float) -> T | None:
         os.close(reading)
         _silence()
         try:
-            answer = json.dumps(call()).encode()
-            with os.fdopen(writing, "wb") as out:
-                out.write(answer)
-        finally:
-            os._exit(_FAILED)
+            said = {"answer": call()}
+        except BaseException as error:
+            said = {"error": repr(error)}
+        with os.fdopen(writing, "wb") as out:
+            out.write(json.dumps(said).encode())
+        os._exit(0)
     os.close(writing)
     answer = b""
     give_up_at = time.monotonic() + bound_s
@@ -172,7 +175,10 @@ def _forked(call: Callable[[], T], bound_s: float) -> T | None:
         os.close(reading)
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    return json.loads(answer) if answer else None
+    said = json.loads(answer) if answer else {"answer": None}
+    if "error" in said:
+        raise RuntimeError(said["error"])
+    return said["answer"]
 
 
 def _silence() -> None:
