@@ -10,12 +10,12 @@
     turn         one thing happens: an owner carries out what its lane asks for
     actions      what can happen next
     happenings   what each of these does
-    invariants   the promises
+    invariants   the promises, and the rules that keep them
     search       breadth first, and whether all ends well once troubles are over
     story        the shortest way to a broken promise, in plain sentences
     worlds       the named worlds
     removals     the lane without one of its steps: a named world must then turn red
-    without      one of these worlds, in a process of its own
+    without      one of these worlds, for a process of its own (tests/prove)
 
 `python -m tests.model` explores every world (`make model`); test_model.py a small version of each.
 """

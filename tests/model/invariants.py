@@ -1,4 +1,5 @@
-"""The promises, as what must hold whenever something is sent, accepted or committed, and when nothing is left to do.
+"""The promises, as what must hold whenever something is sent, accepted or committed, and when nothing is left to do;
+and the rules that keep them.
 
 Told from the commits, the ledger, GeNiE's books and the consents alone; nothing here asks a lane what it thinks.
 """
@@ -12,7 +13,7 @@ from gateway.core.reasons import Outcome, Reason
 from tests.core_cases import POLICY
 from tests.lane_world.inputs import PARTITION, TOPIC
 from tests.model.shape import Shape
-from tests.model.state import Commit, Entry, Fence, Intent, Kafka, Request, Said, State, Stored, Transaction
+from tests.model.state import Announced, Commit, Entry, Fence, Kafka, Request, Said, State, Stored, Transaction
 
 TOLD = ("accepted", "resolved_by_lookup")
 
@@ -27,33 +28,40 @@ def check(kept: bool, promise: str) -> None:
         raise BrokenPromiseError(promise)
 
 
+def rule(kept: bool, sentence: str) -> None:
+    """Break off unless the rule is kept that keeps a promise: sooner than the promise itself would be broken."""
+    check(kept, sentence)
+
+
 def at_send(
     shape: Shape,
     fence: Fence | None,
     sent: Request,
-    intent: Intent,
-    durable: bool,
+    announced: Announced,
     purposes: dict[int, tuple[str, ...]],
 ) -> None:
-    """Nothing is sent but behind a fence that was asked for after its intent was committed, as that fence permits."""
-    check(fence is not None and fence.must is not None, "a send follows a fence")
+    """Nothing is sent but behind a fence that was asked for after its intent was committed, as that fence permits. If
+    the owner is gone before it can say when it decided, its decision is dated by the announcement: what that was too
+    late for must not be sent."""
+    rule(fence is not None and fence.must is not None, "a send follows a fence")
     assert fence is not None and fence.must is not None
-    check(durable, "no durable intent, no send")
-    check(sent.number in fence.durable, "the fence begins after the announcement is committed")
-    check(fence.age == 0, "a decision is fresh")
-    check(intent.age == 0, "past its expires a batch is announced again")
-    check(sent.age == intent.age, "a batch is signed with the expires that was announced")
-    view = shape.views[fence.must]
+    intent = announced.intent
+    rule(announced.durable, "no durable intent, no send")
+    rule(sent.number in fence.durable, "the fence begins after the announcement is committed")
+    rule(fence.age == 0, "a decision is fresh")
+    rule(sent.age == intent.age, "a batch is signed with the expires that was announced")
+    rule(intent.age == 0, "past its expires a batch is announced again")
+    view = shape.views[max(fence.must, announced.since)]
     for entry in sent.entries:
         record = shape.inputs[entry.offset]
         assert record is not None and record.event is not None
         state = view.consents.get(record.event.subject_ref)
         valid = isinstance(state, Consent) and state.status in (ConsentStatus.GIVEN, ConsentStatus.RENEWED)
-        check(valid, "nothing leaves without consent that was acknowledged before the fence")
+        check(valid, "nothing leaves without consent that was acknowledged before fence and announcement")
         assert state is not None
         permitted = tuple(sorted(set(POLICY.purpose_codes) - state.opted_out))
         check(purposes[entry.digest] == permitted, "a body carries the purposes that are permitted now")
-        check(entry in intent.entries, "what is sent is what was announced")
+        rule(entry in intent.entries, "what is sent is what was announced")
         check(not view.holds.parks(record.event.subject_ref, 0), "what is on hold is not sent")
         check(not view.holds.pauses("lease_payment", f"{TOPIC}:{PARTITION}", 0), "a lane on hold sends nothing")
 
@@ -66,7 +74,7 @@ def at_produce(
     due = set()
     for said in ledger:
         if said.outcome == Outcome.WITHHELD.value or said.reason == Reason.HELD.value:
-            check(versions is not None, "every final decision follows a fence")
+            rule(versions is not None, "every final decision follows a fence")
             true = any(_is_so(shape, said, version) for version in versions or ())
             check(true, "what is withheld is withheld by what a fence brought")
         if said.outcome == Outcome.PARKED.value:
@@ -102,13 +110,13 @@ def at_rest(shape: Shape, kafka: Kafka, books: tuple[Stored, ...]) -> None:
     """After each commit and each acceptance: offset, settled set and ledger agree; all that GeNiE may have is known."""
     committed, ledger = kafka.committed, {said.offset: said for said in kafka.ledger}
     settled = {offset for offset in shape.delivered if offset < committed.offset} | set(committed.settled)
-    check(settled == ledger.keys(), "a commit says exactly what is settled")
+    rule(settled == ledger.keys(), "a commit says exactly what is settled")
     live = {(entry.offset, entry.digest) for intent in committed.live for entry in intent.entries}
     for stored in books:
         if stored.offset is not None and stored.offset not in ledger:
-            check((stored.offset, stored.first.digest) in live, "a live intent names what GeNiE has")
-    provided = [said.key for said in kafka.ledger if said.outcome == Outcome.PROVIDED.value]
-    provided += [each.key for each in books if each.offset is None]
+            rule((stored.offset, stored.first.digest) in live, "a live intent names what GeNiE has")
+    provided = [shape.records[said.offset][:2] for said in kafka.ledger if said.outcome == Outcome.PROVIDED.value]
+    provided += shape.had_before
     check(len(provided) == len(set(provided)), "an event is provided once")
 
 

@@ -1,36 +1,51 @@
 """The lane and its driver without one of their steps, each by one function: the named world must then turn red.
 
 Patches for a process of their own (`without` forks one); `FOUND_IN` says in which world each is found. Where a step is
-the driver's (opening, fencing, fences, doubt), it is taken out of the model of it: turn.py, happenings.py, kafka.py.
+the driver's (opening, fencing, fences, doubt), it is taken out of the model of it: turn.py, happenings.py, kafka.py;
+what core/ does is taken out by tests/promises/core_removals.py.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import replace as changed
 from typing import Any
 
-from gateway.core import fates, lane
-from gateway.core.batching import Batching, Passed
-from gateway.core.cycle import Cycle
-from gateway.core.entry import Entry, State
-from gateway.core.fates import Fates
-from gateway.core.judge import Judge
-from gateway.core.lane import Lane
-from gateway.core.metadata import CommitMetadata
-from gateway.core.order import SubjectOrder
-from gateway.core.reasons import Reason
-from gateway.core.window import Window
-from tests.model import happenings
+from gateway.core.batching import Batch
+from gateway.core.entry import Entry
+from gateway.core.rounds import Rounds
+from tests.model import happenings, shape, words
 from tests.model import kafka as brokers
-from tests.model.shape import EXPIRES, NEVER
 from tests.model.state import Kafka, Transaction
 from tests.model.turn import Turn
-from tests.promises.patching import Named, replace, replace_everywhere
+from tests.model.words import Moment, Words
+from tests.promises import core_removals
+from tests.promises.patching import Named, replace
 
 NAMED = Named()
-FOUND_IN: dict[str, str] = {}
+FOUND_IN: dict[str, str] = {
+    "a_body_for_each_attempt": "one event",
+    "a_hold_parks_nothing": "holds",
+    "a_hold_pauses_nothing": "holds",
+    "another_body_after_an_unknown": "scope changes",
+    "any_order": "scope changes",
+    "ask_at_once": "processing",
+    "believe_any_lookup": "processing",
+    "believe_anybody": "refusals after an unknown attempt",
+    "expires_from_the_sending": "one event",
+    "give_up_at_once": "given up",
+    "no_live_intents": "one event",
+    "no_settled_set": "window and settled set",
+    "other_body_than_announced": "scope changes",
+    "overtake_the_unknown": "newer scores and lost records",
+    "replay_without_asking": "replay",
+    "retry_on_the_old_decision": "scope changes",
+    "send_before_the_intent": "one event",
+    "watermark_at_the_position": "window and settled set",
+    "withhold_without_a_fence": "newer scores and lost records",
+    "withhold_without_asking": "one event",
+}
+NAMED.update({name: core_removals.NAMED[name] for name in FOUND_IN})
 
 
 def found_in(world: str) -> Any:
@@ -70,44 +85,21 @@ def no_wait_for_markers() -> None:
     replace(brokers, "read_committed", lambda kafka: kafka.before or kafka.committed)
 
 
+# --- (b) names --------------------------------------------------------------------------------------------------
+
+
+@found_in("producer's duplicates")
+def a_key_for_each_record() -> None:
+    """The idempotency key depends on the record's place, and not on the event alone."""
+
+    def made(offset: int, name: str, replays: bool) -> Any:
+        record = plain(offset, name, replays)
+        return record and changed(record, idempotency_key=f"key-{offset}")
+
+    plain = replace(shape, "_input", made)
+
+
 # --- (c) one transaction ----------------------------------------------------------------------------------------
-
-
-@found_in("one event")
-def send_before_the_intent() -> None:
-    """A batch is fenced and sent while its announcement is still being committed."""
-
-    def begin_transaction(self: Lane, now: int) -> None:
-        was_open = self._cycle.is_open
-        plain(self, now)
-        if self._cycle.is_open and not was_open:
-            self._rounds.join(batches=self._cycle._batches)
-
-    def end(self: Cycle, now: int) -> Any:
-        plain_end(self, now)
-        return ()
-
-    plain = replace(Lane, "_begin_transaction", begin_transaction)
-    plain_end = replace(Cycle, "end", end)
-
-
-@found_in("one event")
-def no_live_intents() -> None:
-    """The commit does not say which intents may have been sent."""
-    plain = CommitMetadata.encode
-    replace(CommitMetadata, "encode", lambda self, offset: plain(changed(self, intents=()), offset))
-
-
-@found_in("window and settled set")
-def no_settled_set() -> None:
-    """The commit does not say what is settled beyond its offset."""
-    replace(Window, "settled_beyond", lambda self: [])
-
-
-@found_in("window and settled set")
-def watermark_at_the_position() -> None:
-    """The offset that is committed passes records that are not settled."""
-    replace(Window, "watermark", property(lambda self: self.position))
 
 
 @found_in("one event")
@@ -121,7 +113,7 @@ def ledger_outside_the_transaction() -> None:
     replace(brokers, "begin", begin)
 
 
-# --- (d) fence and final decision, (e) send ----------------------------------------------------------------------
+# --- (d) fence and final decision ---------------------------------------------------------------------------------
 
 
 @found_in("scope changes")
@@ -130,99 +122,20 @@ def no_fence() -> None:
     replace(happenings, "view_behind_fence", lambda acknowledged: 0)
 
 
-@found_in("scope changes")
-def retry_on_the_old_decision() -> None:
-    """What was permitted once stays permitted."""
-
-    def judge(self: Judge, entry: Entry, now: int, expires_at: int) -> Any:
-        return entry.permit or plain(self, entry, now, expires_at)
-
-    plain = replace(Judge, "judge", judge)
-
-
-@found_in("scope changes")
-def other_body_than_announced() -> None:
-    """A body is sent although another one was announced."""
-    replace(Judge, "is_as_announced", lambda self, entry, permit: bool(self.make(entry, permit)))
-
-
-@found_in("one event")
-def expires_from_the_sending() -> None:
-    """A batch is signed with an expires of its own, however long ago it was announced."""
-
-    def decide_batch(self: Lane, batch: Any, fact: Any, now: int) -> None:
-        batch.announcement.expires_at = now + EXPIRES
-        plain(self, batch, fact, now)
-
-    plain = replace(Lane, "_decide_batch", decide_batch)
-
-
-@found_in("newer scores and lost records")
-def withhold_without_a_fence() -> None:
-    """What looks as if it will not be provided ends at once."""
-
-    def take_passed(self: Batching) -> Passed:
-        passed = plain(self)
-        return Passed([], passed.asks + passed.checks)
-
-    def look_up_later(self: Lane, entry: Entry, ending: Any, now: int) -> None:
-        said = self._judge.judge(entry, now, now + EXPIRES)
-        if entry.state is State.CHECKING and isinstance(said, Reason):
-            self._end(entry, fates.not_provided(entry, said, now), now)
-        else:
-            plain_look_up(self, entry, ending, now)
-
-    plain = replace(Batching, "take_passed", take_passed)
-    plain_look_up = replace(Lane, "_look_up_later", look_up_later)
-
-
-# --- (f) unknown outcome ------------------------------------------------------------------------------------------
-
-
-@found_in("one event")
-def withhold_without_asking() -> None:
-    """A record that may have been received is withheld at once, without wait and lookup."""
-    replace_everywhere(fates.is_sure, lambda ending: True)
-
-
 @found_in("processing")
-def believe_any_lookup() -> None:
-    """`not_received` counts whatever moment it speaks of."""
+def fence_before_the_announcement() -> None:
+    """A batch is decided behind a fence that was under way when its announcement was committed."""
 
-    def looked_up(self: Fates, entry: Entry, result: Any, as_of: int, now: int) -> Any:
-        return plain(self, entry, result, NEVER * NEVER, now)
+    def join(self: Rounds, batches: Iterable[Batch] = (), checks: Iterable[Entry] = ()) -> None:
+        (self._now or self._next).batches.extend(batches)
+        self._next.checks.extend(checks)
 
-    plain = replace(Fates, "looked_up", looked_up)
+    def fenced(self: Words, moment: Moment, view: int, age: int, subjects: Collection[str]) -> Any:
+        return plain(self, moment, view, age, self._shape.views[view].consents)  # also of whoever joined later
 
-
-@found_in("processing")
-def ask_at_once() -> None:
-    """Nothing is waited for before a lookup, and its answer counts whatever moment it speaks of."""
-
-    def look_up_later(self: Lane, entry: Entry, ending: Any, now: int) -> None:
-        entry.last_expires = 0
-        plain(self, entry, ending, now)
-
-    plain = replace(Lane, "_look_up_later", look_up_later)
-
-
-@found_in("given up")
-def give_up_at_once() -> None:
-    """What is unknown for too long is parked although GeNiE may yet accept it."""
-
-    def look_up_later(self: Lane, entry: Entry, ending: Any, now: int) -> None:
-        if ending is None and self._fates._is_given_up(entry, now):
-            self._done(entry, fates._outcome_unknown(entry, now))
-        else:
-            plain(self, entry, ending, now)
-
-    plain = replace(Lane, "_look_up_later", look_up_later)
-
-
-@found_in("scope changes")
-def another_body_after_an_unknown() -> None:
-    """What may have been received goes again with another body."""
-    replace(Judge, "may_send", lambda self, entry, permit: bool(self.make(entry, permit)))
+    plain = words._FACTS["fenced"]
+    words._FACTS["fenced"] = fenced
+    replace(Rounds, "join", join)
 
 
 # --- (g) doubtful commit ------------------------------------------------------------------------------------------
@@ -239,7 +152,7 @@ def doubt_is_asked_again() -> None:
     happenings.ACTS["doubt"] = doubt
 
 
-@found_in("doubtful commits")
+@found_in("window and settled set")
 def doubt_is_success() -> None:
     """After a doubt the lane goes on as if the transaction were committed."""
 
@@ -249,39 +162,3 @@ def doubt_is_success() -> None:
         turn.hear(place, "committed")
 
     happenings.ACTS["doubt"] = doubt
-
-
-# --- (h) order ----------------------------------------------------------------------------------------------------
-
-
-class _AnyOrder(SubjectOrder):
-    """A line for each entry."""
-
-    __slots__ = ()
-
-    def join(self, entry: Entry) -> None:
-        self._lines[entry.record.offset] = deque([entry])  # type: ignore[index]  # that is the removal
-        if entry.state is State.QUEUED:
-            self._may_start(entry)
-
-    def leave(self, entry: Entry) -> None:
-        del self._lines[entry.record.offset]  # type: ignore[arg-type]  # the same
-
-    def requeue(self, entry: Entry) -> None:
-        entry.state = State.QUEUED
-        self._may_start(entry)
-
-    def line(self, head: Entry) -> Iterator[Entry]:
-        return iter((head,))
-
-
-@found_in("scope changes")
-def any_order() -> None:
-    """A subject's entries do not wait for each other."""
-    replace(lane, "SubjectOrder", _AnyOrder)
-
-
-@found_in("newer scores and lost records")
-def overtake_the_unknown() -> None:
-    """A sent record that can't be decoded any more holds back nothing."""
-    replace(SubjectOrder, "bar", lambda self, offset: None)

@@ -103,6 +103,7 @@ class Announced(NamedTuple):
     number: int
     intent: Intent
     durable: bool
+    since: int = 0  # how many changes were acknowledged when it was written; 0 again once it is sent
 
 
 class Fence(NamedTuple):

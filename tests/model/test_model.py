@@ -7,13 +7,12 @@ from random import Random
 import pytest
 
 from gateway.core.lane import Lane
-from tests.model import removals, worlds
+from tests.model import worlds
 from tests.model.actions import World
 from tests.model.machine import Machines
 from tests.model.search import Explored, explore
 from tests.model.shape import Shape
 from tests.model.state import State
-from tests.model.without import explore_without
 from tests.model.words import Moment
 
 STATES = 100_000
@@ -52,14 +51,6 @@ def test_the_worlds_are_not_empty() -> None:
 def test_the_worlds_end_in_many_ways() -> None:
     """The rare endings are among what was looked at."""
     assert set().union(*(explored(shape.name).endings for shape in worlds.ALL)) >= ENDINGS
-
-
-@pytest.mark.parametrize("step", removals.NAMED)
-def test_without_a_step_its_world_turns_red(step: str) -> None:
-    """The checker finds the promise that the step keeps broken, and tells the way there."""
-    found = explore_without(step)
-    assert found.violation is not None, f"nobody notices that {step} is gone"
-    assert found.story[-1] == f"broken: {found.violation}"
 
 
 class Apart(Machines):

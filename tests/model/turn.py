@@ -196,7 +196,7 @@ class Turn:
         numbers = tuple(number for number, _ in intents)
         self.kafka = brokers.begin(self.kafka, ledger, numbers)
         announced = [each for each in self.owners[place].announced if each.number not in numbers]
-        announced += [Announced(number, intent, False) for number, intent in intents]
+        announced += [Announced(number, intent, False, self.version) for number, intent in intents]
         self.set(place, produce=None, announced=tuple(sorted(announced)))
         if self.owners[place].fence is not None:  # it began too early for these
             fence = self.owners[place].fence
@@ -244,10 +244,10 @@ class Turn:
         offsets = {entry.key: entry.offset for entry in announced.intent.entries}
         entries = tuple(Entry(offsets[key], key, digest) for key, digest in sent)
         request = Request(age, number, entries)
-        invariants.at_send(
-            self.shape, fence, request, announced.intent, announced.durable, self.machines.words.purposes
-        )
-        self.set(place, sent=(*owner.sent, request))
+        invariants.at_send(self.shape, fence, request, announced, self.machines.words.purposes)
+        sent = announced._replace(since=0)
+        known = tuple(sent if each is announced else each for each in owner.announced)
+        self.set(place, sent=(*owner.sent, request), announced=known)
         self.tell(f"it sends batch {number}: {_named(entries)}", place)
 
     def answer(self, place: int, request: Request, *answer: Any) -> None:

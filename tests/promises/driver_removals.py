@@ -1,0 +1,244 @@
+"""Steps of the lane that its drivers take, each taken out by one function: open, transactions, fence, doubt, close.
+
+Patches for a process of their own: a real gateway's, or a test's that drives one of these parts.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer.sender import EndTxnHandler, Sender, TxnOffsetCommitHandler
+from aiokafka.structs import TopicPartition
+
+from gateway.core.facts import Opened
+from gateway.core.metadata import CommitMetadata
+from gateway.kafka import cluster, exact, fence, offsets, opening, strict_producer, transactions
+from gateway.kafka.fence import Fence, FenceMark
+from gateway.kafka.lane_driver import REOPEN_WINDOW_S, LaneDriver
+from gateway.kafka.lanes import Lanes
+from gateway.kafka.opening import LaneRefusedError
+from gateway.kafka.strict_producer import StrictProducer, _StrictSender
+from gateway.kafka.transactions import LaneProducer, Outgoing
+from tests.promises.patching import Named, replace, replace_everywhere
+
+NAMED = Named()
+READ_COMMITTED = 1
+
+# --- (a) open ---------------------------------------------------------------------------------------------------
+
+
+@NAMED
+def read_before_taking_over() -> None:
+    """What is committed is read before older owners are fenced."""
+
+    async def open_lane(
+        connection: Any, client: Any, codec: Any, name: Any, intents_topic: str, holds: Any, *, is_new: bool = False
+    ) -> Any:
+        offset, metadata = await opening.read_committed(client, name, is_new=is_new)
+        intents = await opening._live_intents(client, codec, name, intents_topic, metadata)
+        producer = opening.LaneProducer(connection, name.transactional_id)
+        await producer.take_over()
+        return producer, Opened(offset, metadata, intents, holds, producer.epoch)
+
+    replace_everywhere(opening.open_lane, open_lane)
+
+
+@NAMED
+def a_moving_coordinator_says_none() -> None:
+    """The error that an answer about offsets begins with is not read."""
+
+    def committed_in(answer: Any, topic: str, partition: int) -> Any:
+        answer.error_code = 0
+        return plain(answer, topic, partition)
+
+    plain = replace(offsets, "committed_in", committed_in)
+
+
+@NAMED
+def any_place_is_ours() -> None:
+    """A lane without an offset of its own, or with one that is not in the log, begins somewhere."""
+
+    async def read_committed(*arguments: Any, **named: Any) -> Any:
+        try:
+            return await plain(*arguments, **named)
+        except LaneRefusedError:
+            return 0, CommitMetadata()
+
+    plain = replace(opening, "read_committed", read_committed)
+
+
+@NAMED
+def missing_intents_are_forgotten() -> None:
+    """A lane opens although a live intent can't be read."""
+
+    async def live_intents(*arguments: Any) -> Any:
+        try:
+            return await plain(*arguments)
+        except LaneRefusedError:
+            return []
+
+    plain = replace(opening, "_live_intents", live_intents)
+
+
+@NAMED
+def intents_read_committed() -> None:
+    """Live intents are read as committed readers see them."""
+    replace(exact, "_READ_UNCOMMITTED", READ_COMMITTED)
+
+
+# --- (c) one transaction ----------------------------------------------------------------------------------------
+
+
+@NAMED
+def ledger_outside_the_transaction() -> None:
+    """Ledger records are written beside the transaction that commits their offset."""
+
+    async def begin_and_produce(self: LaneProducer, outgoing: Sequence[Outgoing]) -> Any:
+        beside = [record for record in outgoing if record.topic.endswith("genie.provision.ledger")]
+        if beside:
+            async with AIOKafkaProducer(**self._connection.kwargs()) as producer:
+                for record in beside:
+                    await producer.send_and_wait(record.topic, key=record.key, value=record.value, partition=0)
+        return await plain(self, [record for record in outgoing if record not in beside])
+
+    plain = replace(LaneProducer, "begin_and_produce", begin_and_produce)
+
+
+@NAMED
+def writes_are_not_looked_at() -> None:
+    """A transaction is committed whatever became of the records in it."""
+
+    async def write(*arguments: Any) -> Any:
+        written = await plain(*arguments)
+        for batches in written.values():
+            batches[:] = [
+                (inside, SimpleNamespace(offset=0) if isinstance(outcome, BaseException) else outcome)
+                for inside, outcome in batches
+            ]
+        return written
+
+    plain = replace(transactions, "_write", write)
+
+
+@NAMED
+def partitions_that_were_refused() -> None:
+    """Records are written although their partition could not be added to the transaction."""
+    replace(_StrictSender, "_do_add_partitions_to_txn", Sender._do_add_partitions_to_txn)
+
+
+@NAMED
+def endtxn_is_repeated() -> None:
+    """The request that ends a transaction is sent again when its answer is lost, as aiokafka does."""
+    replace(strict_producer, "_OneEndTxn", EndTxnHandler)
+
+
+@NAMED
+def offsets_are_repeated() -> None:
+    """The request that puts offsets into a transaction is sent again when its answer is lost, as aiokafka does."""
+    replace(strict_producer, "_OneTxnOffsetCommit", TxnOffsetCommitHandler)
+
+
+@NAMED
+def letting_go_flushes() -> None:
+    """A producer is let go as aiokafka does it: what it has not written yet is written first."""
+    replace(StrictProducer, "let_go", AIOKafkaProducer.stop)
+
+
+# --- (d) fence --------------------------------------------------------------------------------------------------
+
+
+@NAMED
+def no_fence() -> None:
+    """The final decision takes the local view as it is."""
+
+    async def reach(self: Fence) -> FenceMark:
+        return FenceMark(time.time_ns() // 1_000_000)
+
+    replace(Fence, "reach", reach)
+
+
+@NAMED
+def join_the_running_round() -> None:
+    """Whoever asks for a fence gets the one that is under way."""
+    rounds: list[asyncio.Task[FenceMark]] = []
+
+    async def reach(self: Fence) -> FenceMark:
+        if not rounds or rounds[-1].done():
+            rounds.append(asyncio.ensure_future(plain(self)))
+        return await asyncio.shield(rounds[-1])
+
+    plain = replace(Fence, "reach", reach)
+
+
+@NAMED
+def the_clock_after_the_ends() -> None:
+    """A fence is dated when the end offsets have been read."""
+
+    async def read(self: Fence) -> tuple[int, dict[TopicPartition, int]]:
+        _, ends = await plain(self)
+        return self._now(), ends
+
+    plain = replace(Fence, "_read", read)
+
+
+@NAMED
+def ends_read_committed() -> None:
+    """The ends of consents and controls are those that committed readers see."""
+    replace(cluster, "_READ_UNCOMMITTED", READ_COMMITTED)
+
+
+@NAMED
+def partitions_as_first_seen() -> None:
+    """A fence knows the partitions that there were at the first one."""
+    seen: list[Any] = []
+
+    async def describe_once(client: Any, names: list[str]) -> Any:
+        if not seen:
+            seen.append(await plain(client, names))
+        return seen[0]
+
+    plain = replace(fence, "describe_once", describe_once)
+
+
+# --- (g) doubtful commit, (k) close -----------------------------------------------------------------------------
+
+
+@NAMED
+def reopen_without_the_group() -> None:
+    """After a doubt a lane opens again whether or not the group still knows this process."""
+
+    async def consider_reopening(self: LaneDriver) -> None:
+        async def confirm_membership() -> None:
+            """Nobody is asked."""
+
+        feed = self._feed
+        self._feed = SimpleNamespace(stop=feed.stop, confirm_membership=confirm_membership)
+        await plain(self)
+        self._feed = feed
+
+    plain = replace(LaneDriver, "_consider_reopening", consider_reopening)
+
+
+@NAMED
+def reopen_again_and_again() -> None:
+    """However often commits are doubtful, the lane opens again."""
+
+    async def consider_reopening(self: LaneDriver) -> None:
+        self._reopened_at = -REOPEN_WINDOW_S
+        await plain(self)
+
+    plain = replace(LaneDriver, "_consider_reopening", consider_reopening)
+
+
+@NAMED
+def a_rebalance_waits_for_nothing() -> None:
+    """Whoever takes lanes away does not wait until they have closed."""
+
+    async def close(self: Lanes, partitions: Sequence[TopicPartition]) -> None:
+        for driver, _ in [self._running.pop(partition) for partition in partitions if partition in self._running]:
+            driver.close(self._drain_ms)
+
+    replace(Lanes, "close", close)

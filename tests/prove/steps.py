@@ -1,0 +1,69 @@
+"""The steps of the lane protocol and the promises that they keep. Knows no code."""
+
+from tests.coded import Coded
+
+
+class Promise(Coded):
+    """What the gateway promises, by its number."""
+
+    sentence: str
+
+    LOST = (1, "nothing is lost")
+    UNCONSENTED = (2, "nothing leaves without valid consent")
+    UNRECORDED = (3, "no provision goes unrecorded")
+    DOUBLED = (4, "exactly one ledger record")
+    OUT_OF_ORDER = (5, "a subject's order")
+    LEAKED = (6, "only allow-listed items leave")
+    UNBOUNDED = (7, "memory stays bounded")
+    BLOCKED = (8, "poison never blocks a partition")
+
+
+class Step(Coded):
+    """One step, by the letter that it has in ARCHITECTURE.md and in the code."""
+
+    letter: str
+    sentence: str
+
+    OPEN_ORDER = ("open order", "a", "take over, and only then read what is committed")
+    ONE_ID = ("one id", "a", "one transactional id for each partition")
+    MARKERS = ("markers", "a", "wait for the markers of the last transaction")
+    TOP_LEVEL_ERROR = ("top-level error", "a", "read the error that an answer about offsets begins with")
+    PLACE = ("place", "a", "refuse an offset that is not ours, or not in the log")
+    EXACT = ("exact", "a", "read live intents where they lie, whatever else is open there")
+    MISSING_INTENT = ("missing intent", "a", "refuse to open over a live intent that is gone")
+    OPENINGS = ("openings", "a", "count openings in vain before a record is read")
+    KEYS = ("key stability", "b", "the idempotency key depends on the event alone")
+    BODIES = ("body stability", "b", "the body depends on event, scope and mapping version alone")
+    ITEMS = ("items", "b", "only what policy and consent name goes into bodies, logs and records")
+    SETTLE = ("settle", "c", "ledger records and offset in one transaction")
+    WATERMARK = ("watermark", "c", "commit the first unsettled delivered offset")
+    GAPS = ("gaps", "c", "gaps count as settled")
+    SETTLED_SET = ("settled set", "c", "commit what is settled beyond the offset")
+    LIVE_INTENTS = ("live intents", "c", "commit which intents may have been sent")
+    INTENT = ("intent before send", "c", "no durable intent, no send")
+    EXPIRES = ("expires", "c", "take expires before the announcement is written, and sign that one")
+    SLOT = ("slot", "c", "hold an HTTP slot before announcing")
+    FUTURES = ("awaited futures", "c", "look at every write before the commit")
+    ENDTXN = ("EndTxn once", "c", "send what ends or moves a transaction once")
+    FENCE = ("fence", "d", "a consent fence before every final decision")
+    FENCE_AFTER = ("fence after", "d", "the fence begins after the announcement")
+    FENCE_ENDS = ("fence ends", "d", "its ends are those of all partitions that there are, read uncommitted")
+    FENCE_CLOCK = ("fence clock", "d", "its clock is read before the ends, and its decisions get old")
+    AS_ANNOUNCED = ("as announced", "d", "send the body that was announced, or announce anew")
+    REDECIDE = ("re-decision", "e", "a retry is a new decision")
+    WAIT = ("wait before withholding", "f", "an unknown outcome is waited out and looked up before any other end")
+    SAME_BODY = ("same body", "f", "what may have been received goes again only as it was")
+    AS_OF = ("as_of", "f", "a lookup counts only past the last expires and the skew")
+    SIGNED = ("signed answers", "f", "only what GeNiE signed says what became of a record")
+    REPLAY = ("replay", "f", "a replay asks before it sends")
+    BISECT = ("bisect", "f", "halve a batch that GeNiE can't read")
+    REOPEN = ("reopening on doubt", "g", "a doubtful commit opens the lane anew")
+    MEMBERSHIP = ("membership", "g", "only as a member that the group still knows")
+    TWICE = ("twice", "g", "a second doubt within a minute ends the process")
+    DROP = ("drop", "g", "let a producer go without writing any more")
+    ORDER = ("one subject in flight", "h", "a subject's entries wait for each other")
+    POISON = ("poison", "i", "what can't be decoded is recorded and passed")
+    HOLDS = ("holds", "i", "a hold pauses the lane, or parks a subject's records")
+    WINDOW = ("window", "j", "bound the window and live intents by what the metadata can say")
+    BYTES = ("bytes", "j", "bound by bytes what is kept in memory")
+    DRAIN = ("drain", "k", "settle what is in flight before the lane closes")
