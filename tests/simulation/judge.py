@@ -6,6 +6,7 @@ Knows how records and receipts get to the verifier. Must not know what a defect 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 from gateway.sandbox.verifier import policy
 from gateway.sandbox.verifier.history import History, Raw, Topic
@@ -38,10 +39,15 @@ def verdict(
         for number, line in enumerate(logs, 1):
             for field in history.personal.canaries.found(line):
                 leaked(f"log:{number}", f"a value of {field}")
-        judge = Judge(history, policy.load(), findings, complete=True, skew_ms=skew_ms, drift_ms=drift_ms)
+        judge = Judge(history, _policy(), findings, complete=True, skew_ms=skew_ms, drift_ms=drift_ms)
         return judge.verdict(parse(f"receipts:{number}", line) for number, line in enumerate(receipts, 1))
     finally:
         history.close()
+
+
+@cache
+def _policy() -> policy.Policy:
+    return policy.load()
 
 
 def violations(found: Verdict) -> list[str]:

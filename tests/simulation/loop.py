@@ -227,21 +227,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return task.result()
 
     def close(self) -> None:
-        """Whatever its leftovers still want to do or say is of no interest."""
         self._line.clear()
         self._timers.clear()
         for host in self._hosts:
             host.aside.clear()
         self._hosts.clear()
         self._kept.clear()
-        told, sys.unraisablehook = sys.unraisablehook, _not_told
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # coroutines that nobody awaited any more
-                for _ in range(COLLECTIONS):
-                    gc.collect()
-        finally:
-            sys.unraisablehook = told
+        collect_quietly()
         super().close()
 
     def _run_while(self, wanted: Callable[[], bool]) -> None:
@@ -363,10 +355,13 @@ class Host:
 
 
 def collect_quietly() -> None:
-    """What the dead left undone complains when it is collected."""
+    """What the dead left undone wants to end, and complains, when it is collected."""
     told, sys.unraisablehook = sys.unraisablehook, _not_told
     try:
-        gc.collect()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # coroutines that nobody awaited any more
+            for _ in range(COLLECTIONS):
+                gc.collect()
     finally:
         sys.unraisablehook = told
 

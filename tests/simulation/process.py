@@ -7,6 +7,7 @@ Promised: from the composition root down to aiokafka's sockets it is the code th
     renewal of keys and certificates   not there: it looks at files and the environment every two seconds
     the transport to GeNiE, the schema registry    those of `Below`
     the child process that tastes records for a wary lane    says of each that it survives
+    how often idle polls look   less often: records end a poll at once, so only what is not delivered is seen later
     the collector of garbage    never runs in the middle of a story, so that nothing depends on when it does
     the bill of a process       what of a dead one is still in this interpreter never runs again (loop.py)
 
@@ -29,6 +30,7 @@ from typing import Any, Self
 from unittest import mock
 
 import httpx
+import orjson
 import structlog
 from aiokafka.structs import BrokerMetadata
 
@@ -36,7 +38,7 @@ from gateway import app, files, genie_login, preflight
 from gateway.app import Gateway
 from gateway.files import Files
 from gateway.findings import Finding
-from gateway.kafka import consent_view, intake, replay_intake
+from gateway.kafka import consent_view, intake, replay_intake, source, writer
 from gateway.kafka.registry import Registry
 from gateway.kafka.taster import Taster
 from gateway.kafka.view_store import ViewStore
@@ -47,6 +49,8 @@ from tests.simulation.loop import HOST, Host, VirtualLoop
 
 KILLED = "killed"
 IN_ORDER = "in order"
+VIEW_POLL_MS = 200  # four times the gateway's own, and of the next too: half of all steps were idle polls
+SOURCE_POLL_MS = 400
 CAUSES = 20  # of an error, whose frames are let go
 
 Transport = Callable[[ssl.SSLContext, int], httpx.AsyncBaseTransport]
@@ -178,6 +182,9 @@ def installed(below: Below) -> Iterator[None]:
             (replay_intake, "Taster", _SureTaster),
             (consent_view, "ViewStore", _Store),
             (BrokerMetadata, "__hash__", _hash_of_broker),
+            (writer, "make_ready", _ready_once),
+            (consent_view, "POLL_MS", VIEW_POLL_MS),
+            (source, "POLL_MS", SOURCE_POLL_MS),
         ):
             stack.enter_context(mock.patch.object(owner, name, new))
         stack.enter_context(_logs_to(below.log))
@@ -262,6 +269,19 @@ def _files_once(given: Settings) -> tuple[Files | None, list[Finding]]:
         _files[place] = _read_files(given)
     found, findings = _files[place]
     return found, list(findings)
+
+
+_make_ready = writer.make_ready
+
+
+@lru_cache(64)
+def _ready(schema: bytes) -> writer.Writer | writer.Unfit:
+    return _make_ready(orjson.loads(schema))
+
+
+def _ready_once(raw: Any) -> writer.Writer | writer.Unfit:
+    """Compiled for the first process that reads this schema."""
+    return _ready(orjson.dumps(raw))
 
 
 def _without_frames(error: BaseException | None) -> BaseException | None:
