@@ -49,7 +49,7 @@ from tests.simulation.loop import HOST, Host, VirtualLoop
 
 KILLED = "killed"
 IN_ORDER = "in order"
-VIEW_POLL_MS = 200  # four times the gateway's own, and of the next too: half of all steps were idle polls
+VIEW_POLL_MS = 200  # four times the gateway's own, and of the next too: a quarter of all steps was that
 SOURCE_POLL_MS = 400
 CAUSES = 20  # of an error, whose frames are let go
 
