@@ -27,7 +27,11 @@ def main(arguments: Sequence[str]) -> int:
     if not library.run(modules):
         return COULD_NOT
     verdicts = library.verdicts(modules)
-    verdicts |= anew.run([name for name, verdict in verdicts.items() if verdict is Verdict.SURVIVED])
+    try:
+        verdicts |= anew.run([name for name, verdict in verdicts.items() if verdict is Verdict.SURVIVED])
+    except anew.RenamedError as error:
+        sys.stderr.write("error: give these tests plain ids: " + ", ".join(map(ascii, error.args)) + "\n")
+        return COULD_NOT
     return _judge(verdicts, whole=not modules)
 
 

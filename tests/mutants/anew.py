@@ -22,10 +22,18 @@ CPU_SECONDS = 120  # a whole run of the tests takes a fifth of it
 QUIETLY = ["-qq", "--no-header", "--no-summary"]
 
 
+class RenamedError(Exception):
+    """Tests have other names when they are collected a second time in one process, as mutmut does: it can't run them,
+    and takes that for a failure. (pytest escapes twice what a function given as `ids` returns beyond ASCII.)"""
+
+
 def run(survivors: Iterable[str]) -> dict[str, Verdict]:
     """The verdicts on those of these mutants that are of functions which run during imports."""
     known = json.loads(VERDICTS.read_text()) if VERDICTS.is_file() else {}
-    early = set(json.loads(_python("tests.mutants.anew", "stats").stdout.splitlines()[-1]))
+    told = json.loads(_python("tests.mutants.anew", "stats").stdout.splitlines()[-1])
+    if told["renamed"]:
+        raise RenamedError(*told["renamed"])
+    early = set(told["early"])
     names = [name for name in survivors if library.function(name) in early]
     with ThreadPoolExecutor(library.WORKERS) as pool:
         for name, verdict in pool.map(_try, [name for name in names if name not in known]):
@@ -56,10 +64,23 @@ def _python(module: str, mutant: str, *arguments: str) -> subprocess.CompletedPr
     )
 
 
+class _Names:
+    """A pytest plugin that remembers the tests that were collected."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        self.found = {item.nodeid for item in items}
+
+
 def _tell_what_imports_run() -> None:
     """On a last line of its own, after what pytest says."""
-    pytest.main([*QUIETLY, "--collect-only", *library.arguments()])
-    sys.stdout.write(f"\n{json.dumps(sorted(state()._stats))}\n")
+    first, again = _Names(), _Names()
+    for names in (first, again):
+        pytest.main([*QUIETLY, "--collect-only", *library.arguments()], plugins=[names])
+    told = {"early": sorted(state()._stats), "renamed": sorted(first.found - again.found)}
+    sys.stdout.write(f"\n{json.dumps(told)}\n")
 
 
 if __name__ == "__main__":

@@ -182,7 +182,9 @@ SLIPS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "to", "where", "needed", "found"), SLIPS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("path", "to", "where", "needed", "found"), SLIPS, ids=[f"{n}-{slip[2]}" for n, slip in enumerate(SLIPS)]
+)
 def test_a_slip_is_refused_and_says_where(path, to, where, needed, found):
     """The error names the part of the file, what it needs and what was found."""
     with pytest.raises(PolicyError) as refused:
