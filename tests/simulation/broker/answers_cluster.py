@@ -14,7 +14,7 @@ from tests.simulation.broker.cluster_state import CLUSTER_ID, ClusterState, Topi
 from tests.simulation.broker.coordinators import Kind
 from tests.simulation.broker.errors import Error
 from tests.simulation.broker.node import Answer, Node
-from tests.simulation.broker.partition import NO_LEADER, Partition
+from tests.simulation.broker.partition import NO_LEADER
 
 _FLEXIBLE_METADATA = 12
 _NOT_ASKED = -(1 << 31)
@@ -32,9 +32,9 @@ def api_versions(_state: ClusterState, _node: Node, _header: Header, _request: A
 def metadata(state: ClusterState, node: Node, header: Header, request: Any, answer: Answer) -> None:
     """Nodes that run, and the topics that were asked about."""
     if header.version < _FLEXIBLE_METADATA:
-        answer(_plain_metadata(state, request))
+        answer(_plain_metadata(state, node, request))
     else:
-        answer(_flexible_metadata(state, request))
+        answer(_flexible_metadata(state, node, request))
 
 
 def refuse_metadata(request: Any, error: Error) -> Sequence[Any]:
@@ -49,8 +49,8 @@ def _controller(state: ClusterState) -> int:
     return next(iter(state.alive()), NO_LEADER)
 
 
-def _plain_metadata(state: ClusterState, request: Any) -> Sequence[Any]:
-    brokers = [(node.node_id, node.host, node.port, None) for node in state.nodes.values() if node.alive]
+def _plain_metadata(state: ClusterState, node: Node, request: Any) -> Sequence[Any]:
+    brokers = [(each.node_id, each.host, each.port, None) for each in state.nodes.values() if each.alive]
     topics = []
     for name in request.topics if request.topics is not None else list(state.topics):
         topic = state.topics.get(name)
@@ -59,13 +59,16 @@ def _plain_metadata(state: ClusterState, request: Any) -> Sequence[Any]:
             continue
         offline = _offline(state, topic)
         isr = [replica for replica in topic.replicas if replica not in offline]
-        rows = [(_led(each), each.number, each.leader, topic.replicas, isr, offline) for each in topic.partitions]
+        rows = [
+            (_led(leader), number, leader, topic.replicas, isr, offline)
+            for number, leader in enumerate(each.leader_known_to(node.node_id) for each in topic.partitions)
+        ]
         topics.append((Error.NONE, name, False, rows))
     return 0, brokers, CLUSTER_ID, _controller(state), topics
 
 
-def _flexible_metadata(state: ClusterState, request: Any) -> Sequence[Any]:
-    brokers = [(node.node_id, node.host, node.port, None, _TAGS) for node in state.nodes.values() if node.alive]
+def _flexible_metadata(state: ClusterState, node: Node, request: Any) -> Sequence[Any]:
+    brokers = [(each.node_id, each.host, each.port, None, _TAGS) for each in state.nodes.values() if each.alive]
     allowed = _EVERYTHING if request.include_authorized_operations else _NOT_ASKED
     asked = [name for _, name, _ in request.topics] if request.topics is not None else list(state.topics)
     topics = []
@@ -77,10 +80,10 @@ def _flexible_metadata(state: ClusterState, request: Any) -> Sequence[Any]:
             continue
         offline = _offline(state, topic)
         isr = [replica for replica in topic.replicas if replica not in offline]
-        rows = [
-            (_led(each), each.number, each.leader, each.leader_epoch, topic.replicas, isr, offline, _TAGS)
-            for each in topic.partitions
-        ]
+        rows = []
+        for each in topic.partitions:
+            leader = each.leader_known_to(node.node_id)
+            rows.append((_led(leader), each.number, leader, each.leader_epoch, topic.replicas, isr, offline, _TAGS))
         topics.append((Error.NONE, name, topic.topic_id, False, rows, allowed, _TAGS))
     return 0, brokers, CLUSTER_ID, _controller(state), topics, _TAGS
 
@@ -89,8 +92,8 @@ def _offline(state: ClusterState, topic: Topic) -> list[int]:
     return [replica for replica in topic.replicas if not state.nodes[replica].alive]
 
 
-def _led(partition: Partition) -> Error:
-    return Error.LEADER_NOT_AVAILABLE if partition.leader == NO_LEADER else Error.NONE
+def _led(leader: int) -> Error:
+    return Error.LEADER_NOT_AVAILABLE if leader == NO_LEADER else Error.NONE
 
 
 def find_coordinator(state: ClusterState, _node: Node, _header: Header, request: Any, answer: Answer) -> None:

@@ -201,10 +201,13 @@ def list_offsets(state: ClusterState, node: Node, _header: Header, request: Any,
                 continue
             log = partition.log
             below = log.last_stable_offset if committed else log.high_watermark
-            if time == _LATEST:
-                rows.append((number, Error.NONE, -1, below))
-            elif time == _EARLIEST:
+            if time == _EARLIEST:
                 rows.append((number, Error.NONE, -1, log.start))
+            elif not partition.knows_end:
+                state.surroundings.counts["end of a log not known yet"] += 1
+                rows.append((number, Error.LEADER_NOT_AVAILABLE, -1, -1))
+            elif time == _LATEST:
+                rows.append((number, Error.NONE, -1, below))
             else:
                 offset, timestamp = log.offset_at(time, below) or (-1, -1)
                 rows.append((number, Error.NONE, timestamp, offset))

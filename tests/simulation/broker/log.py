@@ -145,8 +145,12 @@ class PartitionLog:
         for batch in kept:
             self.batches.append(batch)
             self._learn(batch)
-        self.high_watermark = min(self.high_watermark, self.end)
-        self._ended = [(begun, marker) for begun, marker in self._ended if marker >= self.high_watermark]
+        self.set_back(min(self.high_watermark, self.end))
+
+    def set_back(self, high_watermark: int) -> None:
+        """A new leader knows less of what is replicated than the old one did."""
+        self.high_watermark = high_watermark
+        self._ended = [(begun, marker) for begun, marker in self._ended if marker >= high_watermark]
 
     def delete_before(self, offset: int) -> None:
         """Delete records, as retention or DeleteRecords does."""

@@ -1,7 +1,8 @@
 """One partition of a topic: its log, which node leads it, and how replication follows.
 
 Knows the leader and the high watermark. Must not know requests, producers' transactions or groups.
-A deposed leader's log is cut somewhere between the high watermark and its end: followers had what they had.
+A deposed leader's log is cut somewhere between the high watermark and its end: followers had what they had. A new
+leader's high watermark may be behind the old one's until followers have caught up: it can't say its end till then.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tests.simulation.broker.log import PartitionLog
 from tests.simulation.broker.surroundings import Surroundings
 
 NO_LEADER = -1
+_UNHEARD_RECORDS = 4  # at most so far is a follower's high watermark behind its leader's
 
 Told = Callable[[Error], None]
 
@@ -37,6 +39,9 @@ class Partition:
         self.leader_epoch = 0
         self.log = PartitionLog(log_append_time=log_append_time)
         self.lag_ms = 0.0  # how much longer than usual followers take
+        self._epoch_start = 0
+        self._former_leader = leader
+        self._known_ms = 0.0  # when all nodes know the leader
         self._surroundings = surroundings
         self._waiters: list[_Waiter] = []
         self._readers: dict[int, Callable[[], None]] = {}
@@ -46,13 +51,18 @@ class Partition:
         """Append to the leader's log; raises Refused. It is replicated a little later."""
         self.log.check(batch)
         laid = self.log.append(batch, self.leader_epoch, self._surroundings.now_ms())
-        lag = self._surroundings.replication_ms() + self.lag_ms
-        epoch, end = self.leader_epoch, self.log.end
-        if lag <= 0:
-            self._replicated(epoch, end)
-        else:
-            self._surroundings.later(lag, lambda: self._replicated(epoch, end))
+        self._replicate()
         return laid
+
+    @property
+    def knows_end(self) -> bool:
+        """Whether the leader can say what is replicated."""
+        return self.log.high_watermark >= self._epoch_start
+
+    def leader_known_to(self, node: int) -> int:
+        """Who leads, as a node tells clients: the leader knows first."""
+        is_news = node != self.leader and self._surroundings.now_ms() < self._known_ms
+        return self._former_leader if is_news else self.leader
 
     def when_replicated(self, offset: int, told: Told) -> None:
         """Tell when all below this offset is replicated, or why that is not known."""
@@ -72,23 +82,37 @@ class Partition:
         """Another node leads (or none); how many records were lost with the old leader."""
         if node == self.leader:
             return 0
-        self.leader = node
+        self._former_leader, self.leader = self.leader, node
         self.leader_epoch += 1
-        lost = 0
-        if node != NO_LEADER and self.log.end > self.log.high_watermark:
-            end = self.log.end
-            self.log.truncate(self._surroundings.rng.randint(self.log.high_watermark, end))
-            lost = end - self.log.end
-            self.log.replicated(self.log.end)
+        lost = 0 if node == NO_LEADER else self._take_over()
+        self._known_ms = self._surroundings.now_ms() + self._surroundings.chosen(self._surroundings.gossip)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.told(Error.NOT_LEADER_OR_FOLLOWER)
         self._wake()
         return lost
 
+    def _take_over(self) -> int:
+        """Of the log what the new leader has of it; how many records it has not."""
+        rng, end, high = self._surroundings.rng, self.log.end, self.log.high_watermark
+        self.log.truncate(rng.randint(high, end))
+        self.log.set_back(rng.randint(max(self.log.start, high - _UNHEARD_RECORDS), high))
+        self._epoch_start = self.log.end
+        self._replicate()
+        return end - self.log.end
+
     def changed(self) -> None:
         """Records were deleted or compacted."""
         self._wake()
+
+    def _replicate(self) -> None:
+        """Followers will have what is there now."""
+        epoch, end = self.leader_epoch, self.log.end
+        lag = self._surroundings.chosen(self._surroundings.replication) + self.lag_ms
+        if lag <= 0:
+            self._replicated(epoch, end)
+        else:
+            self._surroundings.later(lag, lambda: self._replicated(epoch, end))
 
     def _replicated(self, epoch: int, end: int) -> None:
         if epoch != self.leader_epoch or end <= self.log.high_watermark:

@@ -23,15 +23,12 @@ class Surroundings:
         self.counts: Counter[str] = Counter()
         self.replication: Range = (0.0, 0.0) if nodes == 1 else (0.5, 3.0)
         self.markers: Range = (1.0, 6.0)  # from the decision to a marker in one partition
+        self.gossip: Range = (0.0, 0.0) if nodes == 1 else (0.0, 60.0)  # until all nodes know a new leader
         self.election: Range = (50.0, 500.0)  # from a node's end to new leaders
         self.loading: Range = (0.0, 0.0) if nodes == 1 else (5.0, 200.0)  # a new coordinator reads its state
         self.abort_scan_ms = 10_000.0  # how often brokers look for transactions that are open too long
         self.initial_rebalance_ms = 0.0
         self._context = Context()  # of no simulated process: nobody's death or pause stops the brokers
-
-    def replication_ms(self) -> float:
-        """How long followers take this time."""
-        return self.chosen(self.replication)
 
     def chosen(self, between: Range) -> float:
         """A time in this range."""

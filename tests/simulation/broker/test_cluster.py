@@ -7,6 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
+from gateway.kafka.cluster import LATEST, list_offsets
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.offsets import Committed, fetch_committed
 from gateway.kafka.transactions import Doubt, Doubtful, Fenced, LaneProducer, Outgoing
@@ -67,6 +68,19 @@ async def test_what_a_deposed_leader_had_not_replicated_is_produced_again_once(k
     assert [record.value for record in kafka.records(TOPIC)] == [b"%d" % number for number in range(5)]
 
 
+async def test_a_new_leader_says_where_the_log_ends_once_it_knows(kafka: SimulatedKafka) -> None:
+    """Never below what was acknowledged, which is what a fence is built on."""
+    kafka.append(TOPIC, 0, [Record(b"key", b"value")] * 3)
+    partition = kafka.state.partition(TOPIC, 0)
+    await until(lambda: partition.log.high_watermark == 3)
+    place = TopicPartition(TOPIC, 0)
+    async with KafkaConnection(kafka.bootstrap, "test").client() as client:
+        for _ in range(6):
+            kafka.move_leader(TOPIC, 0, 1 + partition.leader % 3)
+            assert (await list_offsets(client, {place: LATEST}))[place] == 3
+    assert kafka.counts["end of a log not known yet"]
+
+
 async def test_a_lost_answer_to_a_commit_is_doubt_about_what_has_happened(
     kafka: SimulatedKafka, lane: LaneProducer
 ) -> None:
@@ -78,7 +92,7 @@ async def test_a_lost_answer_to_a_commit_is_doubt_about_what_has_happened(
     assert doubt.value.doubt is Doubt.ANSWER_LOST
     assert kafka.counts["LOSE_ANSWER END_TXN"] == 1
     await until(lambda: kafka.committed(GROUP, TOPIC, 0) == (2, "metadata 2"))
-    assert ledger(kafka) == [b"1", b"2"]
+    await until(lambda: ledger(kafka) == [b"1", b"2"])
 
 
 async def test_a_refused_commit_is_aborted_by_the_next_owner(kafka: SimulatedKafka, lane: LaneProducer) -> None:
