@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.core.consent import ConsentState, ConsentStatus, Denied, LegalBasis
-from gateway.core.decide import Permit, Scope, decide
+from gateway.core.decide import Permit, Scope, decide, still_holds
 from gateway.core.events import Event
 from gateway.core.policy import Clause, PolicyVersion
 from gateway.core.reasons import Outcome, Reason
@@ -200,3 +200,26 @@ def test_a_scope_names_no_inputs_if_none_leaves():
 def test_a_consent_for_some_contracts_covers_no_score():
     """A score speaks of all contracts."""
     assert judged(score_event(), consent(contract_refs=frozenset({CONTRACT}))) is Reason.CONTRACT_NOT_COVERED
+
+
+@pytest.mark.parametrize(
+    ("event", "state", "times", "holds"),
+    [
+        ({}, {}, {}, True),
+        ({"occurred_at": NOW}, {}, {"now": NOW - 5_000}, True),
+        ({"occurred_at": NOW}, {}, {"now": NOW - 5_001}, False),
+        ({}, {"consented_at": NOW, "history_from": FIRST_DAY}, {"now": NOW - 999}, True),
+        ({}, {"consented_at": NOW, "history_from": FIRST_DAY}, {"now": NOW - 5_001}, False),
+        ({"occurred_at": NOW - 10_000}, {"consented_at": NOW, "history_from": FIRST_DAY}, {"now": NOW - 5_000}, True),
+        ({"occurred_at": NOW - 10_000}, {"consented_at": NOW, "history_from": FIRST_DAY}, {"now": NOW - 5_001}, False),
+        ({}, {"expires_at": NOW + 40_000}, {"expires_at": NOW + 39_999}, True),
+        ({}, {"expires_at": NOW + 40_000}, {"expires_at": NOW + 40_000}, False),
+    ],
+)
+def test_a_permit_holds_as_long_as_the_decision_would_be_the_same(event, state, times, holds):
+    """The rules that ask for the time are asked again, to the millisecond."""
+    given, by = payment_event(**event), consent(**state)
+    permit, then = judged(given, by), TIMES | times
+    assert isinstance(permit, Permit)
+    assert still_holds(permit, given, **then) is holds
+    assert isinstance(decide(given, by, POLICY, **then), Permit) is holds
