@@ -66,3 +66,11 @@ def test_an_offset_settled_again_is_our_own_mistake() -> None:
     window.settle(1)
     with pytest.raises(AssertionError, match="settled twice"):
         window.settle(1)
+
+
+def test_the_committed_offset_itself_may_be_settled() -> None:
+    """Metadata that says so is believed, and said again."""
+    window = Window(3, [3, 6])
+    assert window.settled_beyond() == [3, 6]
+    assert not window.deliver(3)
+    assert (window.watermark, window.unsettled) == (4, 0)
