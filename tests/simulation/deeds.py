@@ -24,6 +24,7 @@ from tests.simulation.loop import Host
 from tests.simulation.orders import Orders
 from tests.simulation.parts import Parts
 from tests.simulation.seats import Seat
+from tests.simulation.workload import Workload
 
 POINT_S = 20.0  # for a process to come to a point
 POLL_S = 0.05
@@ -45,7 +46,7 @@ _SHARES: Mapping[str, float] = {
     "entry_spoils_batch": 0.05,
 }
 _REQUESTS: Mapping[BrokerTrouble, Callable[[float], RequestFault]] = {
-    BrokerTrouble.LOST_COMMIT: lambda _: RequestFault(Api.END_TXN, Effect.LOSE_ANSWER),
+    BrokerTrouble.LOST_COMMIT: lambda ms: RequestFault(Api.END_TXN, Effect.LOSE_ANSWER, times=1 + int(ms) % 4),
     BrokerTrouble.LATE_COMMIT: lambda ms: RequestFault(Api.END_TXN, Effect.DELAY_ANSWER, delay_ms=ms),
     BrokerTrouble.REFUSED_COMMIT: lambda _: RequestFault(
         Api.END_TXN, Effect.REFUSE, error=Error.CONCURRENT_TRANSACTIONS
@@ -69,8 +70,11 @@ class Missed(Exception):  # noqa: N818 - it did not come about, and nobody is to
 class Deeds:
     """Several may go on at once."""
 
-    def __init__(self, parts: Parts, seats: list[Seat], orders: Orders, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, parts: Parts, workload: Workload, seats: list[Seat], orders: Orders, tell: Callable[[str], None]
+    ) -> None:
         self._parts = parts
+        self._workload = workload
         self._seats = seats
         self._orders = orders
         self._tell = tell
@@ -95,6 +99,7 @@ class Deeds:
             Kind.OUTAGE: self._outage,
             Kind.BROKEN: self._outage,
             Kind.GENIE_KILL: self._genie_kill,
+            Kind.OPEN_CONSENTS: self._open_consents,
             Kind.REGISTRY_AWAY: self._registry_away,
             Kind.COMPACTION: self._compaction,
             Kind.CLOCK: self._clock,
@@ -291,6 +296,10 @@ class Deeds:
             self._seat(fault).process.kill()  # what runs asks no more
         await self._last(fault.seconds)
         registry.is_away = False
+
+    async def _open_consents(self, fault: Fault) -> None:
+        self._workload.change(open_s=fault.seconds)
+        await self._last(fault.seconds)
 
     async def _compaction(self, fault: Fault) -> None:
         if not self._parts.shape.compacts:

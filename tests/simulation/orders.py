@@ -6,6 +6,7 @@ any they are passed. Must not know who orders.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from tests.chaos import points
@@ -16,9 +17,10 @@ Deed = Callable[[Host], None]
 
 
 class Orders:
-    """At most one order for each process."""
+    """At most one order for each process; `reached` counts who came to which point."""
 
     def __init__(self) -> None:
+        self.reached: Counter[str] = Counter()
         self._standing: dict[str, tuple[Point, Deed]] = {}
 
     def give(self, name: str, point: Point, deed: Deed) -> None:
@@ -34,6 +36,7 @@ class Orders:
         host = HOST.get()
         if host is None or not host.running:
             return
+        self.reached[point.value] += 1
         wanted, deed = self._standing.get(host.name, (None, None))
         if wanted is point and deed is not None:
             del self._standing[host.name]

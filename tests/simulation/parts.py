@@ -25,7 +25,7 @@ from tests.simulation.network import Network
 from tests.simulation.partner import Partner
 from tests.simulation.registry import SimulatedRegistry
 from tests.simulation.shape import Shape
-from tests.simulation.workload import SLOW_TRANSACTION_S, Append, Settled
+from tests.simulation.workload import Append, Settled
 
 NODES = ((1, "kafka-1", 9092), (2, "kafka-2", 9092), (3, "kafka-3", 9092))
 GROUP = "gateway"
@@ -97,7 +97,7 @@ class Parts:
         offsets = range(first, first + len(records))
         state.when_replicated(offsets.stop, lambda _: self._acknowledge(append.topic, append.partition, offsets))
         if left is not None:
-            asyncio.get_running_loop().call_later(SLOW_TRANSACTION_S, lambda: left.end(commit=True))
+            asyncio.get_running_loop().call_later(append.open_s, lambda: left.end(commit=True))
         told(offsets)
 
     def _acknowledge(self, topic: str, partition: int, offsets: range) -> None:

@@ -34,7 +34,7 @@ import orjson
 import structlog
 from aiokafka.structs import BrokerMetadata
 
-from gateway import app, files, genie_login, preflight
+from gateway import app, code, files, genie_login, preflight
 from gateway.app import Gateway
 from gateway.files import Files
 from gateway.findings import Finding
@@ -187,6 +187,7 @@ def installed(below: Below) -> Iterator[None]:
             (source, "POLL_MS", SOURCE_POLL_MS),
         ):
             stack.enter_context(mock.patch.object(owner, name, new))
+        stack.enter_context(mock.patch.object(code, "compile", _compiled_once, create=True))
         stack.enter_context(_logs_to(below.log))
         yield
 
@@ -257,6 +258,7 @@ def _usual_settings(directory: Path) -> Settings:
         )
 
 
+_compiled_once = lru_cache(maxsize=256)(compile)  # the same source for each process of each world
 _read_files = files.read_files
 _files: dict[Path, tuple[Files | None, Sequence[Finding]]] = {}
 

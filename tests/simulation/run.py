@@ -40,6 +40,7 @@ POLL_S = 0.5
 NAMES = ("one", "two", "three", "four")
 REBALANCE_MS = 10_000
 DRAIN_MS = 4_000
+CHOKES_SHARE = 0.05  # of entries, on which GeNiE fails
 # Trouble at GeNiE all along: what share of the usual share each kind has.
 _USUAL = {
     "too_many_requests": 0.2,
@@ -131,13 +132,14 @@ class _World:
         self._workload = Workload(shape, self._write, parts.settled, self._loop.call_later, lambda: wall_ms(self._loop))
         self._workload.at_first()
         self._seats = [Seat(self._process(number), tell) for number in range(shape.hosts)]
-        self._deeds = Deeds(parts, self._seats, self._orders, tell)
+        self._deeds = Deeds(parts, self._workload, self._seats, self._orders, tell)
         lookout = Lookout(parts, self._seats, shape, self._evidence.seen)
         running = [asyncio.create_task(seat.run()) for seat in self._seats]
         running.append(asyncio.create_task(lookout.run()))
         latency = {"latency": {"share": 1, "ms": shape.latency_ms, "spread": "exponential"}}
         usual = {name: {"share": part * shape.usual} for name, part in _USUAL.items()} if shape.usual else {}
-        parts.partner.fail_as_usual(latency | usual)
+        chokes = {"entry_breaks": {"share": CHOKES_SHARE}} if shape.chokes else {}
+        parts.partner.fail_as_usual(latency | usual | chokes)
         await self._troubles()
         await self._settle()
         for seat in self._seats:
@@ -248,8 +250,11 @@ class _World:
         evidence, partner = self._evidence, self._made.partner
         evidence.add(evidences.of_records(records, receipts))
         evidence.done.update(self._deeds.done)
+        evidence.seen.update({f"at {point}": count for point, count in self._orders.reached.items()})
+        evidence.seen["the registry was asked in vain"] += self.registry.missed
         for seat in self._seats:
             evidence.ends.update(seat.ends)
+            evidence.seen["a fence failed"] += seat.fences_failed
         evidence.genie.update({f"entry {status}": count for status, count in partner.counts.entries.items()})
         evidence.genie.update({f"lookup {status}": count for status, count in partner.counts.lookups.items()})
         evidence.genie.update(partner.counts.refusals)

@@ -40,6 +40,7 @@ class Shape:
     lag_ms: int  # of replicas, at most
     latency_ms: int  # of GeNiE, on average, beside the network's
     usual: float  # the share of requests that fail without any cause
+    chokes: bool  # whether GeNiE fails on some entries all along
     compacts: bool  # whether consents may be compacted: then none goes back, for what shows that may be gone too
     static: bool  # whether hosts are static members of their group
 
@@ -77,6 +78,7 @@ def draw(seed: int) -> Shape:
         lag_ms=rng.choice(LAGS_MS),
         latency_ms=rng.choice([0, 20, 20, 400]),
         usual=rng.choice([0.0, 0.02, 0.2]),
+        chokes=large,
         compacts=rng.random() < 0.5,
         static=rng.random() < 0.5,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
+from tests.chaos.points import Point
 from tests.simulation.evidence import Evidence
 from tests.simulation.faults import names as fault_names
 
@@ -65,7 +66,7 @@ class Rare(Enum):
         *("resolved_not_received", "a lookup says that GeNiE does not have it"),
         _genie("lookup not_received"),
     )
-    LOOKUP_PROCESSING = ("lookup_processing", "a lookup finds it still in progress", _genie("lookup processing"))
+    LOOKUP_PROCESSING = ("lookup_processing", "a lookup finds it still in progress", _genie("lookup_processing"))
     DUPLICATE_OF_OURS = (
         *("duplicate_of_ours", "GeNiE calls our own repeated attempt a duplicate"),
         _joined("duplicate of our own"),
@@ -125,7 +126,7 @@ class Rare(Enum):
         _seen("settled set at opening"),
     )
     WINDOW_FULL = ("window_full", "a lane's window is full", _seen("window full"))
-    DRAINING = ("draining", "a lane drains", _seen("closing"))
+    DRAINING = ("draining", "a lane drains", _seen(f"at {Point.DRAINING.value}"))
 
     # --- consent view, fence, registry
     FENCE_SLOW = (
@@ -133,13 +134,12 @@ class Rare(Enum):
         "a fence waits for the view in vain",
         _log("consent fence waits for the view, nothing is sent"),
     )
-    FENCE_FAILED = (
-        "fence_failed",
-        "a fence can't read where the topics end",
-        _log("consent fence failed, nothing is sent"),
-    )
+    FENCE_FAILED = ("fence_failed", "the view can't be proven fresh", _seen("a fence failed"))
     VIEW_REBUILT = ("view_rebuilt", "the consent view is built anew", _log("consent view is built anew"))
-    REGISTRY_AWAY = ("registry_away", "a gateway can't start without the registry", _end("RegistryAway"))
+    REGISTRY_AWAY = (
+        *("registry_away", "the schema registry is asked in vain"),
+        _seen("the registry was asked in vain"),
+    )
 
     # --- GeNiE
     BREAKER = ("breaker", "the breaker opens", _log("GeNiE fails, requests are held back"))

@@ -59,8 +59,9 @@ class Append:
     topic: str
     partition: int
     records: tuple[tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...]], ...]
-    transaction: str | None = None  # commit, abort, or open: ended SLOW_TRANSACTION_S later
+    transaction: str | None = None  # commit, abort, or open: committed `open_s` later
     what: str = ""
+    open_s: float = SLOW_TRANSACTION_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +157,13 @@ class Workload:
         if self._shape.changes_per_s and self._rng.random() < AT_ONCE_SHARE:
             self._later(self._rng.expovariate(1 / AT_ONCE_S), self.change)
 
-    def change(self) -> None:
-        """A consent changes: mostly of somebody whose event is under way."""
+    def change(self, open_s: float | None = None) -> None:
+        """A consent changes: mostly of somebody whose event is under way; perhaps in a transaction that stays open."""
         rng = self._rng
         number = self._about() if rng.random() < WITHDRAW_SOON_SHARE else rng.randrange(self._world.count)
         if number is not None and self._book.may_change(number):
             _, record = self._book.change(number, self._now_ms())
-            self._consent(record)
+            self._consent(record, open_s)
 
     def replay(self) -> None:
         """Somebody asks for a settled event to be processed again, mostly for one that was not provided."""
@@ -215,11 +216,15 @@ class Workload:
         record = self._holds[hold_id] | {"state": state, "at": self._now_ms()}
         self._one(NAMES.controls, 0, hold_id.encode(), "Control", record, f"a hold on {record['scope']} is {state}")
 
-    def _consent(self, record: consents.Record) -> None:
+    def _consent(self, record: consents.Record, open_s: float | None = None) -> None:
         key = str(record["subject_ref"]).encode()
         partition = zlib.crc32(key) % self._shape.consent_partitions
         what = f"consent {record['status']}, version {record['consent_version']}"
-        self._one(CONSENTS, partition, key, "ConsentRecord", record, what)
+        if open_s is None:
+            self._one(CONSENTS, partition, key, "ConsentRecord", record, what)
+            return
+        records = ((key, schemas.encode("ConsentRecord", record), ()),)
+        self._write(Append(CONSENTS, partition, records, "open", what, open_s), _nobody)
 
     def _one(self, topic: str, partition: int, key: bytes, kind: str, record: dict[str, Any], what: str) -> None:
         self._write(Append(topic, partition, ((key, schemas.encode(kind, record), ()),), None, what), _nobody)
