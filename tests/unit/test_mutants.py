@@ -32,7 +32,7 @@ def test_an_excuse_that_is_not_needed_is_told(tmp_path: Path, monkeypatch: pytes
 def test_an_excuse_has_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A blank one is none."""
     listing(tmp_path, monkeypatch, why=" ")
-    with pytest.raises(ValueError, match="no reason for order.reach"):
+    with pytest.raises(ValueError, match="no reason for order"):
         equivalent.sort_out({"one": LISTED})
 
 
