@@ -111,7 +111,7 @@ def parse_consent(record: Mapping[str, Any]) -> Consent:
     return consent
 
 
-def successor(current: ConsentState, incoming: Consent) -> ConsentState:
+def successor(current: ConsentState, incoming: Consent) -> Consent | Denied:
     """What the subject's state becomes when `incoming` is read after `current`."""
     if current is None or current.version is None or incoming.version > current.version:
         return incoming

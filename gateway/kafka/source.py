@@ -137,7 +137,7 @@ class Feed:
 
     def passed(self, position: int) -> None:
         """The consumer's position while nothing waits: offsets below it are never delivered."""
-        if self._position is not None and not self._records and position > self._position:
+        if self._position is not None and position > self._position:
             self._position = position
             self._more.set()
 

@@ -108,7 +108,7 @@ class ViewReader:
                 log.warning(
                     "consent version went back", topic=record.topic, partition=record.partition, offset=record.offset
                 )
-        return consent if after is None else after
+        return after
 
     def _home(self, record: Any, before: Seen | None, state_of: Callable[[ConsentState], Consent | Denied]) -> Seen:
         """The new state; denied if the subject's records were in another partition: their order is unknown."""

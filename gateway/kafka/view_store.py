@@ -215,7 +215,7 @@ class ViewStore:
             str(path), subdir=False, map_size=MAP_BYTES, max_dbs=4, sync=False, metasync=False
         )
         needed = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()["psize"]
-        if path.stat().st_size and path.stat().st_size < needed:
+        if path.stat().st_size < needed:
             # Reading a page beyond the end of the file would end the process with SIGBUS.
             self._environment.close()
             raise ValueError("the file is shorter than its own table of pages says")

@@ -159,7 +159,7 @@ def _of_conditions(node: ast.stmt) -> Iterator[tuple[Kind, int, str, ast.AST]]:
     for whole in _own(node):
         match whole:
             case ast.BoolOp(values=values):
-                for value in values:
+                for value in (value for value in values if not isinstance(value, ast.Constant)):
                     yield Kind.PART, value.lineno, f"{ast.unparse(value)} in {ast.unparse(whole)}", value
             case ast.comprehension(ifs=ifs):
                 for value in ifs:

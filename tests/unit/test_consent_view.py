@@ -295,6 +295,24 @@ async def test_a_partition_that_was_added_is_followed_without_a_fence(view: Cons
     assert (status(view, BERT), view.counts.read) == ("given", 2)
 
 
+async def test_a_broker_that_does_not_know_a_partition_yet_makes_nothing_of_it(
+    view: ConsentView, make: Make, kafka: Kafka
+) -> None:
+    """What is applied of it stays; it is followed once it is known."""
+    kafka.consent(BERT, 1, partition=TWO)
+    await reach(view, kafka)
+    await view.close()
+    log = kafka.logs.pop(TWO)
+    again = make()
+    assert await again.start(CLIENT) is None
+    kafka.logs[TWO] = log
+    kafka.consent(BERT, 2, "withdrawn", partition=TWO)
+    kafka.seconds += consent_view.REFRESH_S
+    await until(lambda: len(kafka.assigned) == 3)
+    await reach(again, kafka)
+    assert (status(again, BERT), again.counts.read) == ("withdrawn", 1)
+
+
 # --- what it waits for ------------------------------------------------------------------------------------
 
 

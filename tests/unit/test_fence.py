@@ -125,7 +125,7 @@ async def test_a_failed_view_fails_the_fence(world: World) -> None:
 
 async def test_a_silent_broker_fails_the_fence(world: World) -> None:
     """No end offsets in time: fail closed."""
-    with pytest.raises(FenceFailed):
+    with pytest.raises(FenceFailed, match="its end offsets could not be read"):
         await Fence(None, world, world.now, timeout=0.01).reach()
 
 
@@ -139,7 +139,7 @@ async def test_a_view_that_stays_behind_is_logged_by_partition(world: World, mon
     reaching = asyncio.create_task(Fence(None, world, world.now, timeout=0.05).reach())
     await world.read_number(1)
     world.reads[0].set_result(None)
-    with capture_logs() as lines, pytest.raises(FenceFailed):
+    with capture_logs() as lines, pytest.raises(FenceFailed, match=r"consent\.records:0 \(applied 3, end 10\), genie"):
         await reaching
     assert [(line["topic"], line["partition"], line["offset"], line["lag"]) for line in lines] == [
         (topic, 0, 3, 7) for topic in TOPICS

@@ -407,3 +407,64 @@ async def test_a_lookup_that_is_broken_off_gives_its_slot_back(world: World, dri
     await until(lambda: "look up" in world.deeds)
     await ended(running)
     assert world.deeds[-4:] == ["look up ended", "asked False", "release 1", "drop"]
+
+
+# --- what it makes of records -----------------------------------------------------------------------------
+
+
+async def test_what_is_settled_is_not_read_again_and_the_head_is_read_warily(
+    world: World, driver: LaneDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One record at a time as long as an earlier owner may have died of one; only events have subjects."""
+    asked: list[Any] = []
+
+    async def head(*_: object) -> Head:
+        return Head(frozenset({8}), 8)
+
+    async def take(limit: int) -> tuple[list[Any], int]:
+        asked.append(limit)
+        behind = 8 if len(asked) == 1 else 11
+        return [SimpleNamespace(offset=offset) for offset in range(behind - limit, behind)], behind
+
+    async def read(raws: Sequence[Any], wary: bool) -> list[Any]:
+        events = [SimpleNamespace(subject_ref="anna") if raw.offset == 10 else None for raw in raws]
+        asked.append(([raw.offset for raw in raws], wary))
+        return [SimpleNamespace(event=event) for event in events]
+
+    monkeypatch.setattr(lane_driver, "look_at_head", head)
+    monkeypatch.setattr(driver._feed, "take", take)
+    monkeypatch.setattr(driver._reader, "read", read)
+    monkeypatch.setattr(driver._around.view, "get_many", lambda subjects: asked.append(subjects) or {})
+    world.first = [facts.FetchMore(3)]
+    world.asks[facts.Fetched] = [facts.FetchMore(3)]
+    running = asyncio.create_task(driver.run())
+    await until(lambda: len(world.told) == 2)
+    await ended(running)
+    assert asked == [1, ([7], True), set(), 3, ([9, 10], False), {"anna"}]
+    assert [told.position for told in world.told if isinstance(told, facts.Fetched)] == [8, 11]
+
+
+async def test_a_transaction_has_ledger_then_parked_then_intents(
+    world: World, driver: LaneDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each in its topic under its key; a parked record that is taken back is a tombstone."""
+    monkeypatch.setattr(lane_driver.schemas, "encode", lambda kind, record, schema_id: f"{kind} {record} {schema_id}")
+    topics = {"ledger": "l", "parked": "p", "intents": "i", "ledger_id": 1, "parked_id": 2, "intent_id": 3}
+    monkeypatch.setattr(driver._around, "topics", SimpleNamespace(**topics))
+    ledger = [{"subject_ref": "anna"}, {"subject_ref": None}]
+    parked = [facts.Parked("lane:1", {"a": 1}), facts.Parked("lane:2", None)]
+    out = driver._outgoing(facts.Produce(ledger, parked, [{"entries": []}]))
+    assert [(each.topic, each.partition, each.key) for each in out] == [
+        ("l", None, b"anna"),
+        ("l", None, None),
+        ("p", None, b"lane:1"),
+        ("p", None, b"lane:2"),
+        ("i", None, b"lease.payments:3"),
+    ]
+    assert [each.value for each in out] == [
+        "ProvisionRecord {'subject_ref': 'anna'} 1",
+        "ProvisionRecord {'subject_ref': None} 1",
+        "ParkedEvent {'a': 1} 2",
+        None,
+        "ProvisionIntent {'entries': []} 3",
+    ]

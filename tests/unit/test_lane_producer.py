@@ -191,7 +191,9 @@ async def is_over(producer: LaneProducer, inner: Inner) -> None:
 async def test_a_step_without_an_answer_is_doubtful(inner: Inner, producer: LaneProducer, call: str) -> None:
     """Each has its bound."""
     inner.hangs = {call}
-    assert (await led_to(producer, inner, STEPS[call])).doubt is Doubt.TIMEOUT
+    raised = await led_to(producer, inner, STEPS[call])
+    assert raised.doubt is Doubt.TIMEOUT
+    assert str(raised).endswith(Doubt.TIMEOUT.value)
     await is_over(producer, inner)
 
 
@@ -250,7 +252,8 @@ async def test_a_step_that_is_cancelled_leaves_doubt(inner: Inner, producer: Lan
 
 async def test_what_never_took_over_has_nothing_to_let_go(inner: Inner, producer: LaneProducer) -> None:
     """And can begin nothing."""
-    with pytest.raises(Doubtful):
+    with pytest.raises(Doubtful) as raised:
         await produces(producer)
+    assert raised.value.doubt is Doubt.ALREADY
     await producer.drop()
     assert inner.calls == []

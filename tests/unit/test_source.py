@@ -20,6 +20,7 @@ from gateway.kafka.source import (
     FEED_LOW,
     MISSED_LOOKS,
     POSITION_EVERY_S,
+    TAKE_BYTES,
     TOPICS_EVERY_S,
     Feed,
     PositionLostError,
@@ -101,6 +102,15 @@ async def test_records_are_taken_in_order_up_to_the_limit(feed: Feed) -> None:
     assert (offsets(taken), position) == ([7], 8)
     assert feed.view() == {"feed_records": 0, "feed_bytes": 0}
     assert await waits(feed)
+
+
+async def test_no_more_bytes_are_taken_at_once_than_a_window_holds(feed: Feed) -> None:
+    """At least one record, however large."""
+    feed.seek(0)
+    feed.put([record(offset, TAKE_BYTES // 2) for offset in range(3)] + [record(3, 2 * TAKE_BYTES)])
+    for expected in ([0, 1], [2, 3]):
+        taken, _ = await feed.take(10)
+        assert offsets(taken) == expected
 
 
 async def test_what_was_polled_before_a_seek_is_stale(feed: Feed) -> None:

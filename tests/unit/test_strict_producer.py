@@ -238,3 +238,10 @@ async def test_letting_go_looks_at_what_failed(made: Made) -> None:
     await made.producer.let_go()
     made.producer._message_accumulator._batches.clear()
     assert made.client.closed == 1
+
+
+async def test_who_never_began_a_transaction_has_none_to_end(made: Made) -> None:
+    """A lane that is refused lets go of its producer at once."""
+    made.transaction._transaction_waiter = None
+    await made.producer.let_go()
+    assert made.client.closed == 1

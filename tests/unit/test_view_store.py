@@ -26,6 +26,7 @@ from gateway.kafka.view_store import (
 
 ORIGIN = Origin("cluster", {"consent.records": UUID(int=1), "genie.gateway.controls": UUID(int=2)})
 MAX_IDLE_MS = 1_000
+MDB_CORRUPTED = -30_796
 AT = TopicPartition("consent.records", 3)
 SEEN = {
     "subject-anna": Seen(
@@ -277,3 +278,33 @@ def test_without_a_boot_id_only_an_orderly_end_is_trusted(tmp_path: Path, monkey
     store = opened(tmp_path)
     assert store.rebuilt is Rebuilt.POWER_LOST
     store.close()
+
+
+def test_a_view_that_was_not_trusted_yet_is_not_trusted_now(tmp_path: Path) -> None:
+    """It was killed between being emptied and being marked."""
+    store = filled(tmp_path)
+    store._empty()
+    die(store)
+    store = opened(tmp_path, now=50)
+    assert (store.rebuilt, store.caught_up_at()) == (Rebuilt.POWER_LOST, 50)
+    store.close()
+
+
+def test_what_lmdb_says_of_damage_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start as it is, and while running as a view that must be rebuilt."""
+
+    def damaged(*_: object, **__: object) -> None:
+        error = lmdb.CorruptedError()
+        error.code = MDB_CORRUPTED
+        raise error
+
+    with monkeypatch.context() as context:
+        context.setattr(ViewStore, "_trust", damaged)
+        with pytest.raises(lmdb.CorruptedError):
+            opened(tmp_path)
+    store = filled(tmp_path)
+    with monkeypatch.context() as context:
+        context.setattr(ViewStore, "_read_holds", damaged)
+        with pytest.raises(ViewDamagedError, match="CorruptedError"):
+            store.holds()
+    assert opened(tmp_path).rebuilt is Rebuilt.NEW
