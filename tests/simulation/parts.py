@@ -153,12 +153,20 @@ class Parts:
         ]
 
     def unsettled(self) -> list[str]:
-        """The lanes that have not committed all that lies in their partitions."""
+        """The lanes that have not committed all that lies in their partitions, and partitions that lack a marker."""
         return [
             f"{topic}:{partition}"
             for topic, partition in self.lanes
             if self.kafka.committed(GROUP, topic, partition)[0] < self.kafka.end(topic, partition)
+        ] + [
+            f"open transaction in {topic}:{partition}"
+            for topic, partition in self.partitions
+            if self._open(topic, partition)
         ]
+
+    def _open(self, topic: str, partition: int) -> bool:
+        state = self.kafka.state.partition(topic, partition)
+        return state is not None and state.log.last_stable_offset < state.log.end
 
     def committed(self, topic: str, partition: int) -> CommitMetadata | None:
         """What the group has committed of a lane."""
