@@ -17,10 +17,11 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import OffsetOutOfRangeError, UnknownTopicOrPartitionError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
 
-from gateway.kafka.cluster import describe_once
+from gateway.kafka.cluster import LATEST, Cluster, describe_once, list_offsets_once
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
-from gateway.kafka.troubles import raise_for
+from gateway.kafka.troubles import PassingError, raise_for
 
 FETCH_BYTES = 1024 * 1024  # a batch larger than this is still delivered whole, alone
 READS_AT_ONCE = 8
@@ -66,12 +67,22 @@ async def _read_once(client: AIOKafkaClient, topic: str, partition: int, offset:
         FetchRequest(_AT_ONCE_MS, _ANY_BYTES, FETCH_BYTES, _READ_UNCOMMITTED, wanted),
     )
     for _, partitions in answer.topics:
-        for _, code, *_, records in partitions:
+        for _, code, high_watermark, *_, records in partitions:
             if code == OffsetOutOfRangeError.errno:
                 return None
             raise_for(code)
+            if high_watermark <= offset:
+                await _refuse_hidden(client, cluster, TopicPartition(topic, partition), offset)
             return _pick(topic, partition, offset, records)
     raise UnknownTopicOrPartitionError
+
+
+async def _refuse_hidden(client: AIOKafkaClient, cluster: Cluster, partition: TopicPartition, offset: int) -> None:
+    """Raise a passing error if there may be a record that the leader does not show: one that has just begun to lead
+    answers a Fetch with nothing until it knows what followers have, and only ListOffsets says that it can't tell."""
+    ends = await list_offsets_once(client, cluster, {partition: LATEST})
+    if ends[partition] > offset:
+        raise PassingError
 
 
 def _pick(topic: str, partition: int, offset: int, fetched: bytes) -> ExactRecord | None:

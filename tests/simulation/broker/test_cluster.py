@@ -9,6 +9,7 @@ from aiokafka.structs import TopicPartition
 
 from gateway.kafka.cluster import LATEST, list_offsets
 from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.exact import read_exact
 from gateway.kafka.offsets import Committed, fetch_committed
 from gateway.kafka.transactions import Doubt, Doubtful, Fenced, LaneProducer, Outgoing
 from tests.simulation.broker import Api, Effect, Ending, Error, Fault, Kind, Record, SimulatedKafka
@@ -79,6 +80,22 @@ async def test_a_new_leader_says_where_the_log_ends_once_it_knows(kafka: Simulat
             kafka.move_leader(TOPIC, 0, 1 + partition.leader % 3)
             assert (await list_offsets(client, {place: LATEST}))[place] == 3
     assert kafka.counts["end of a log not known yet"]
+
+
+async def test_a_record_that_a_new_leader_does_not_show_yet_is_read(kafka: SimulatedKafka) -> None:
+    """It is there: its leader answers with nothing until it knows that followers have it too."""
+    kafka.append(TOPIC, 0, [Record(b"key", b"value")])
+    partition = kafka.state.partition(TOPIC, 0)
+    await until(lambda: partition.log.high_watermark == 1)
+    kafka.slow_replication(TOPIC, 0, 100.0)
+    hidden = 0
+    async with KafkaConnection(kafka.bootstrap, "test").client() as client:
+        for _ in range(6):
+            kafka.move_leader(TOPIC, 0, 1 + partition.leader % 3)
+            hidden += partition.log.high_watermark == 0
+            there, behind, beyond = await read_exact(client, [(TOPIC, 0, 0), (TOPIC, 0, 1), (TOPIC, 0, 2)])
+            assert (there and there.value, behind, beyond) == (b"value", None, None)
+    assert hidden
 
 
 async def test_a_lost_answer_to_a_commit_is_doubt_about_what_has_happened(
