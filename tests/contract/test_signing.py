@@ -332,3 +332,29 @@ def test_a_missing_key_and_a_bad_key_id_are_named(tmp_path: Path) -> None:
         load_signing_key(write(tmp_path, RFC_ED25519), 'norel"1')
     with pytest.raises(KeyFileError, match="no key of GeNiE's"):
         load_answer_keys({})
+
+
+@pytest.mark.parametrize(
+    ("key_id", "algorithm", "tag", "is_signed"),
+    [
+        ("genie-1", "ed25519", "genie-answer-v1", True),
+        ("genie-3", "ed25519", "genie-answer-v1", False),
+        ("genie-1", "ecdsa-p256-sha256", "genie-answer-v1", False),
+        ("genie-1", "ed25519", "genie-answer-v2", False),
+    ],
+)
+def test_what_a_signature_says_of_itself_must_be_so(
+    norel: SigningKey, key_id: str, algorithm: str, tag: str, is_signed: bool
+) -> None:
+    """Even if it verifies: key, algorithm and tag are those of the profile."""
+    believing = AnswerKey("genie-1", "ed25519", lambda base, signature: True)
+    components = f"({' '.join(ANSWER_COMPONENTS)})"
+    headers = {
+        "content-digest": content_digest(ANSWER),
+        "signature-input": f'genie={components};created={NOW_S};keyid="{key_id}";alg="{algorithm}";tag="{tag}"',
+        "signature": f"genie=:{'A' * 86}==:",
+    }
+    answer = signed_answer(
+        {"genie-1": believing}, our_request(norel), 200, headers, ANSWER, now_ms=NOW_S * 1000, skew_ms=SKEW_MS
+    )
+    assert (answer is not None) is is_signed

@@ -10,7 +10,15 @@ from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka import connection
-from gateway.kafka.cluster import LATEST, TopicMissingError, describe_once, list_offsets, list_offsets_once
+from gateway.kafka.cluster import (
+    LATEST,
+    NO_OFFSET,
+    TopicMissingError,
+    began_at,
+    describe_once,
+    list_offsets,
+    list_offsets_once,
+)
 from gateway.kafka.troubles import PassingError
 
 ZERO, ONE = TopicPartition("in", 0), TopicPartition("in", 1)
@@ -48,6 +56,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 async def test_each_leader_is_asked_once(client: Any) -> None:
     """And what they say is put together."""
+    assert (await describe_once(client, ["in"])).id == "c"
+    del client.asked[:]
     assert await list_offsets(client, {ZERO: LATEST, ONE: LATEST}) == {ZERO: 5, ONE: 9}
     assert [node for node, kind in client.asked if kind is not OffsetRequest] == [1]
     assert sorted(node for node, kind in client.asked if kind is OffsetRequest) == [1, 2]
@@ -81,3 +91,9 @@ async def test_an_answer_that_leaves_a_partition_out_is_no_answer(client: Any) -
     del client.offsets[1]
     with pytest.raises(PassingError):
         await list_offsets_once(client, cluster, {ZERO: LATEST, ONE: LATEST})
+
+
+async def test_a_log_that_holds_nothing_began_at_no_time(client: Any) -> None:
+    """The time of a first record that is not there would be taken for one of long ago."""
+    client.offsets = {0: (0, 5), 1: (0, NO_OFFSET)}
+    assert await began_at(client, [ZERO, ONE]) == {ZERO: 0}

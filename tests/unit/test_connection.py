@@ -117,6 +117,8 @@ async def test_a_call_without_an_answer_is_unavailable() -> None:
         (AuthenticationFailedError("bad password"), True, "AuthenticationFailedError (bad password): "),
         (KafkaError("what a broker said"), False, "asking: KafkaError. Check"),
         (ConnectionResetError(), False, "asking: ConnectionResetError. Check"),
+        (ssl.SSLError("what a stranger's certificate says"), True, "asking: SSLError: "),
+        (AuthenticationFailedError(), True, "asking: AuthenticationFailedError: "),
     ],
 )
 async def test_a_call_that_fails_says_whether_waiting_helps(error: Exception, is_refused: bool, text: str) -> None:
@@ -232,8 +234,7 @@ def test_only_tls_is_renewed() -> None:
     secure = KafkaConnection("one:1", "test", "SSL", RenewableContext(ssl.PROTOCOL_TLS_CLIENT))
     newer = KafkaConnection("one:1", "test", "SSL", RenewableContext(ssl.PROTOCOL_TLS_CLIENT))
     plain.renew(newer)
+    secure.renew(newer)
     secure.renew(plain)
     assert secure.ssl_context is not None
-    assert secure.ssl_context._newer is None
-    secure.renew(newer)
     assert secure.ssl_context._newer is newer.ssl_context

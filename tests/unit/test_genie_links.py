@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.core.outcome import Loss, Lost, NotSent, Unsent
+from gateway.core.outcome import LookupReply, Loss, Lost, NotSent, Unsent
 from gateway.genie import client as client_module
 from gateway.genie.client import Credentials, GenieClient
 from gateway.genie.contract import Provider, RequestWriter
 from gateway.genie.keys import SigningKey
+from gateway.genie.signing import SignedAnswer
 
 NOW_MS = 1_772_000_000_000
 SOON_MS = NOW_MS + 60_000
@@ -86,9 +87,9 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-def plain(*chunks: bytes, hangs: bool = False, **headers: str) -> tuple[httpx.Response, Answer]:
+def plain(*chunks: bytes, status: int = 200, hangs: bool = False, **headers: str) -> tuple[httpx.Response, Answer]:
     body = Answer(*chunks, hangs=hangs)
-    return httpx.Response(200, headers=headers, stream=body), body
+    return httpx.Response(status, headers=headers, stream=body), body
 
 
 @pytest.fixture
@@ -167,3 +168,16 @@ async def test_every_answer_is_closed(world: World, monkeypatch: pytest.MonkeyPa
     task.cancel()
     await asyncio.wait({task})
     assert body.closed == 1
+
+
+@pytest.mark.parametrize(("status", "is_reply"), [(200, True), (503, False)])
+async def test_only_a_200_tells_what_became_of_keys(
+    world: World, monkeypatch: pytest.MonkeyPatch, status: int, is_reply: bool
+) -> None:
+    """Whatever else a signed answer says."""
+    monkeypatch.setattr(client_module, "signed_answer", lambda *_, **__: SignedAnswer("genie-1", NOW_MS, True))
+    looking = asyncio.create_task(world.client.look_up([]))
+    await turns()
+    response, _ = plain(b'{"as_of":"2026-11-22T01:02:03.004Z","results":[]}', status=status)
+    world.transports[0].requests[-1].set_result(response)
+    assert isinstance(await looking, LookupReply) is is_reply

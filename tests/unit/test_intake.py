@@ -56,15 +56,26 @@ async def test_each_record_comes_out_with_its_event_or_why_it_has_none(intake: I
     assert other.event is not None
     assert (good.reason, good.offset, other.offset) == (None, 3, 6)
     assert good.event.layout is other.event.layout
+    assert good.source_digest == IDENTITY.source_digest(raws[0].value)
+    assert garbage.source_digest == IDENTITY.source_digest(b"garbage")
+    assert good.size > garbage.size
 
 
-async def test_only_who_reads_warily_has_records_tasted(intake: Intake) -> None:
-    """What a child dies of is not decoded here; its end is waited for."""
+async def test_only_who_reads_warily_has_records_tasted(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a child dies of is neither prepared nor decoded here; its end is waited for."""
     tasted: Any = Tasted(b"deadly")
     intake._taster = tasted
+    plain, prepared = intake._codec.prepare, []
+
+    async def prepare(values: list[bytes | None]) -> None:
+        prepared.append(len(values))
+        await plain(values)
+
+    monkeypatch.setattr(intake._codec, "prepare", prepare)
     read = await intake.read([raw(b"deadly", 3), raw(payment(), 4)], wary=True)
     assert [each.reason for each in read] == [Reason.KILLS_DECODER, None]
     assert (await intake.read([raw(b"deadly")]))[0].reason is Reason.NOT_AVRO
+    assert prepared == [1, 1]
     await intake.close()
     assert tasted.closed == 1
 
@@ -100,5 +111,5 @@ def test_a_key_is_kept_only_where_it_may_be_believed(reason: Reason, key: bytes 
 )
 def test_a_producer_is_named_only_by_a_name(header: bytes | None, producer: str | None) -> None:
     """What could be a person's telephone number, address or name is not passed on to labels and parked records."""
-    raw = SimpleNamespace(headers=(("trace", b"1"), ("producer", header)))
+    raw = SimpleNamespace(headers=(("trace", b"billing-trace"), ("producer", header)))
     assert producer_of(raw) == producer

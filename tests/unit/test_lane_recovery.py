@@ -29,7 +29,7 @@ class World:
     def __init__(self) -> None:
         self.bounds = {ZERO: LogBounds(0, 10), ONE: LogBounds(0, 10)}
         self.topics: dict[str, list[Any]] = {NAMES.ledger: [], NAMES.intents: []}
-        self.appended: dict[tuple[str, int, int], int] = {}  # where the log has another time than the ledger says
+        self.appended: dict[tuple[str, int, int], int | None] = {}  # where the log has another time, or nothing
         self.prepared = 0
 
     def settled(self, lane: TopicPartition, *offsets: int, cluster: str = OURS) -> None:
@@ -72,7 +72,8 @@ class World:
             await read(self.topics[topic])
 
     async def read_exact(self, client: object, positions: Iterable[tuple[str, int, int]]) -> list[Any]:
-        return [SimpleNamespace(timestamp=self.appended.get(position, BEGAN)) for position in positions]
+        found = [self.appended.get(position, BEGAN) for position in positions]
+        return [None if timestamp is None else SimpleNamespace(timestamp=timestamp) for timestamp in found]
 
     async def find(self, *lanes: TopicPartition, force: bool = False) -> Mapping[TopicPartition, Start]:
         kafka: Any = self
@@ -123,6 +124,8 @@ async def test_a_log_that_was_made_anew_is_noticed_by_its_times(world: World) ->
     world.appended[NAMES.payments, 0, 1] = BEGAN + 1
     with pytest.raises(LedgerUnfitError, match=r"lease\.payments:0: the ledger is about other records"):
         await world.find(ZERO)
+    world.appended[NAMES.payments, 0, 1] = None
+    assert (await world.find(ZERO))[ZERO].offset == 2
 
 
 async def test_a_ledger_record_that_can_not_be_read_may_be_about_any_lane(world: World) -> None:
@@ -163,6 +166,9 @@ async def test_traces_that_are_not_safe_stand_against_their_lane(world: World) -
     with pytest.raises(LedgerUnfitError, match=f"^lane {NAMES.payments}:0: the ledger speaks of offset 20") as refused:
         await world.find(ZERO)
     assert "No lane was set" not in str(refused.value)
+    world.unreadable(NAMES.intents, f"{NAMES.payments}:0".encode())
+    with pytest.raises(LedgerUnfitError, match=f"^lane {NAMES.payments}:0: its intent at"):
+        await world.find(ZERO)
 
 
 async def test_intents_that_are_too_many_stand_against_their_lane_once(

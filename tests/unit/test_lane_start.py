@@ -29,7 +29,7 @@ from gateway.kafka.transactions import Doubt, Doubtful, Fenced
 NAMES = TopicNames()
 TOPICS = (NAMES.payments, NAMES.scores, NAMES.replays)
 LANES = [TopicPartition(topic, 0) for topic in TOPICS]
-FIRST = f"group-{NAMES.payments}-0"
+FIRST, SECOND = f"group-{NAMES.payments}-0", f"group-{NAMES.scores}-0"
 DOUBT, FENCED = Doubtful(Doubt.TIMEOUT, "commit"), Fenced(Doubt.NEWER_OWNER, "commit")
 OURS = CommitMetadata().encode(5)
 
@@ -134,6 +134,24 @@ async def test_what_a_start_is_not_known_of_is_left(world: World) -> None:
     assert [each.started for each in started] == [Started.SET, Started.LEFT, Started.LEFT]
 
 
+async def test_what_an_older_owner_committed_last_is_kept(world: World) -> None:
+    """It may count only once that owner is fenced; then there is nothing to find out."""
+    plain = world.call
+
+    async def call(name: str) -> None:
+        await plain(name)
+        if name == f"take over {FIRST}":
+            world.committed[LANES[0]] = Committed(5, OURS)
+
+    async def find(client: object, lanes: list[TopicPartition]) -> dict[TopicPartition, Start]:
+        return pytest.fail("nobody's start is to be found")
+
+    world.call = call  # type: ignore[method-assign]
+    (started,) = await world.start(find, only=[f"{NAMES.payments}:0"])
+    assert (started.offset, started.started) == (5, Started.KEPT)
+    assert world.calls == [f"take over {FIRST}", f"drop {FIRST}"]
+
+
 async def test_topics_that_are_missing_are_told(world: World) -> None:
     """Somebody must make them."""
     del world.topics[NAMES.scores]
@@ -164,7 +182,8 @@ async def test_offsets_of_somebody_else_are_replaced_only_by_force(world: World)
         (f"take over {FIRST}", DOUBT, KafkaUnavailableError, f"taking over lane {NAMES.payments}:0"),
         (f"begin {FIRST}", DOUBT, KafkaUnavailableError, f"setting the offset of lane {NAMES.payments}:0"),
         (f"commit {FIRST} 7", DOUBT, KafkaUnavailableError, f"setting the offset of lane {NAMES.payments}:0"),
-        (f"commit {FIRST} 7", FENCED, LaneTakenError, f"lane {NAMES.payments}:0: a gateway took it over"),
+        (f"commit {FIRST} 7", FENCED, LaneTakenError, f"lane {NAMES.payments}:0: .* was left as it is. Stop every"),
+        (f"begin {SECOND}", FENCED, LaneTakenError, f"What is set already: {NAMES.payments}:0. Stop every"),
     ],
 )
 async def test_what_fails_is_told_and_all_is_let_go(

@@ -229,6 +229,29 @@ async def test_an_open_breaker_wakes_by_itself() -> None:
         assert await subject.acquire(1) == 1
 
 
+async def test_a_pause_that_is_over_while_all_slots_hang_does_not_spin(clock: Clock) -> None:
+    """The loop has nothing to do for the breaker until a slot is given back, which is then the probe."""
+    looks = 0
+
+    def counted() -> float:
+        nonlocal looks
+        looks += 1
+        return clock()
+
+    subject = Limiter(maximum=1, waits=lambda n: n * PAUSE_MS, now=counted)
+    assert await subject.acquire(1) == 1
+    break_it(subject)
+    waiting = asyncio.create_task(subject.acquire(1))
+    await settled()
+    clock.seconds += PAUSE_MS
+    subject.grant()
+    before = looks
+    await settled()
+    assert looks == before
+    subject.release()
+    assert await waiting == 1
+
+
 async def test_giving_back_too_much_is_a_mistake(clock: Clock) -> None:
     """A slot given back twice is found at once, not as a limit that leaks."""
     subject = limiter(clock)
@@ -306,3 +329,25 @@ async def test_who_has_just_given_up_is_passed_over(clock: Clock) -> None:
     assert await second == 1
     assert first.cancelling()
     assert (subject.in_use, subject.waiting) == (1, 0)
+
+
+async def test_a_probe_takes_no_more_slots_than_there_may_be(clock: Clock) -> None:
+    """It may pass the limit that was lowered, not the maximum: as many connections are there."""
+    subject = limiter(clock, maximum=1)
+    await subject.acquire(1)
+    break_it(subject)
+    clock.seconds += 10 * PAUSE_MS
+    probing = asyncio.create_task(subject.acquire(1))
+    await settled()
+    assert not probing.done()
+    subject.release()
+    assert await probing == 1
+
+
+async def test_an_open_breaker_that_nobody_waits_for_sets_no_timer(clock: Clock) -> None:
+    """It would ring for ever."""
+    subject = limiter(clock)
+    break_it(subject)
+    clock.seconds += 10 * PAUSE_MS
+    subject.grant()
+    assert subject._timer is None

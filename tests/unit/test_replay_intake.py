@@ -56,10 +56,10 @@ IDENTITY = Identity(b"k" * 32, b"p" * 32, "genie", "c")
 
 
 class Consumer:
-    """A log of four places: a record, a marker, a record, and one that is not committed yet."""
+    """A log of five places: a record, a marker, a record, a marker, and a record that is not committed yet."""
 
-    log = (b"first", None, b"third", None)
-    end = 3  # for committed readers
+    log = (b"first", None, b"third", None, b"open")
+    end = 4  # for committed readers
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -77,6 +77,7 @@ class Consumer:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         assert not self.under_way, "another lane reads by it"
+        assert offset >= 0, "aiokafka raises"
         self.at = offset
 
     async def getmany(self, partition: TopicPartition, *, timeout_ms: int, max_records: int) -> dict[Any, Any]:
@@ -143,11 +144,11 @@ async def test_a_replay_is_the_record_that_it_points_to_at_its_own_place(intake:
     assert (third.replay_of.topic, third.replay_of.partition, third.replay_of.offset) == (INPUT.topic, 0, 2)
 
 
-@pytest.mark.parametrize(("offset", "partition"), [(1, 0), (3, 0), (9, 0), (-1, 0), (0, 1)])
+@pytest.mark.parametrize(("offset", "partition"), [(1, 0), (3, 0), (4, 0), (9, 0), (-1, 0), (0, 1)])
 async def test_a_place_where_committed_readers_see_nothing_has_no_record(
     intake: ReplayIntake, offset: int, partition: int
 ) -> None:
-    """A marker, the end, beyond it, before it, in no partition: the lane must not wait until there is one."""
+    """Markers, the end, beyond it, before it, in no partition: the lane must not wait until there is one."""
     async with asyncio.timeout(2):
         (read,) = await intake.read([request(offset, partition)])
     assert read.reason is Reason.REPLAY_TARGET_MISSING
@@ -186,3 +187,31 @@ async def test_it_connects_and_lets_go(intake: ReplayIntake, consumer: Consumer)
     await intake.close()
     assert consumer.calls == ["start", "stop"]
     assert tasted == [True]
+
+
+async def test_only_who_reads_warily_has_requests_tasted(intake: ReplayIntake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a child dies of is neither prepared nor decoded here, nor fetched."""
+    deadly, plain = request(0), request(2)
+    prepared: list[list[bytes]] = []
+    tasted: list[int] = []
+
+    async def dies_of(raw: ExactRecord) -> bool:
+        tasted.append(raw.offset)
+        return raw is deadly
+
+    async def prepare(values: list[bytes]) -> None:
+        prepared.append(values)
+
+    taster: Any = SimpleNamespace(dies_of=dies_of)
+    intake._taster = taster
+    known = Codec(FileRegistry(), {"replays": "ReplayRequest"})
+    await known.prepare([plain.value])
+    monkeypatch.setattr(intake, "_codec", SimpleNamespace(prepare=prepare, decode=known.decode))
+    read = await intake.read([deadly, plain], wary=True)
+    assert [(each.reason, each.producer) for each in read] == [
+        (Reason.KILLS_DECODER, None),
+        (Reason.BAD_VALUE, "third"),
+    ]
+    assert (tasted, prepared) == ([50, 52], [[plain.value]])
+    await intake.read([plain])
+    assert tasted == [50, 52]

@@ -38,6 +38,10 @@ def record(offset: int, size: int = 1) -> Any:
     return SimpleNamespace(offset=offset, key=None, value=b"x" * size, headers=())
 
 
+def heavy(offset: int) -> Any:
+    return SimpleNamespace(offset=offset, key=b"key", value=None, headers=(("h", b"12"), ("none", None)))
+
+
 def records(first: int, behind: int) -> list[Any]:
     return [record(offset) for offset in range(first, behind)]
 
@@ -111,6 +115,13 @@ async def test_no_more_bytes_are_taken_at_once_than_a_window_holds(feed: Feed) -
     for expected in ([0, 1], [2, 3]):
         taken, _ = await feed.take(10)
         assert offsets(taken) == expected
+
+
+async def test_keys_and_headers_take_memory_too(feed: Feed) -> None:
+    """All that is kept of a record counts."""
+    feed.seek(0)
+    feed.put([heavy(0)])
+    assert feed.view() == {"feed_records": 1, "feed_bytes": len("key") + len("h12") + len("none")}
 
 
 async def test_what_was_polled_before_a_seek_is_stale(feed: Feed) -> None:
@@ -214,7 +225,7 @@ class Kafka:
         self.topics: dict[str, Topic] = {TOPIC: Topic(TOPIC, UUID(int=1), {0: 1, 1: 1}, 1)}
         self.owned: set[TopicPartition] = {ZERO, ONE}
         self.positions = {ZERO: 9, ONE: 9}
-        self.stopped = False
+        self.asked_for: list[TopicPartition] = []  # their positions
         self._coordinator = SimpleNamespace(_do_heartbeat=None, _send_req=None)
         self._client = SimpleNamespace(force_metadata_update=self._update)
 
@@ -245,6 +256,7 @@ class Kafka:
         return self.owned
 
     async def position(self, partition: TopicPartition) -> int:
+        self.asked_for.append(partition)
         return self.positions[partition]
 
     async def getmany(self, *, timeout_ms: int, max_records: int) -> Any:
@@ -441,6 +453,9 @@ async def test_what_is_polled_comes_to_its_feed_and_gaps_are_passed(
     taken, position = await asyncio.wait_for(world.feeds[0].take(10), 2)
     assert (offsets(taken), position) == ([5, 6], 7)
     assert await asyncio.wait_for(world.feeds[1].take(10), 2) == ([], 9)
+    polled = kafka.polled
+    await until(lambda: kafka.polled > polled + 5)
+    assert kafka.asked_for == [ONE]
     assert not running.done()
 
 
@@ -459,6 +474,17 @@ async def test_an_open_lane_whose_offset_left_the_log_ends_the_process(
     kafka.polls = [error]
     with pytest.raises(PositionLostError, match=f"lane {TOPIC}:0"):
         await running
+
+
+async def test_an_error_that_names_no_partition_is_about_none(
+    source: Source, kafka: Kafka, world: World, pauses: Pauses, running: asyncio.Task[None]
+) -> None:
+    """It is polled on; if a lane can't go on the next error says so."""
+    await source.on_partitions_assigned([ZERO])
+    world.feeds[0].seek(5)
+    kafka.polls = [OffsetOutOfRangeError()]
+    await until(lambda: ERROR_PAUSE_S in pauses.made)
+    assert not running.done()
 
 
 async def test_inputs_that_can_not_be_read_end_the_process(kafka: Kafka, running: asyncio.Task[None]) -> None:
