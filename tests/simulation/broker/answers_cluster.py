@@ -76,7 +76,7 @@ def _flexible_metadata(state: ClusterState, node: Node, request: Any) -> Sequenc
         topic = state.topics.get(name)
         if topic is None:
             missing = Error.UNKNOWN_TOPIC_OR_PARTITION
-            topics.append((missing, name, UUID(int=0), False, [], _NOT_ASKED, _TAGS))
+            topics.append((missing, name, UUID(int=0), False, [], allowed, _TAGS))
             continue
         offline = _offline(state, topic)
         isr = [replica for replica in topic.replicas if replica not in offline]

@@ -242,7 +242,7 @@ class RawClient:
 class Producer:
     """The names of one producer."""
 
-    def __init__(self, transactional_id: str, producer_id: int, epoch: int) -> None:
+    def __init__(self, transactional_id: Any, producer_id: int, epoch: int) -> None:
         self.transactional_id = transactional_id
         self.names = (transactional_id, producer_id, epoch)
 

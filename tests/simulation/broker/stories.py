@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiokafka.protocol.admin import DescribeConfigsRequest
+from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
+
+from gateway.kafka.requests import TopicsRequest
 from tests.simulation.broker.raw_client import Producer, RawClient
 
 
@@ -172,3 +178,41 @@ async def a_static_member(client: RawClient, prefix: str) -> list[Any]:
     other = await client.join(group, "", "instance", metadata=b"other topics")
     told += [other.error_code, other.generation_id, other.leader_id == other.member_id, len(other.members)]
     return [*told, await client.heartbeat(group, 1, new.member_id, "instance"), await client.describe(group)]
+
+
+async def producers_without_transactions(client: RawClient, prefix: str) -> list[Any]:
+    """Idempotent producers: their numbers, and batches of ids that nobody was given."""
+    topic = f"{prefix}topic"
+    await client.create(topic, 1)
+    answer = await client.leader(InitProducerIdRequest(None, 1_000))
+    told: list[Any] = [answer.error_code, answer.producer_epoch]
+    plain = Producer(None, answer.producer_id, 0)
+    told += [await client.produce(plain, topic, 0, sequence) for sequence in (0, 1, 1, 3, 2)]
+    newer = Producer(None, answer.producer_id, 1)
+    told += [await client.produce(newer, topic, 0, sequence) for sequence in (3, 0, 1)]
+    told += [await client.produce(plain, topic, 0, 3)]
+    unknown = Producer(None, answer.producer_id + 50_000, 0)
+    told += [await client.produce(unknown, topic, 0, sequence) for sequence in (7, 8, 10)]
+    return [*told, await client.produce(Producer(None, -1, -1), topic, 0, -1)]
+
+
+async def what_topics_there_are(client: RawClient, prefix: str) -> list[Any]:
+    """Metadata, settings and committed offsets of all partitions, of what is there and what is not."""
+    topic, group = f"{prefix}topic", f"{prefix}group"
+    await client.create(topic, 2)
+    answer = await client.leader(TopicsRequest([topic, f"{prefix}nowhere"], operations=True))
+    told: list[Any] = []
+    for code, name, topic_id, internal, partitions, operations, _ in sorted(answer.topics, key=lambda row: row[1]):
+        told += [(code, name == topic, topic_id.int > 0, internal, len(partitions), operations > 0)]
+        told += sorted((row[0], row[1], row[3], len(row[4]), len(row[5]), row[6]) for row in partitions)
+    plain = await client.leader(MetadataRequest([topic, f"{prefix}nowhere"]))
+    told += sorted((code, name == topic, len(partitions)) for code, name, _, partitions in plain.topics)
+    wanted = ["message.timestamp.type", "cleanup.policy"]
+    resources = [(2, topic, wanted), (2, f"{prefix}nowhere", None)]
+    configs = await client.leader(DescribeConfigsRequest(resources, False))
+    told += sorted((row[0], sorted((entry[0], entry[1]) for entry in row[4])) for row in configs.resources)
+    told += [await client.commit(group, -1, "", topic, 7, "metadata")]
+    fetched = await client.group(group, OffsetFetchRequest(group, None))
+    told += [fetched.error_code, [rows for _, rows in fetched.topics]]
+    fetched = await client.group(group, OffsetFetchRequest(group, [(topic, [0, 1, 9])]))
+    return [*told, fetched.error_code, [sorted(rows) for _, rows in fetched.topics]]

@@ -25,6 +25,8 @@ STORIES: list[Any] = [
     stories.a_zombie,
     stories.offsets_in_a_transaction,
     stories.stable_offsets,
+    stories.producers_without_transactions,
+    stories.what_topics_there_are,
     stories.one_member,
     stories.a_static_member,
     stories_groups.two_members,
