@@ -105,6 +105,28 @@ def test_fields_of_other_types_are_as_good_as_missing(nonsense: Any) -> None:
     assert read({"results": [told]}).results == (Result(KEY, "rejected"),)
 
 
+@pytest.mark.parametrize("status", [201, 422, 503])
+def test_only_a_200_has_results(status: int) -> None:
+    """What stands in another answer under that name are none."""
+    assert (
+        read({"results": [{"idempotency_key": KEY, "status": "accepted", "first": FIRST}]}, status=status).results
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("application/problem+json", "application/problem+json"),
+        (" Application/JSON ;q=1", "application/json"),
+        ("\u5c71", ""),
+    ],
+)
+def test_a_media_type_is_one_of_two(told: str, kept: str) -> None:
+    """Another one is text of GeNiE's own choosing."""
+    assert read_reply(200, told, None, b"{}", key_id="genie-1", now_ms=NOW).media_type == kept
+
+
 def test_free_text_of_genie_is_dropped() -> None:
     """A name in a place for an identifier, or in a problem's text, is not kept anywhere."""
     told = {
