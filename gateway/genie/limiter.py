@@ -177,8 +177,10 @@ class Limiter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._paused_until is not None and self._waiting:
-            delay = max(0.0, self._paused_until - self._now())
+        if self._paused_until is None or not self._waiting:
+            return
+        delay = self._paused_until - self._now()
+        if delay > 0:  # else every slot is taken: who gives one back grants it, and to look again meanwhile is to spin
             self._timer = asyncio.get_running_loop().call_later(delay, self.grant)
 
     def _pause(self) -> None:
