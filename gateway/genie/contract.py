@@ -123,7 +123,7 @@ def read_reply(
         verified=key_id is not None,
         media_type=media_type if media_type in _MEDIA_TYPES else "",
         retry_after_ms=retry_after_ms(retry_after, now_ms) if key_id is not None else None,
-        results=_results(document) if status == 200 and key_id is not None else None,
+        results=_results(document) if status == 200 else None,
         problem_type=_problem_type(document),
         answer_digest=sha256(content).digest(),
         key_id=key_id,

@@ -164,6 +164,8 @@ def test_problem_types_are_read() -> None:
         ("", None),
         ("Fri, 15 Jan 2027 08:00:10 GMT", 10_000),
         ("Fri, 15 Jan 2027 07:59:59 GMT", 0),
+        ("Fri, 15 Jan 2027 08:00:10 -0000", 10_000),
+        ("Fri, 15 Jan 2027 17:00:10 +0900", 10_000),
         ("Fri, 15 Jan 2027 23:59:59 GMT", MAX_RETRY_AFTER_MS),
         ("Fri, 99 Jan 2027 08:00:10 GMT", None),
     ],
@@ -228,3 +230,11 @@ def test_a_lookup_says_nothing_of_a_key_told_twice() -> None:
 def test_a_lookup_without_its_time_is_none(as_of: Any) -> None:
     """Without `as_of` nobody knows what `not_received` is worth."""
     assert look_up({"as_of": as_of, "results": [{"idempotency_key": KEY, "status": "not_received"}]}, KEY) is None
+
+
+@pytest.mark.parametrize("receipt_id", [None, "\u5c71\u7530"])
+def test_a_lookup_without_a_receipt_tells_what_was_received(receipt_id: str | None) -> None:
+    """GeNiE has it; the receipt is for the books."""
+    told = {"idempotency_key": KEY, "status": "received", "first": FIRST, "receipt_id": receipt_id}
+    (result,) = look_up({"as_of": "2026-11-22T01:02:03.004Z", "results": [told]}, KEY).results
+    assert (result.status, result.receipt) == (LookupStatus.RECEIVED, None)
