@@ -153,6 +153,21 @@ BAD_SCORES = [
 ]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"score": "0"},
+        {"score": "1000"},
+        {"inputs": [score_input()] * 200},
+        {"inputs": []},
+        {"supersedes": "00000000-0000-4000-8000-000000000009"},
+    ],
+)
+def test_the_last_possible_values_make_a_score(changes):
+    """Both ends of the scale, and as many inputs as may be."""
+    assert isinstance(outcome(SCORE, score(**changes)), Event)
+
+
 @pytest.mark.parametrize("changes", BAD_SCORES)
 def test_an_impossible_value_makes_a_score_invalid(changes):
     """One impossible value is enough, also in an input that would not leave."""

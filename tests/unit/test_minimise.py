@@ -207,7 +207,7 @@ def test_more_layouts_than_are_kept_make_the_same_bodies(monkeypatch):
 def test_a_scope_beyond_the_event_type_is_refused():
     """Only a mistake in our own code can ask for a score in a payment's body."""
     event = payment_event()
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=r"^a scope holds an item that its event type may not carry$"):
         body(event, replace(scope_of(event), items=("norel_score", "payment_history")))
 
 

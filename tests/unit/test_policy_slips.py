@@ -9,7 +9,7 @@ import yaml
 from gateway.core.events import LAST_DAY, EventType
 from gateway.core.policy import CODES_BYTES_MAX, NUMBER_MAX, PolicyError, from_mapping
 from gateway.policies import GENIE, load
-from tests.core_cases import day
+from tests.core_cases import POLICY, day
 
 DATA = yaml.safe_load(GENIE.read_text(encoding="utf-8"))
 NUMBERS = {purpose["code"]: purpose["number"] for purpose in DATA["purposes"]}
@@ -231,7 +231,14 @@ def test_what_is_read_is_what_the_file_says():
         NUMBERS,
         frozenset(DATA["items"]),
     )
+    assert policy.purpose_codes == tuple(sorted(NUMBERS))
+    assert (policy.opt_out_allowed, policy.fields) == (frozenset(DATA["opt_out_allowed"]), POLICY.fields)
     assert policy.texts == DATA["items"] | {purpose["code"]: purpose["text"] for purpose in DATA["purposes"]}
+
+
+def test_every_purpose_may_be_one_to_opt_out_of():
+    """That is for the policy to say."""
+    assert from_mapping(changed("opt_out_allowed", to=list(NUMBERS))).opt_out_allowed == NUMBERS.keys()
 
 
 def test_an_event_type_may_carry_its_matter_alone_or_every_item():
