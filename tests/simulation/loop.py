@@ -29,6 +29,7 @@ from itertools import count
 from typing import Any
 
 MAX_STEPS = 5_000_000  # handles of one run
+MAX_STEPS_A_SECOND = 20_000
 MAX_STEPS_AT_ONCE = 50_000  # without time passing: somebody asks again and again
 TURN_S = 0.000_02  # what a turn of a real loop takes at least, so that whoever waits for a time gets past it
 MAX_VIRTUAL_S = 24 * 3600.0
@@ -123,7 +124,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.network: Any = None
         self.steps = 0
         self.complaints: list[dict[str, Any]] = []  # what callbacks raised: nobody else hears of it
-        self._now = 0.0
+        self._now = self._looked_at = 0.0
+        self._steps_then = 0
         self._max_steps, self._max_virtual_s = max_steps, max_virtual_s
         self._line: deque[_Handle] = deque()
         self._timers: list[tuple[float, int, _Handle]] = []
@@ -271,10 +273,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if not timers:
             raise SimulationStuck(f"nothing is due any more at {self._now:.3f} s: {self._waiting()}")
         self._now = max(self._now + TURN_S, timers[0][0])
+        if self._now >= self._looked_at + 1.0:
+            self._look_for_spinning()
         if self._now > self._max_virtual_s:
             raise SimulationStuck(f"no end after {self._now:.0f} s: {self._waiting()}")
         while timers and timers[0][0] <= self._now:
             line.append(heapq.heappop(timers)[2])
+
+    def _look_for_spinning(self) -> None:
+        """Whoever asks again and again without waiting burns a processor, and is a defect although all goes well."""
+        steps = self.steps - self._steps_then
+        if steps > MAX_STEPS_A_SECOND:
+            raise SimulationStuck(f"{steps} steps in a second, at {self._now:.3f} s: {self._waiting()}")
+        self._looked_at, self._steps_then = self._now, self.steps
 
     def _waiting(self) -> str:
         tasks = sorted(asyncio.all_tasks(self), key=_number)

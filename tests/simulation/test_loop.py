@@ -150,7 +150,7 @@ def test_a_host_takes_signals() -> None:
 
 
 def test_what_can_not_go_on_is_told() -> None:
-    """Nothing due, no end, and asking for ever without time passing each end the run with what waits."""
+    """Nothing due, no end, and asking for ever while little time passes, or none, end the run with what waits."""
 
     async def waits_for_nothing(loop: VirtualLoop) -> None:
         await loop.create_future()
@@ -163,7 +163,11 @@ def test_what_can_not_go_on_is_told() -> None:
         while True:  # noqa: ASYNC110 - it must not end
             await asyncio.sleep(0)
 
-    for main in (waits_for_nothing, waits_for_ever, spins):
+    async def asks_again(_: VirtualLoop) -> None:
+        while True:  # noqa: ASYNC110 - it must not end
+            await asyncio.sleep(1e-9)
+
+    for main in (waits_for_nothing, waits_for_ever, spins, asks_again):
         with pytest.raises(SimulationStuck, match=main.__name__):
             run(main)
 
