@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.events import EventType, check_ref, jst_day, parse
+from gateway.core.events import Event, EventType, check_ref, jst_day, parse
 from gateway.core.policy import Kind
 from gateway.core.reasons import Reason
 from tests.core_cases import (
