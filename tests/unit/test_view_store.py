@@ -14,6 +14,7 @@ from gateway.core.consent import Consent, ConsentStatus, Denied, LegalBasis
 from gateway.core.holds import Hold, HoldScope
 from gateway.core.reasons import Reason
 from gateway.kafka import view_store
+from gateway.kafka.remembered import CHARS_SHARED
 from gateway.kafka.view_store import (
     Origin,
     Rebuilt,
@@ -308,3 +309,11 @@ def test_what_lmdb_says_of_damage_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(ViewDamagedError, match="CorruptedError"):
             store.holds()
     assert opened(tmp_path).rebuilt is Rebuilt.NEW
+
+
+def test_few_and_short_items_are_kept_once_in_memory() -> None:
+    """Most subjects have the same; long ones are kept by nobody but their subject."""
+    short, long = ["name", "phone"], ["x" * (CHARS_SHARED + 1)]
+    assert view_store._set_of(short) is view_store._set_of(list(short))
+    assert view_store._set_of(long) is not view_store._set_of(list(long))
+    assert view_store._set_of(long) == frozenset(long)
