@@ -229,10 +229,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return task.result()
 
     def close(self) -> None:
+        for host in self._hosts:
+            host.kill()
+            host.aside.clear()
         self._line.clear()
         self._timers.clear()
-        for host in self._hosts:
-            host.aside.clear()
         self._hosts.clear()
         self._kept.clear()
         collect_quietly()
