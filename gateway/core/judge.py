@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from gateway.core.decide import Permit, decide, still_holds
 from gateway.core.entry import Entry, Made
-from gateway.core.events import Event
 from gateway.core.holds import Holds
 from gateway.core.minimise import body_digest
 from gateway.core.reasons import Reason
@@ -33,7 +32,7 @@ class Judge:
     def judge(self, entry: Entry, now: int, expires_at: int) -> Permit | Reason:
         """Permit the attempt that ends at `expires_at`, or say why not."""
         event, rules = entry.event, self._rules
-        if self.holds.all and self._is_held(event, now):
+        if self.holds.all and self._is_held(entry, now):
             return Reason.HELD
         skew_ms, last = rules.limits.skew_ms, entry.permit
         unchanged = last is not None and last.consent is entry.consent
@@ -43,10 +42,15 @@ class Judge:
         entry.permit = said if isinstance(said, Permit) else None
         return said
 
-    def _is_held(self, event: Event, now: int) -> bool:
-        mixed = self._rules.event_type is None
-        pauses = mixed and self.holds.pauses(event.type.value, self._lane, now)
-        return pauses or self.holds.parks(event.subject_ref, now)
+    def _is_held(self, entry: Entry, now: int) -> bool:
+        """A lane that mixes types is not paused: what is held in it, or where its record came from, is parked."""
+        event, replay = entry.event, entry.record.replay_of
+        if self.holds.parks(event.subject_ref, now):
+            return True
+        if self._rules.event_type is not None:
+            return False
+        lanes = [self._lane] if replay is None else [self._lane, f"{replay.topic}:{replay.partition}"]
+        return any(self.holds.pauses(event.type.value, lane, now) for lane in lanes)
 
     def make(self, entry: Entry, permit: Permit) -> Made:
         """The body, built once for each scope."""

@@ -59,6 +59,21 @@ def test_a_hold_on_a_subject_parks_its_records_and_no_others() -> None:
     assert [parked.key for parked in story.parked] == ["lease.payments:0:0"]
 
 
+@pytest.mark.parametrize(("partition", "is_held"), [("lease.payments:7", True), ("lease.payments:8", False)])
+def test_a_hold_on_a_partition_parks_the_replays_of_its_records(partition: str, is_held: bool) -> None:
+    """Found by the simulation: a replay lies in another partition, and its record must not leave all the same."""
+    story = Story(mixed=True, holds=hold(HoldScope.INPUT_PARTITION, partition))
+    story.deliver(replay(0, 3))
+    story.grant()
+    story.look_up_now(LookupStatus.NOT_RECEIVED)
+    if is_held:
+        story.grant()
+        story.decide()
+    else:
+        story.answer(story.send())
+    assert story.settle() == {0: ("held", "no") if is_held else ("accepted", "yes")}
+
+
 def test_a_lane_that_mixes_types_parks_where_another_would_pause() -> None:
     """Else one held type would stop the replays of all others."""
     story = Story(mixed=True, holds=hold(HoldScope.EVENT_TYPE, "lease_payment"))
