@@ -35,7 +35,8 @@ from tests.simulation.shape import EXPIRES_MS, SESSION_MS, SKEW_MS, Shape
 from tests.simulation.story import Story
 from tests.simulation.workload import Append, Workload
 
-HEALED_S = 900.0  # how long everything may take to settle once nothing fails any more
+HEALED_S = 300.0  # how long everything may take to settle once nothing fails any more
+MAX_STEPS = 5_000_000  # ten times what a large story takes
 POLL_S = 0.5
 NAMES = ("one", "two", "three", "four")
 REBALANCE_MS = 10_000
@@ -69,7 +70,7 @@ class Outcome:
 def play(params: Params, directory: Path) -> Outcome:
     """Play it, in a fresh directory."""
     began = time.process_time()
-    loop = VirtualLoop()
+    loop = VirtualLoop(max_steps=MAX_STEPS)
     story = Story(loop.time)
     world = _World(params, loop, story, keys.cached(), directory)
     stuck = []

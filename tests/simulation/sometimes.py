@@ -118,6 +118,26 @@ class Rare(Enum):
     # --- transactions and owners
     DOUBT = ("doubt", "a commit is doubtful, and the lane opens again", _log(_DOUBT))
     ZOMBIE = ("zombie", "an older owner is fenced off", _log(f"{_DOUBT}/NEWER_OWNER"))
+    COMMITTED_IN_DOUBT = (
+        *("committed_in_doubt", "a commit was carried out, and its answer never came"),
+        _log(f"{_DOUBT}/ANSWER_LOST"),
+    )
+    ABORTED_BY_NEXT = (
+        *("aborted_by_next", "the next owner ends a transaction that was never committed"),
+        _brokers("take-over aborts a transaction"),
+    )
+    WAITS_FOR_MARKERS = (
+        *("waits_for_markers", "the next owner waits until a transaction's markers are written"),
+        _brokers("take-over waits for markers"),
+    )
+    ZOMBIE_REFUSED = ("zombie_refused", "brokers refuse an older owner", _brokers("zombie refused"))
+    PRODUCED_AGAIN = ("produced_again", "a batch comes twice, and is kept once", _brokers("batch produced again"))
+    LOST_WITH_LEADER = (
+        *("lost_with_leader", "what no follower had goes with its leader"),
+        _brokers("records lost with a leader"),
+    )
+    COORDINATOR_LOADS = ("coordinator_loads", "a new coordinator reads its state", _brokers("coordinator loading"))
+    STATIC_CAME_BACK = ("static_came_back", "a static member comes back", _brokers("static member came back"))
     SECOND_DOUBT = ("second_doubt", "a lane gives up: the process ends", _end("LaneFailedError"))
     NO_MEMBER = ("no_member", "the group no longer confirms a process: it ends", _end("MembershipLostError"))
     LIVE_AT_OPENING = ("live_at_opening", "a lane opens with live intents", _seen("live intents at opening"))
