@@ -42,8 +42,8 @@ _PARAMETERS: Mapping[str, Mapping[str, Any]] = {
 _SHARES: Mapping[str, float] = {
     "entry_rejected": 0.2,
     "entry_retry": 0.5,
-    "entry_breaks": 0.05,
-    "entry_spoils_batch": 0.05,
+    "entry_breaks": 0.3,
+    "entry_spoils_batch": 0.3,
 }
 _REQUESTS: Mapping[BrokerTrouble, Callable[[float], RequestFault]] = {
     BrokerTrouble.LOST_COMMIT: lambda ms: RequestFault(Api.END_TXN, Effect.LOSE_ANSWER, times=1 + int(ms) % 4),

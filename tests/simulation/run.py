@@ -135,8 +135,8 @@ class _World:
         self._seats = [Seat(self._process(number), tell) for number in range(shape.hosts)]
         self._deeds = Deeds(parts, self._workload, self._seats, self._orders, tell)
         lookout = Lookout(parts, self._seats, shape, self._evidence.seen)
-        running = [asyncio.create_task(seat.run()) for seat in self._seats]
-        running.append(asyncio.create_task(lookout.run()))
+        sitting = [asyncio.create_task(seat.run()) for seat in self._seats]
+        looking = asyncio.create_task(lookout.run())
         latency = {"latency": {"share": 1, "ms": shape.latency_ms, "spread": "exponential"}}
         usual = {name: {"share": part * shape.usual} for name, part in _USUAL.items()} if shape.usual else {}
         chokes = {"entry_breaks": {"share": CHOKES_SHARE}} if shape.chokes else {}
@@ -145,9 +145,8 @@ class _World:
         await self._settle()
         for seat in self._seats:
             await seat.close()
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*sitting)
+        looking.cancel()
 
     def _process(self, number: int) -> Process:
         shape, name = self._shape, NAMES[number]
