@@ -89,7 +89,7 @@ def _append(
         return
     laid_at, end = (laid.base_offset, laid.timestamp if partition.log.log_append_time else -1), laid.next_offset
     if request.required_acks == _ALL:
-        partition.when_replicated(end, lambda error: done(topic, number, error, laid_at))
+        partition.when_acknowledged(end, lambda error: done(topic, number, error, laid_at))
     else:
         done(topic, number, Error.NONE, laid_at)
 

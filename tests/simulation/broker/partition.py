@@ -23,10 +23,11 @@ Told = Callable[[Error], None]
 
 @dataclass(slots=True)
 class _Waiter:
-    """Somebody who is told when all below an offset is replicated, or that this leader no longer leads."""
+    """Somebody who is told when all below an offset is replicated, or why it will not be."""
 
     offset: int
     told: Told
+    patient: bool  # whether it waits for the next leader too
 
 
 class Partition:
@@ -64,12 +65,19 @@ class Partition:
         is_news = node != self.leader and self._surroundings.now_ms() < self._known_ms
         return self._former_leader if is_news else self.leader
 
+    def when_acknowledged(self, offset: int, told: Told) -> None:
+        """Tell when all below this offset is replicated, or that this leader no longer leads."""
+        self._wait(_Waiter(offset, told, patient=False))
+
     def when_replicated(self, offset: int, told: Told) -> None:
-        """Tell when all below this offset is replicated, or why that is not known."""
-        if self.log.high_watermark >= offset:
-            told(Error.NONE)
+        """Tell when all below this offset is replicated, whoever leads then, or that it is lost."""
+        self._wait(_Waiter(offset, told, patient=True))
+
+    def _wait(self, waiter: _Waiter) -> None:
+        if self.log.high_watermark >= waiter.offset:
+            waiter.told(Error.NONE)
         else:
-            self._waiters.append(_Waiter(offset, told))
+            self._waiters.append(waiter)
 
     def on_change(self, look: Callable[[], None]) -> Callable[[], None]:
         """Have a reader look again whenever more can be read, or the leader has changed; what takes it back."""
@@ -86,9 +94,11 @@ class Partition:
         self.leader_epoch += 1
         lost = 0 if node == NO_LEADER else self._take_over()
         self._known_ms = self._surroundings.now_ms() + self._surroundings.chosen(self._surroundings.gossip)
-        waiters, self._waiters = self._waiters, []
+        waiters = self._waiters
+        self._waiters = [waiter for waiter in waiters if waiter.patient and waiter.offset <= self.log.end]
         for waiter in waiters:
-            waiter.told(Error.NOT_LEADER_OR_FOLLOWER)
+            if not waiter.patient or waiter.offset > self.log.end:
+                waiter.told(Error.NOT_LEADER_OR_FOLLOWER)
         self._wake()
         return lost
 

@@ -82,6 +82,24 @@ async def test_a_new_leader_says_where_the_log_ends_once_it_knows(kafka: Simulat
     assert kafka.counts["end of a log not known yet"]
 
 
+async def test_who_waits_for_replication_waits_for_the_next_leader(kafka: SimulatedKafka) -> None:
+    """A record is replicated under a later leader, or lost; an acknowledgement ends with its leader."""
+    partition = kafka.state.partition(TOPIC, 0)
+    kafka.slow_replication(TOPIC, 0, 100.0)
+    outcomes: set[tuple[Error, bool]] = set()
+    for number in range(12):
+        told: list[Error] = []
+        acknowledged: list[Error] = []
+        offset, _ = kafka.append(TOPIC, 0, [Record(b"key", b"%d" % number)])
+        partition.when_replicated(offset + 1, told.append)
+        partition.when_acknowledged(offset + 1, acknowledged.append)
+        kafka.move_leader(TOPIC, 0, 1 + partition.leader % 3)
+        assert acknowledged == [Error.NOT_LEADER_OR_FOLLOWER]
+        await until(lambda told=told: told)
+        outcomes.add((told[0], b"%d" % number in [record.value for record in kafka.records(TOPIC)]))
+    assert outcomes == {(Error.NONE, True), (Error.NOT_LEADER_OR_FOLLOWER, False)}
+
+
 async def test_a_record_that_a_new_leader_does_not_show_yet_is_read(kafka: SimulatedKafka) -> None:
     """It is there: its leader answers with nothing until it knows that followers have it too."""
     kafka.append(TOPIC, 0, [Record(b"key", b"value")])

@@ -229,7 +229,7 @@ class TransactionCoordinator:
         except Refused:  # a newer epoch wrote here: nothing of this transaction is open
             self._marked(txn)
             return
-        partition.when_replicated(laid.next_offset, lambda error: self._written(txn, place, error))
+        partition.when_acknowledged(laid.next_offset, lambda error: self._written(txn, place, error))
 
     def _written(self, txn: Transaction, place: Place, error: Error) -> None:
         if error is Error.NONE:
