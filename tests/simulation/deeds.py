@@ -298,7 +298,8 @@ class Deeds:
         registry.is_away = False
 
     async def _open_consents(self, fault: Fault) -> None:
-        self._workload.change(open_s=fault.seconds)
+        if not self._workload.repeat_consent(fault.seconds):
+            raise Missed("nobody has consented to anything")
         await self._last(fault.seconds)
 
     async def _compaction(self, fault: Fault) -> None:

@@ -29,8 +29,11 @@ class Lookout:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             for seat in self._seats:
-                if seat.process.alive and seat.process.gateway is not None:
-                    for driver in seat.process.gateway._drivers():
+                gateway = seat.process.gateway
+                if seat.process.alive and gateway is not None:
+                    failed = gateway._metrics._fence_failures._value.get()
+                    self._seen["a fence failed"] = max(self._seen["a fence failed"], round(failed))
+                    for driver in gateway._drivers():
                         self._look(seat, driver.name.topic, driver.name.partition, driver.view())
 
     def _look(self, seat: Seat, topic: str, partition: int, view: object) -> None:

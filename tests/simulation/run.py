@@ -254,7 +254,6 @@ class _World:
         evidence.seen["the registry was asked in vain"] += self.registry.missed
         for seat in self._seats:
             evidence.ends.update(seat.ends)
-            evidence.seen["a fence failed"] += seat.fences_failed
         evidence.genie.update({f"entry {status}": count for status, count in partner.counts.entries.items()})
         evidence.genie.update({f"lookup {status}": count for status, count in partner.counts.lookups.items()})
         evidence.genie.update(partner.counts.refusals)

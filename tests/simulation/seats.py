@@ -24,7 +24,6 @@ class Seat:
     def __init__(self, process: Process, tell: Tell) -> None:
         self.process = process
         self.ends: Counter[str] = Counter()  # by itself
-        self.fences_failed = 0
         self.wrong: list[str] = []  # ends that no trouble of others explains
         self.busy = False  # something is being done to it
         self._tell = tell
@@ -48,8 +47,6 @@ class Seat:
         while self._open:
             self.process.start()
             ended = await self.process.wait()
-            if self.process.gateway is not None:
-                self.fences_failed += round(self.process.gateway._metrics._fence_failures._value.get())
             if ended in (KILLED, IN_ORDER):
                 continue
             self._note(ended)

@@ -101,6 +101,7 @@ class Workload:
         self._stream = Stream(self._world)
         self._book = consents.Book(self._world, Random(f"{shape.seed}/consents"))
         self._recent: deque[Input] = deque(maxlen=REMEMBERED)
+        self._said: list[consents.Record] = []  # the last of each customer
         self._holds: dict[str, dict[str, Any]] = {}
         self._numbers = 0
 
@@ -157,13 +158,20 @@ class Workload:
         if self._shape.changes_per_s and self._rng.random() < AT_ONCE_SHARE:
             self._later(self._rng.expovariate(1 / AT_ONCE_S), self.change)
 
-    def change(self, open_s: float | None = None) -> None:
-        """A consent changes: mostly of somebody whose event is under way; perhaps in a transaction that stays open."""
+    def change(self) -> None:
+        """A consent changes: mostly of somebody whose event is under way."""
         rng = self._rng
         number = self._about() if rng.random() < WITHDRAW_SOON_SHARE else rng.randrange(self._world.count)
         if number is not None and self._book.may_change(number):
             _, record = self._book.change(number, self._now_ms())
-            self._consent(record, open_s)
+            self._consent(record)
+
+    def repeat_consent(self, open_s: float) -> bool:
+        """A producer says again what stands, in a transaction that stays open; whether there was anything to say."""
+        if not self._said:
+            return False
+        self._consent(self._said[self._rng.randrange(len(self._said))], open_s)
+        return True
 
     def replay(self) -> None:
         """Somebody asks for a settled event to be processed again, mostly for one that was not provided."""
@@ -217,6 +225,7 @@ class Workload:
         self._one(NAMES.controls, 0, hold_id.encode(), "Control", record, f"a hold on {record['scope']} is {state}")
 
     def _consent(self, record: consents.Record, open_s: float | None = None) -> None:
+        self._said = [*(said for said in self._said if said["subject_ref"] != record["subject_ref"]), record]
         key = str(record["subject_ref"]).encode()
         partition = zlib.crc32(key) % self._shape.consent_partitions
         what = f"consent {record['status']}, version {record['consent_version']}"
