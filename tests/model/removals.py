@@ -29,7 +29,7 @@ FOUND_IN: dict[str, str] = {
     "a_hold_pauses_nothing": "holds",
     "another_body_after_an_unknown": "scope changes",
     "any_order": "scope changes",
-    "ask_at_once": "processing",
+    "ask_at_once": "one event",
     "believe_any_lookup": "processing",
     "believe_anybody": "refusals after an unknown attempt",
     "expires_from_the_sending": "one event",
@@ -122,7 +122,7 @@ def no_fence() -> None:
     replace(happenings, "view_behind_fence", lambda acknowledged: 0)
 
 
-@found_in("processing")
+@found_in("closing")
 def fence_before_the_announcement() -> None:
     """A batch is decided behind a fence that was under way when its announcement was committed."""
 

@@ -260,7 +260,7 @@ class Turn:
     def accept(self, judged: Judged) -> None:
         """GeNiE has taken a batch in."""
         before = self.books
-        invariants.check(not judged.confused, "a key keeps its body")
+        invariants.rule(not judged.confused, "a key keeps its body")
         for entry, stored in judged.accepted:
             invariants.at_acceptance(self.shape, self.kafka, before, entry)
             before = (*before, stored)

@@ -57,7 +57,7 @@ ALL = (
         "lookups that say nothing yet, are lost or speak of the past",
         ("a1", "b2"),
         {T.LOST: 1, T.PROCESSING: 1, T.STALE: 1, T.KILL: 1},
-        (opts_out("a", 2),),
+        (opts_out("a", 2), withdraws("b", 2)),
     ),
     Shape(
         "given up",

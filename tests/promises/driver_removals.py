@@ -4,8 +4,11 @@ Patches for a process of their own: a real gateway's, or a test's that drives on
 """
 
 import asyncio
+import itertools
+import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,13 +16,15 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.sender import EndTxnHandler, Sender, TxnOffsetCommitHandler
 from aiokafka.structs import TopicPartition
 
-from gateway.core.facts import Opened
+from gateway.core.facts import Committed, FenceReached, Opened, StartFence
+from gateway.core.identity import Identity
 from gateway.core.metadata import CommitMetadata
 from gateway.kafka import cluster, exact, fence, offsets, opening, strict_producer, transactions
-from gateway.kafka.fence import Fence, FenceMark
-from gateway.kafka.lane_driver import REOPEN_WINDOW_S, LaneDriver
+from gateway.kafka.fence import Fence, FenceFailed, FenceMark
+from gateway.kafka.lane_driver import _CALLS, REOPEN_WINDOW_S, LaneDriver
 from gateway.kafka.lanes import Lanes
 from gateway.kafka.opening import LaneRefusedError
+from gateway.kafka.registry import RegistryAway
 from gateway.kafka.strict_producer import StrictProducer, _StrictSender
 from gateway.kafka.transactions import LaneProducer, Outgoing
 from tests.promises.patching import Named, replace, replace_everywhere
@@ -44,6 +49,29 @@ def read_before_taking_over() -> None:
         return producer, Opened(offset, metadata, intents, holds, producer.epoch)
 
     replace_everywhere(opening.open_lane, open_lane)
+
+
+@NAMED
+def an_id_for_each_process() -> None:
+    """No owner is fenced: each has a transactional id of its own."""
+    taken: dict[str, int] = {}
+
+    def take_over(self: LaneProducer) -> Any:
+        number = taken[self._transactional_id] = taken.get(self._transactional_id, 0) + 1
+        self._transactional_id += f"-{os.getpid()}-{number}"
+        return plain_take_over(self)
+
+    plain_take_over = replace(LaneProducer, "take_over", take_over)
+
+
+@NAMED
+def read_without_waiting_for_markers() -> None:
+    """What is committed is read although a transaction that may be changing it has not ended."""
+
+    async def read_committed(*arguments: Any, stable: bool = False, **named: Any) -> Any:
+        return await plain(*arguments, stable=False, **named)
+
+    plain = replace(opening, "read_committed", read_committed)
 
 
 @NAMED
@@ -161,6 +189,19 @@ def no_fence() -> None:
 
 
 @NAMED
+def a_failed_fence_counts() -> None:
+    """A fence that fails is taken for one that is reached."""
+
+    async def prove_fresh(self: LaneDriver, command: StartFence) -> None:
+        view, now = self._around.view, self._around.now()
+        with suppress(FenceFailed):
+            await self._around.fence.reach()
+        self._tell(FenceReached(now, view.get_many(command.subjects), view.holds))
+
+    _CALLS[StartFence] = prove_fresh
+
+
+@NAMED
 def join_the_running_round() -> None:
     """Whoever asks for a fence gets the one that is under way."""
     rounds: list[asyncio.Task[FenceMark]] = []
@@ -203,7 +244,40 @@ def partitions_as_first_seen() -> None:
     plain = replace(fence, "describe_once", describe_once)
 
 
+# --- (b) names, (i) what can't be read --------------------------------------------------------------------------
+
+
+@NAMED
+def a_key_for_each_time() -> None:
+    """The idempotency key is another each time that a record is read."""
+
+    def idempotency_key(self: Identity, *event: Any) -> str:
+        return plain(self, event[0], f"{event[1]} {next(numbers)}")
+
+    numbers = itertools.count()
+    plain = replace(Identity, "idempotency_key", idempotency_key)
+
+
+@NAMED
+def without_the_registry() -> None:
+    """Records whose schema can't be had now are passed."""
+
+    async def read(self: LaneDriver, raws: Sequence[Any], *, wary: bool) -> Any:
+        try:
+            return await self._reader.read(raws, wary=wary)
+        except RegistryAway:
+            return []
+
+    replace(LaneDriver, "_read", read)
+
+
 # --- (g) doubtful commit, (k) close -----------------------------------------------------------------------------
+
+
+@NAMED
+def doubt_is_success() -> None:
+    """After a doubt the lane goes on as if the transaction were committed."""
+    replace(LaneDriver, "_doubt", lambda self, doubt: self._tell(Committed()))
 
 
 @NAMED

@@ -76,7 +76,7 @@ def _told(row: Row, found: Found) -> dict[str, object]:
         "promises": [promise.value for promise in row.breaks],
         "noticed_by": table.noticed_by(row),
         "red": found.red,
-        "length": len(found.story) or None,
+        "length": table.length(found),
     }
 
 

@@ -19,7 +19,7 @@ from tests.prove.rows import Row
 from tests.prove.tools import Found, look
 
 AT_A_TIME = 2
-BOUND_S = 240.0  # of a row
+BOUND_S = 480.0  # of a row
 END_BOUND_S = 10.0  # what a process that is told to end may take to clean up
 END_OF_LOG = 3_000  # characters shown of a row that nothing noticed
 

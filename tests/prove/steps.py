@@ -62,7 +62,7 @@ class Step(Coded):
     TWICE = ("twice", "g", "a second doubt within a minute ends the process")
     DROP = ("drop", "g", "let a producer go without writing any more")
     ORDER = ("one subject in flight", "h", "a subject's entries wait for each other")
-    POISON = ("poison", "i", "what can't be decoded is recorded and passed")
+    POISON = ("poison", "i", "record and pass what can't be decoded; wait while it can't be known")
     HOLDS = ("holds", "i", "a hold pauses the lane, or parks a subject's records")
     WINDOW = ("window", "j", "bound the window and live intents by what the metadata can say")
     BYTES = ("bytes", "j", "bound by bytes what is kept in memory")

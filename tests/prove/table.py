@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from tests.model import removals
-from tests.prove.rows import ROWS, TESTS, Check, Model, Row
+from tests.prove.rows import ROWS, TESTS, Check, Model, Row, Stories
 from tests.prove.tools import Found
 
 PAGE = TESTS.parent / "docs" / "removals.md"
-NO_WAY = "–"  # a test knows no shortest way
+NONE = "–"
 NOBODY = "nothing notices"
 
 _HEAD = """\
@@ -30,21 +30,25 @@ _COLUMNS = ("step", "what is taken out", "what breaks", "noticed by", "length")
 
 def noticed_by(row: Row) -> str:
     """Tool and place."""
-    return f"model: {_world(row)}" if isinstance(row.by, Model) else row.by.name
+    match row.by:
+        case Model():
+            return f"model: {_world(row)}"
+        case Stories(seeds):
+            return f"simulation, {seeds} stories"
+        case Check(name):
+            return name
 
 
 def length(found: Found) -> str:
     """Of the shortest way; or that nothing was noticed."""
-    if found.red is None:
-        return NOBODY
-    return str(len(found.story)) if found.story else NO_WAY
+    return NOBODY if found.red is None else found.length
 
 
 def lines(results: Iterable[tuple[Row, Found]]) -> list[str]:
     """For a terminal, in columns."""
     cells = [("", "step", "taken out", "breaks", "noticed by", "length")]
     for row, found in results:
-        broken = " ".join(str(promise.value) for promise in row.breaks) or NO_WAY
+        broken = " ".join(str(promise.value) for promise in row.breaks) or NONE
         step = (f"({row.step.letter})", row.step.value)
         cells.append((*step, " + ".join(row.removals), broken, noticed_by(row), length(found)))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -68,10 +72,13 @@ def cells(row: Row) -> str:
     """All of a row's line but its length."""
     broken = "; ".join(f"{promise.value}: {promise.sentence}" for promise in row.breaks) or f"none; {row.instead}"
     step = f"**({row.step.letter}) {row.step.value}**: {row.step.sentence}"
-    if isinstance(row.by, Check):
-        by = f"[{row.by.name}](../{row.by.path.relative_to(TESTS.parent)})"
-    else:
-        by = f"model checker, world “{_world(row)}”"
+    match row.by:
+        case Model():
+            by = f"model checker, world “{_world(row)}”"
+        case Stories():
+            by = "simulation"
+        case Check(name):
+            by = f"[{name}](../{row.by.path.relative_to(TESTS.parent)})"
     return f"| {step} | {row.taken_out} | {broken} | {by}"
 
 

@@ -1,11 +1,15 @@
 """How each tool looks for what is broken, in a process of its own: from the first patch on it is good for nothing else.
 
-Knows the model checker and pytest. Must not know rows of a table, or other processes.
+Knows the model checker, pytest and the simulation. Must not know rows of a table, or other processes.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,26 +17,34 @@ import pytest
 
 from tests.model.without import explore_without
 from tests.promises.launch import PATCHES
-from tests.prove.rows import Check, Model, Row
+from tests.prove.rows import Check, Model, Row, Stories
 
 QUIETLY = (
     *("-q", "--override-ini=addopts=--strict-markers", "-p", "no:cacheprovider"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # plugins were imported before the process was forked
 )
+HANGS_S = 10  # a test without Kafka that takes longer hangs: that is noticed, too
 PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pytest_timeout")
 
 
+FIRST_BAD = re.compile(r"seed (\d+) breaks a promise: (.*)")
+
+
 class Found(NamedTuple):
-    """What came of a row: what turned red, if anything did, and the shortest way there, if the tool knows ways."""
+    """What came of a row: what turned red, if anything did, a way there, and how long the shortest is, if the tool
+    knows that. If nothing did, the story is what the tool said."""
 
     red: str | None
     story: tuple[str, ...] = ()
+    length: str = "–"
 
 
 def look(row: Row, kafka: str | None, *, thoroughly: bool) -> Found:
     """Take the step out and look; `thoroughly` means until a promise is broken, not only a rule that keeps it."""
     if isinstance(row.by, Model):
-        return _model(row, thoroughly=thoroughly)
+        return _model(row, thoroughly=thoroughly and bool(row.breaks))
+    if isinstance(row.by, Stories):
+        return _stories(row.by, row.removal)
     if kafka is not None:
         os.environ["TEST_KAFKA"] = kafka
     return _itself(row.by, row.removal) if row.by.tests_itself else _test(row.by, row.removals)
@@ -40,7 +52,18 @@ def look(row: Row, kafka: str | None, *, thoroughly: bool) -> Found:
 
 def _model(row: Row, *, thoroughly: bool) -> Found:
     explored = explore_without(*row.removals, promises_alone=thoroughly)
-    return Found(explored.violation, explored.story[:-1])  # the last line says what is broken
+    story = explored.story[:-1]  # the last line says what is broken
+    return Found(explored.violation, story, str(len(story)))
+
+
+def _stories(by: Stories, removal: str) -> Found:
+    command = [sys.executable, "-m", "tests.simulation", "--seeds", str(by.seeds), "--no-shrink", "--without", removal]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    said, last = tuple(told.stderr.splitlines()), (told.stdout.splitlines() or ["{}"])[-1]
+    bad = next(filter(None, map(FIRST_BAD.match, said)), None)
+    if bad is None or not json.loads(last)["violations"]:
+        return Found(None, said)
+    return Found(bad[2], said, f"seed {bad[1]}")
 
 
 def _itself(test: Check, removal: str) -> Found:
@@ -52,7 +75,8 @@ def _itself(test: Check, removal: str) -> Found:
 def _test(test: Check, removals: Iterable[str]) -> Found:
     for name in removals:
         PATCHES[name]()
-    seen = _run(f"{test.path}::{test.name}")
+    bound = () if test.needs_kafka else (f"--timeout={HANGS_S}",)
+    seen = _run(f"{test.path}::{test.name}", *bound)
     return Found(seen.red[0] if seen.red and not seen.errors else None)
 
 
@@ -73,10 +97,10 @@ class _Seen:
             self.passed.append(report.nodeid)
 
 
-def _run(*tests: str) -> _Seen:
+def _run(*arguments: str) -> _Seen:
     seen = _Seen()
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # most of them take longer to import than a test to run
-    status = pytest.main([*QUIETLY, *PLUGINS, *tests], plugins=[seen])
+    status = pytest.main([*QUIETLY, *PLUGINS, *arguments], plugins=[seen])
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         seen.errors.append(f"pytest ended with status {int(status)}")
     return seen
