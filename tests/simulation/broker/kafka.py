@@ -14,7 +14,7 @@ from random import Random
 from tests.simulation.broker.answers import answers_of
 from tests.simulation.broker.batches import Batch, Record, marker, records_of, written
 from tests.simulation.broker.cluster_state import ClusterState
-from tests.simulation.broker.coordinators import INTERNAL_PARTITIONS, Kind
+from tests.simulation.broker.coordinators import Kind
 from tests.simulation.broker.errors import Error
 from tests.simulation.broker.faults import Fault, Faults
 from tests.simulation.broker.node import Connection
@@ -204,6 +204,3 @@ class SimulatedKafka:
         if found is None:
             raise ValueError(f"no partition {topic}:{number}")
         return found
-
-
-__all__ = ["INTERNAL_PARTITIONS", "Ending", "OpenTransaction", "SimulatedKafka"]
