@@ -96,6 +96,7 @@ def test_each_cell_of_the_entry_table(
         assert (outcome.meaning, outcome.reason) == (expected, None)
     else:
         assert (outcome.meaning, outcome.reason, outcome.first) == (Meaning.FINAL, expected, first)
+        assert (outcome.problem_type, outcome.repeated) == (problem, status == "duplicate")
 
 
 BATCH_ROWS = [
@@ -192,6 +193,15 @@ def test_the_receipt_is_of_the_answer_that_brought_it() -> None:
     """An acceptance carries GeNiE's receipt with the digest and the key of the answer."""
     outcome = classify(told("accepted", OURS), [ENTRY])
     assert outcome.entries[0].receipt == Receipt("receipt-1", 1_000, b"digest", "genie-1")
+
+
+def test_an_acceptance_without_a_receipt_has_none() -> None:
+    """Part of one proves nothing."""
+    bare = reply(200, Result("key", "accepted", OURS, None))
+    unnamed = Reply(200, True, "application/json", None, (Result("key", "accepted", OURS, "r"),), None, b"d", None)
+    for answer in (bare, unnamed):
+        (outcome,) = classify(answer, [ENTRY]).entries
+        assert (outcome.reason, outcome.receipt) == (Reason.ACCEPTED, None)
 
 
 def test_every_stop_has_a_sentence_for_people() -> None:
