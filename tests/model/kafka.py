@@ -1,7 +1,7 @@
 """Transactions and fencing, as a broker that keeps its word does them.
 
 A transaction belongs to whoever took over last: taking over aborts the older one's, and waits for the markers of one
-that is decided. Whatever an older owner sends then is refused.
+that is decided. Whatever an older owner sends then is refused, late copies too: nothing changes by it.
 """
 
 from __future__ import annotations

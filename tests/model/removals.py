@@ -30,7 +30,7 @@ FOUND_IN: dict[str, str] = {
     "another_body_after_an_unknown": "scope changes",
     "any_order": "scope changes",
     "ask_at_once": "one event",
-    "believe_any_lookup": "processing",
+    "believe_any_lookup": "lookups of the past",
     "believe_anybody": "refusals after an unknown attempt",
     "expires_from_the_sending": "one event",
     "give_up_at_once": "given up",

@@ -57,7 +57,14 @@ ALL = (
         "lookups that say nothing yet, are lost or speak of the past",
         ("a1", "b2"),
         {T.LOST: 1, T.PROCESSING: 1, T.STALE: 1, T.KILL: 1},
-        (opts_out("a", 2), withdraws("b", 2)),
+        (opts_out("a", 2),),
+    ),
+    Shape(
+        "lookups of the past",
+        "one event alone that is withdrawn, and lookups that speak of a moment before it was received",
+        ("a1",),
+        {T.LOST: 2, T.STALE: 2, T.PROCESSING: 1, T.LOOKUP_LOST: 1, T.KILL: 1, T.SLOW: 1},
+        (withdraws("a", 2),),
     ),
     Shape(
         "given up",
