@@ -118,6 +118,17 @@ def test_the_byte_budget_bounds_what_is_kept_in_memory() -> None:
     story.take(facts.FetchMore)
 
 
+def test_a_lane_reads_only_so_far_ahead_of_what_can_start() -> None:
+    """While some of it waits for its turn no more is fetched; once nobody does, more is."""
+    story = Story(ahead=2)
+    story.deliver(record(0, 1))
+    assert story.all(facts.FetchMore)
+    story.deliver(record(1, 2))
+    assert not story.all(facts.FetchMore)
+    story.announce()
+    assert story.all(facts.FetchMore)
+
+
 def test_what_is_too_far_from_the_watermark_waits_for_it() -> None:
     """A gap may carry the position beyond the window; what can't be settled is not announced, and nothing spins."""
     story = Story(window=4)

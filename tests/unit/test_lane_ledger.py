@@ -132,3 +132,16 @@ def test_an_alert_says_what_is_wrong() -> None:
     story = Story()
     story.answer(story.sent(record(0)), signed(403))
     assert story.take(facts.Alert).stop == "genie_forbidden"
+
+
+def test_who_wrote_a_record_and_when_is_said() -> None:
+    """The epoch of the owner in an intent; the beginning of the transaction in ledger and parked records."""
+    story = Story(facts.Opened(0, CommitMetadata(), (), Holds(), 7))
+    story.deliver(record(0))
+    (intent,) = story.announce().intents
+    assert intent["gateway"]["epoch"] == 7
+    story.decide()
+    story.answer(story.take(facts.Send), "rejected")
+    story.settle()
+    (parked,) = story.parked
+    assert story.ledger[0]["settled_at"] == parked.record["parked_at"] == story.now

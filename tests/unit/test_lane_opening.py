@@ -115,5 +115,5 @@ def test_live_intents_that_contradict_the_input_are_refused(delivered: InputReco
     story = Story()
     story.sent(record(0))
     other = Story(story.next_owner())
-    with pytest.raises(ContradictionError):
+    with pytest.raises(ContradictionError, match=r"^lane lease\.payments:0: "):
         other.deliver(delivered)

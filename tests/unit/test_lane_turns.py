@@ -135,7 +135,18 @@ def test_a_pause_that_ends_by_itself_needs_nobody_to_release_it() -> None:
     assert not story.all(facts.WantSlots)
     story.now = until.all[0].expires_at or 0
     story.wait(0)
-    assert story.all(facts.WantSlots)
+    assert len(story.announce().intents) == 1
+
+
+def test_slots_that_are_held_announce_nothing_once_the_lane_closes() -> None:
+    """They go back, although the next transaction may begin."""
+    story = Story()
+    story.deliver(record(0))
+    story.tell(facts.SlotsGranted(story.take(facts.WantSlots).count))
+    story.now += story.limits.cycle_max_ms
+    story.tell(facts.Closing(story.now + 5_000))
+    assert not story.all(facts.Produce)
+    assert story.take(facts.FreeSlots).count == 1
 
 
 def full_of_live_intents() -> Story:

@@ -6,18 +6,18 @@ import pytest
 
 from gateway.core.batching import Batch
 from gateway.core.entry import Announcement, Entry, State
-from gateway.core.facts import Opened
+from gateway.core.facts import Opened, Produced
 from gateway.core.fates import Fates
 from gateway.core.holds import Holds
 from gateway.core.live import LiveIntents
-from gateway.core.metadata import CommitMetadata
+from gateway.core.metadata import CommitMetadata, IntentRef
 from gateway.core.outcome import BatchOutcome, EntryOutcome, Meaning
 from gateway.core.rounds import Rounds
 from gateway.core.rules import Limits
 from gateway.core.settling import ledger_records
 from gateway.core.slots import Slots
 from gateway.core.waiting import Lookups, Waiting
-from tests.lane_story import record
+from tests.lane_story import Story, record
 from tests.lane_world.world import ORIGIN
 from tests.unit.test_entry import held
 
@@ -54,6 +54,17 @@ def test_a_mistake_is_named(mistake: Callable[[], object], text: str) -> None:
     with pytest.raises(AssertionError) as made:
         mistake()
     assert str(made.value) == text
+
+
+def test_each_intent_has_its_place_in_the_topic() -> None:
+    """Neither a commit nor an opening goes on with fewer places than intents."""
+    story = Story()
+    story.deliver(record(0))
+    story.grant()
+    with pytest.raises(ValueError, match="zip"):
+        story.tell(Produced([]))
+    with pytest.raises(ValueError, match="zip"):
+        Story(Opened(0, CommitMetadata(intents=(IntentRef(0, 0),)), (), Holds(), 2))
 
 
 def test_an_entry_says_where_it_is() -> None:
