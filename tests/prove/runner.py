@@ -10,7 +10,8 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,10 @@ class Runner:
             finally:
                 self._stopped = True
                 for process in list(self._running):
-                    _end(process)
+                    _interrupt(process)
+                wait(runs, END_BOUND_S)
+                for process in list(self._running):
+                    process.kill()
 
     def one(self, row: Row) -> Found:
         """What came of a row; nothing is noticed by a process that breaks off or takes too long."""
@@ -56,8 +60,8 @@ class Runner:
             log = Path(directory) / "log"
             ours, theirs = _SERVER.Pipe(duplex=False)
             process = _SERVER.Process(target=_look, args=(row, self._kafka, self._thoroughly, log, theirs))
-            self._running.add(process)
             process.start()
+            self._running.add(process)
             theirs.close()
             try:
                 if not ours.poll(BOUND_S):
@@ -67,25 +71,26 @@ class Runner:
             except EOFError:
                 found = Found(None)
             finally:
-                _end(process)
+                _interrupt(process)
+                process.join(END_BOUND_S)
                 self._running.discard(process)
+                if process.is_alive():
+                    process.kill()
             if found.red is None and not found.story:
                 return Found(None, tuple(log.read_text("utf-8", "replace")[-END_OF_LOG:].splitlines()))
             return found
 
 
 def _look(row: Row, kafka: str | None, thoroughly: bool, log: Path, answer: Connection) -> None:
+    os.setpgrp()  # Ctrl-C comes from the runner alone: a second one would break off the cleaning up after the first
     with log.open("wb") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
     answer.send(look(row, kafka, thoroughly=thoroughly))
 
 
-def _end(process: Any) -> None:
-    """As Ctrl-C does, so that it ends what it has started; after the bound, whatever it does."""
-    if process.is_alive() and process.pid is not None:
-        os.kill(process.pid, signal.SIGINT)
-        process.join(END_BOUND_S)
-    if process.is_alive():
-        process.kill()
-    process.join()
+def _interrupt(process: Any) -> None:
+    """As Ctrl-C does, and all that it has started."""
+    with suppress(ProcessLookupError):
+        if process.is_alive():
+            os.killpg(process.pid, signal.SIGINT)

@@ -1,8 +1,11 @@
 """Each step that a model or a test without Kafka looks after: taken out, it is noticed. A test of the tests."""
 
+import json
+
 import pytest
 
 from tests.model import removals
+from tests.prove import __main__ as command
 from tests.prove import table
 from tests.prove.rows import ROWS, Check, Model, Row
 from tests.prove.runner import Runner
@@ -43,9 +46,27 @@ def test_what_nothing_notices_is_said_so() -> None:
     assert table.lines([(row, Found("red", ("one", "two"), "2"))])[1].endswith("2")
 
 
-def test_a_test_that_passes_without_the_step_notices_nothing() -> None:
-    """And its log is shown."""
+def test_what_nothing_notices_fails_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A test that passes without the step shows what it said, and the last line names the row."""
     blind = Row(Step.GAPS, "gaps_stay_open", Check("test_one_name_leaves_no_trace_in_the_next"), ())
-    found = Runner().one(blind)
-    assert found.red is None
-    assert any("1 passed" in line for line in found.story)
+    monkeypatch.setattr(command, "ROWS", (blind,))
+    assert command.main([]) == 1
+    out = capsys.readouterr().out
+    assert "1 passed" in out
+    assert json.loads(out.splitlines()[-1]) == {"steps": 1, "caught": 0, "uncaught": [blind.name]}
+
+
+def test_a_row_that_is_named_runs_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told as JSON, until a promise is broken; a name that is nobody's is wrong use."""
+    assert command.main(["watermark_at_the_position, model", "--json"]) == 0
+    row, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (row["letter"], row["promises"], row["red"]) == ("c", [1], "nothing is lost")
+    assert last == {"steps": 1, "caught": 1, "uncaught": []}
+    assert command.main(["nobody's"]) == command.WRONG_USE
+
+
+def test_the_page_has_these_rows() -> None:
+    """docs/removals.md is written anew whenever a row is."""
+    assert command.main(["--check"]) == 0, "python -m tests.prove --write [the row]"
