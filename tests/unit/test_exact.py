@@ -1,6 +1,7 @@
 """Records at exact offsets, picked from what a broker fetched, without a Kafka."""
 
 import asyncio
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -8,6 +9,7 @@ from uuid import UUID
 import pytest
 from aiokafka.errors import NotLeaderForPartitionError, OffsetOutOfRangeError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.structs import TopicPartition
 
 from gateway.kafka import connection, exact
 from gateway.kafka.cluster import Cluster, Topic
@@ -28,8 +30,9 @@ def batch(base: int, *values: bytes) -> bytes:
 class Client:
     """Answers each fetch with the next code and bytes; how many were asked at once."""
 
-    def __init__(self, *answers: tuple[int, bytes]) -> None:
+    def __init__(self, *answers: tuple[int, bytes], shown: int = 99) -> None:
         self.answers = list(answers)
+        self.shown = shown  # up to where the leader shows records
         self.under_way = self.most = 0
 
     async def send(self, node: int, request: Any) -> Any:
@@ -38,7 +41,7 @@ class Client:
         await asyncio.sleep(0)
         self.under_way -= 1
         code, fetched = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return SimpleNamespace(topics=[("intents", [(0, code, 9, 9, [], fetched)])])
+        return SimpleNamespace(topics=[("intents", [(0, code, self.shown, self.shown, [], fetched)])])
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +95,24 @@ async def test_a_place_that_is_not_there_has_no_record(place: tuple[str, int, in
     """Neither the partition nor the topic."""
     client: Any = Client((0, batch(5, b"a")))
     assert await read_exact(client, [place]) == [None]
+
+
+async def test_a_record_that_a_new_leader_does_not_show_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not gone; what lies beyond the end of the log is."""
+    client: Any = Client((0, NOTHING), (0, batch(5, b"a")), shown=5)
+    asked: list[int] = []
+
+    async def list_offsets_once(_: object, cluster: Cluster, times: Mapping[TopicPartition, int]) -> dict[Any, int]:
+        asked.append(1)
+        client.shown = 6
+        return dict.fromkeys(times, 6)
+
+    monkeypatch.setattr(exact, "list_offsets_once", list_offsets_once)
+    (found,) = await read_exact(client, [("intents", 0, 5)])
+    assert found is not None
+    assert (found.value, asked) == (b"a", [1])
+    assert await read_exact(client, [("intents", 0, 6)]) == [None]
+    assert asked == [1, 1]
 
 
 async def test_only_so_many_are_read_at_once() -> None:

@@ -181,3 +181,18 @@ async def test_only_a_200_tells_what_became_of_keys(
     response, _ = plain(b'{"as_of":"2026-11-22T01:02:03.004Z","results":[]}', status=status)
     world.transports[0].requests[-1].set_result(response)
     assert isinstance(await looking, LookupReply) is is_reply
+
+
+@pytest.mark.parametrize(
+    ("created_ms", "difference"),
+    [(NOW_MS, 0), (NOW_MS - 999, 0), (NOW_MS + 7_000, 7_000), (NOW_MS - 8_000, -7_000)],
+)
+async def test_the_clocks_differ_by_what_a_signed_answer_proves(
+    world: World, monkeypatch: pytest.MonkeyPatch, created_ms: int, difference: int
+) -> None:
+    """It names whole seconds, so a difference below that proves nothing."""
+    monkeypatch.setattr(client_module, "signed_answer", lambda *_, **__: SignedAnswer("genie-1", created_ms, True))
+    task, answer = await world.sent()
+    answer.set_result(plain()[0])
+    await task
+    assert world.client.clock_difference_ms == difference

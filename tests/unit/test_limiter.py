@@ -345,9 +345,10 @@ async def test_a_probe_takes_no_more_slots_than_there_may_be(clock: Clock) -> No
 
 
 async def test_an_open_breaker_that_nobody_waits_for_sets_no_timer(clock: Clock) -> None:
-    """It would ring for ever."""
+    """Neither while its pause lasts nor afterwards, when it would ring for ever."""
     subject = limiter(clock)
     break_it(subject)
+    assert subject._timer is None
     clock.seconds += 10 * PAUSE_MS
     subject.grant()
     assert subject._timer is None
