@@ -204,6 +204,18 @@ def test_more_layouts_than_are_kept_make_the_same_bodies(monkeypatch):
         assert minimiser.body(replace(event, layout=layout), scope_of(event)) == expected
 
 
+def test_what_picks_the_fields_is_made_once_for_each_scope(monkeypatch):
+    """To compile it costs more than a hundred bodies."""
+    made = []
+    compiled = Minimiser._compile
+    monkeypatch.setattr(Minimiser, "_compile", lambda self, *of: made.append(of) or compiled(self, *of))
+    minimiser, event = Minimiser(POLICY, IDENTITY), payment_event()
+    scope = scope_of(event)
+    assert len({minimiser.body(event, scope) for _ in range(3)}) == len(made) == 1
+    minimiser.body(event, replace(scope, items=("payment_history",)))
+    assert len(made) == 2
+
+
 def test_a_scope_beyond_the_event_type_is_refused():
     """Only a mistake in our own code can ask for a score in a payment's body."""
     event = payment_event()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.core.metadata import MAX_LIVE_INTENTS, CommitMetadata, IntentRef
+from gateway.core.metadata import MAX_LIVE_INTENTS, MAX_WINDOW, CommitMetadata, IntentRef
 from gateway.core.traces import CLOCKS_DIFFER_MS, KEPT, Log, Traces, UnsafeStartError
 from tests.unit.test_traces import APPENDED, EARLIER, END, intent, resumed, traces
 
@@ -113,6 +113,27 @@ def test_announcements_below_the_window_are_forgotten() -> None:
     made = traces([], *(intent(0, digest=b"%d" % n) for n in range(KEPT)), intent(KEPT))
     assert len(made._announced) == 1
     assert resumed(made)[1] == CommitMetadata(intents=(IntentRef(0, KEPT),))
+
+
+def test_as_many_bodies_are_kept_as_may_be() -> None:
+    """To the first offset of the window; what lies below it goes first."""
+    last = MAX_WINDOW + 4
+    made = traces([], intent(0), *(intent(5, digest=b"%d" % n) for n in range(KEPT - 1)), intent(last))
+    assert len(made._announced) == KEPT
+    assert min(offset for offset, _ in made._announced) == 5
+
+
+def test_each_record_of_an_intent_counts_for_itself() -> None:
+    """One that is settled, or of an earlier log, says nothing of those announced with it."""
+    made = Traces(Log(2, END, APPENDED))
+    for offset in (0, 1, 3):
+        made.settle(offset, EARLIER if offset < 2 else APPENDED)
+    made.announce(intent(3, 4), IntentRef(0, 0))
+    made.announce(intent(5, 6, 1, 7, at=EARLIER), IntentRef(0, 1))
+    found = made.resume(2, END, force=True)
+    assert (found.ignored, found.metadata.intents) == (3, (IntentRef(0, 0),))
+    below = traces([0, 2], {**intent(2, 1), "announced_at": APPENDED})
+    assert resumed(below)[1].intents == (IntentRef(0, 0),)
 
 
 @pytest.mark.parametrize(("before", "ignored"), [(CLOCKS_DIFFER_MS, 0), (CLOCKS_DIFFER_MS + 1, 1)])
