@@ -42,6 +42,7 @@ NAMES = ("one", "two", "three", "four")
 REBALANCE_MS = 10_000
 DRAIN_MS = 4_000
 CHOKES_SHARE = 0.05  # of entries, on which GeNiE fails
+_RAISED = "exception in"
 # Trouble at GeNiE all along: what share of the usual share each kind has.
 _USUAL = {
     "too_many_requests": 0.2,
@@ -230,7 +231,14 @@ class _World:
             [self._shape.drift_ms, *(abs(faults.clock_ms(fault, self._shape.drift_ms)) for fault in self._clocks())]
         )
         found = verdict(records, receipts, self._logs, skew_ms=SKEW_MS + 2 * clocks_ms, drift_ms=clocks_ms)
-        wrong = [*stuck, *(wrong for seat in self._seats for wrong in seat.wrong), *self._wrong, *violations(found)]
+        raised = [f"raised by a callback: {told}" for told in self._loop.complaints if _RAISED in told["message"]]
+        wrong = [
+            *stuck,
+            *raised,
+            *(wrong for seat in self._seats for wrong in seat.wrong),
+            *self._wrong,
+            *violations(found),
+        ]
         self._gather(records, receipts)
         digest = self._story.seal(_contents(records, receipts))
         return Outcome(

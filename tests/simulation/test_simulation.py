@@ -14,6 +14,7 @@ from tests.simulation.faults import Kind
 from tests.simulation.shape import draw
 
 SEEDS = 40  # of most of a minute on two cores
+FEW = 20  # seeds, of which one must find a planted bug
 BOUND_S = 600
 MANY = 400  # seeds whose plans are looked at, but not played
 
@@ -47,22 +48,22 @@ def test_a_seed_replays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "seed", "promise"),
+    ("step", "promise"),
     [
-        ("watermark_at_the_position", 1, "lost"),
-        ("no_live_intents", 1, "unrecorded"),
-        ("no_settled_set", 1, "duplicated"),
-        ("any_order", 3, "out_of_order"),
-        ("retry_on_the_old_decision", 7, "unconsented"),
+        ("watermark_at_the_position", "lost"),
+        ("no_live_intents", "unrecorded"),
+        ("no_settled_set", "duplicated"),
+        ("any_order", "out_of_order"),
+        ("retry_on_the_old_decision", "unconsented"),
     ],
 )
-def test_a_planted_bug_is_found(step: str, seed: int, promise: str) -> None:
-    """Without one step of the protocol a story breaks the promise that the step keeps."""
-    status, told, said = simulate("--first", str(seed), "--seeds", "1", "--no-shrink", "--without", step)
+def test_a_planted_bug_is_found(step: str, promise: str) -> None:
+    """Without one step of the protocol a story soon breaks the promise that the step keeps."""
+    status, told, said = simulate("--seeds", str(FEW), "--no-shrink", "--without", step)
     assert status == 1
     assert told["violations"]
     assert f"WRONG {promise}:" in said
-    assert f"--seed {seed} --without {step}" in said
+    assert f"--without {step}" in said
 
 
 def test_every_fault_is_planned() -> None:
