@@ -1,9 +1,13 @@
-"""What an OffsetFetch answer says, error codes included."""
+"""What an OffsetFetch answer says, error codes included, and whether a group has members."""
+
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka.errors import GroupLoadInProgressError, KafkaError, NotCoordinatorForGroupError
 
-from gateway.kafka.offsets import Committed, committed_in
+from gateway.kafka import connection
+from gateway.kafka.offsets import Committed, GroupInUseError, committed_in, fetch_committed, refuse_live_group
 from gateway.kafka.requests import StableOffsetsResponseV7
 
 LOADING, NOT_COORDINATOR, UNSTABLE = 14, 16, 88
@@ -56,3 +60,43 @@ def test_an_error_that_stays_is_not_retried() -> None:
     with pytest.raises(KafkaError) as raised:
         committed_in(answer(top=30, offset=-1), "in", 3)
     assert not raised.value.retriable
+
+
+class Client:
+    """Gives its answers one after the other."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    async def coordinator_lookup(self, kind: object, group: str) -> int:
+        return 1
+
+    async def send(self, node: int, request: object) -> Any:
+        return self.answers.pop(0)
+
+
+def described(state: str, code: int = 0) -> Any:
+    return SimpleNamespace(groups=[(code, "group", state, "consumer", "", [])])
+
+
+async def test_an_offset_is_asked_for_until_it_is_surely_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coordinator that loads says nothing."""
+    monkeypatch.setattr(connection, "RETRY_BACKOFF_S", 0)
+    client: Any = Client(answer(top=LOADING, offset=-1), answer())
+    assert await fetch_committed(client, "group", "in", 3) == Committed(42, "m")
+
+
+@pytest.mark.parametrize("told", [described("Empty"), described("Dead"), described(""), described("", 69)])
+async def test_a_group_without_members_may_be_changed(told: Any) -> None:
+    """Also one that there is not."""
+    client: Any = Client(told)
+    await refuse_live_group(client, "group")
+
+
+@pytest.mark.parametrize("state", ["Stable", "PreparingRebalance", "CompletingRebalance"])
+async def test_a_group_with_members_is_theirs(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    """An error is no answer: it is asked again."""
+    monkeypatch.setattr(connection, "RETRY_BACKOFF_S", 0)
+    client: Any = Client(described("", NOT_COORDINATOR), described(state))
+    with pytest.raises(GroupInUseError, match=f"group group is in state {state}"):
+        await refuse_live_group(client, "group")
