@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.events import Event, EventType, check_ref, jst_day, parse
+from gateway.core.events import FIRST_DAY, LAST_DAY, Event, EventType, check_ref, jst_day, parse
 from gateway.core.policy import Kind
 from gateway.core.reasons import Reason
 from tests.core_cases import (
@@ -151,6 +151,13 @@ BAD_SCORES = [
     {"inputs": [score_input(observed_at=None)]},
     {"inputs": [score_input(), score_input(input_id="")]},
 ]
+
+
+@pytest.mark.parametrize("name", ["paid_date", "due_date"])
+@pytest.mark.parametrize("on", [FIRST_DAY, LAST_DAY])
+def test_the_first_and_the_last_day_make_a_payment(name, on):
+    """All days between them can be written."""
+    assert isinstance(outcome(PAYMENT, payment(**{name: on})), Event)
 
 
 @pytest.mark.parametrize(
