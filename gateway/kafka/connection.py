@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import aiokafka
-from aiokafka import codec
+from aiokafka import AIOKafkaConsumer, codec
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError
@@ -211,3 +211,14 @@ async def close_quietly(closing: Awaitable[object]) -> None:
             await closing
     except (TimeoutError, KafkaError, OSError):
         return
+    except asyncio.CancelledError:
+        # aiokafka's consumer ends its stop() so, half-way, when a fetch of it has just failed: nobody cancelled us.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop it, and close its connections even if its own stop() ends half-way."""
+    await close_quietly(consumer.stop())
+    await close_quietly(consumer._client.close())

@@ -26,7 +26,7 @@ from gateway.kafka.connection import (
     KAFKA_START_TIMEOUT_S,
     KafkaConnection,
     KafkaUnavailableError,
-    close_quietly,
+    stop_consumer,
     within,
 )
 from gateway.kafka.registry import RegistryAway
@@ -217,7 +217,7 @@ class ConsentView:
             self._opened().discard()
             raise ViewFailedError("records were deleted from its topics: start again, it is rebuilt") from error
         finally:
-            await close_quietly(consumer.stop())
+            await stop_consumer(consumer)
 
     async def _assign(self, client: AIOKafkaClient, consumer: AIOKafkaConsumer) -> None:
         wanted = set(self._wanted)

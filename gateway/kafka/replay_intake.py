@@ -28,7 +28,7 @@ from gateway.kafka.connection import (
     KAFKA_CALL_TIMEOUT_S,
     KAFKA_START_TIMEOUT_S,
     KafkaConnection,
-    close_quietly,
+    stop_consumer,
     within,
 )
 from gateway.kafka.intake import Intake, RawRecord, deadly_offsets, failed
@@ -65,7 +65,7 @@ class ReplayIntake:
     async def close(self) -> None:
         """Let go."""
         await self._taster.close()
-        await close_quietly(self._consumer.stop())
+        await stop_consumer(self._consumer)
 
     async def read(self, raws: Sequence[RawRecord], *, wary: bool = False) -> list[InputRecord]:
         """The record that each request points to, or why there is none; raises RegistryAway, KafkaUnavailableError.

@@ -22,7 +22,7 @@ from gateway.kafka.connection import (
     KAFKA_CALL_TIMEOUT_S,
     KafkaConnection,
     KafkaUnavailableError,
-    close_quietly,
+    stop_consumer,
     within,
 )
 
@@ -73,5 +73,5 @@ async def scan(
                 tell(topic, min(whole, sum(at.values()) - first), whole)
                 told_at = now
     finally:
-        await close_quietly(asyncio.shield(consumer.stop()))
+        await asyncio.shield(stop_consumer(consumer))
     tell(topic, whole, whole)

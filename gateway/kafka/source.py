@@ -26,7 +26,7 @@ from gateway.kafka.connection import (
     KAFKA_START_TIMEOUT_S,
     KafkaConnection,
     KafkaUnavailableError,
-    close_quietly,
+    stop_consumer,
     unavailable,
     within,
 )
@@ -209,7 +209,7 @@ class Source(ConsumerRebalanceListener):
 
     async def stop(self) -> None:
         """Leave the group; partitions must have been closed before."""
-        await close_quietly(self._consumer.stop())
+        await stop_consumer(self._consumer)
 
     async def run(self) -> None:
         """Poll for ever; raises PositionLostError, TopicMissingError."""

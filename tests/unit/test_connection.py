@@ -135,6 +135,20 @@ async def test_closing_hinders_nobody(closing: Exception) -> None:
     await connection.close_quietly(fails(closing))
 
 
+async def test_a_close_that_ends_as_if_cancelled_cancels_nobody() -> None:
+    """Only who was cancelled is; aiokafka's consumer ends so when a fetch has just failed."""
+
+    async def as_if_cancelled() -> None:
+        raise asyncio.CancelledError
+
+    await connection.close_quietly(as_if_cancelled())
+    closing = asyncio.create_task(connection.close_quietly(asyncio.Event().wait()))
+    await REAL_SLEEP(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+
+
 async def test_closing_is_waited_for_within_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has its time, and no more."""
     monkeypatch.setattr(connection, "KAFKA_CLOSE_TIMEOUT_S", 0.01)

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.cluster import LATEST, list_offsets
-from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.connection import KafkaConnection, stop_consumer
 from gateway.kafka.exact import read_exact
 from gateway.kafka.offsets import Committed, fetch_committed
 from gateway.kafka.transactions import Doubt, Doubtful, Fenced, LaneProducer, Outgoing
@@ -227,6 +227,31 @@ async def test_a_node_stops_and_starts(kafka: SimulatedKafka, lane: LaneProducer
     assert kafka.counts["node stopped"] == kafka.counts["node started"] == 3
     await owner.drop()
     await consumer.stop()
+
+
+async def test_a_consumer_is_stopped_while_its_fetches_fail(kafka: SimulatedKafka) -> None:
+    """aiokafka's own stop() ends half-way, as if it were cancelled; ours ends, and leaves no connection."""
+    kafka.surroundings.election = (60_000.0, 60_000.0)
+    consumers = []
+    for _ in range(2):
+        consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, retry_backoff_ms=5_000)
+        consumer.assign([TopicPartition(TOPIC, 0)])
+        await consumer.start()
+        consumers.append(consumer)
+    node = kafka.state.partition(TOPIC, 0).leader
+    await until(lambda: kafka.counts["FETCH"] == 2)
+    kafka.stop_node(node)
+    await until(lambda: all(not _connected(consumer, node) for consumer in consumers))
+    theirs, ours = consumers
+    with pytest.raises(asyncio.CancelledError):
+        await theirs.stop()
+    await theirs._client.close()
+    await stop_consumer(ours)
+    assert not any(connection.connected() for connection in ours._client._conns.values())
+
+
+def _connected(consumer: AIOKafkaConsumer, node: int) -> bool:
+    return any(to == node and connection.connected() for (to, _), connection in consumer._client._conns.items())
 
 
 async def test_without_enough_replicas_nothing_is_acknowledged(kafka: SimulatedKafka) -> None:
