@@ -74,11 +74,11 @@ def run(params: Params, seeds: int, *, shorten: bool) -> int:
 
 
 def _outcomes(stories: Iterable[Params]) -> Iterator[Outcome]:
-    """As they come."""
+    """In order, so that the first bad one is always the same."""
     with multiprocessing.get_context("fork").Pool(
         PROCESSES, _ignore_interrupts, maxtasksperchild=STORIES_A_PROCESS
     ) as pool:
-        yield from pool.imap_unordered(_played, stories, chunksize=1)
+        yield from pool.imap(_played, stories, chunksize=1)
 
 
 def _ignore_interrupts() -> None:
