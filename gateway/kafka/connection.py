@@ -204,21 +204,23 @@ async def retried(seconds: float, what: str, attempt: Callable[[], Awaitable[T]]
         raise KafkaUnavailableError(what, last) from None
 
 
-async def close_quietly(closing: Awaitable[object]) -> None:
-    """Close within a bound; what is left open ends with the process."""
+async def close_quietly(closing: Awaitable[object]) -> bool:
+    """Close within a bound; whether it is closed. What is left open ends with the process."""
     try:
         async with asyncio.timeout(KAFKA_CLOSE_TIMEOUT_S):
             await closing
     except (TimeoutError, KafkaError, OSError):
-        return
+        return False
     except asyncio.CancelledError:
         # aiokafka's consumer ends its stop() so, half-way, when a fetch of it has just failed: nobody cancelled us.
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
+        return False
+    return True
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     """Stop it, and close its connections even if its own stop() ends half-way."""
-    await close_quietly(consumer.stop())
-    await close_quietly(consumer._client.close())
+    if not await close_quietly(consumer.stop()):
+        await close_quietly(consumer._client.close())

@@ -141,7 +141,7 @@ async def test_a_close_that_ends_as_if_cancelled_cancels_nobody() -> None:
     async def as_if_cancelled() -> None:
         raise asyncio.CancelledError
 
-    await connection.close_quietly(as_if_cancelled())
+    assert not await connection.close_quietly(as_if_cancelled())
     closing = asyncio.create_task(connection.close_quietly(asyncio.Event().wait()))
     await REAL_SLEEP(0)
     closing.cancel()
