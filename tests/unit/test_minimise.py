@@ -202,6 +202,7 @@ def test_more_layouts_than_are_kept_make_the_same_bodies(monkeypatch):
     for number in (2, 3, 4, 1):
         layout = Layout(number, event.layout.items)
         assert minimiser.body(replace(event, layout=layout), scope_of(event)) == expected
+        assert len(minimiser._projections) <= 2
 
 
 def test_what_picks_the_fields_is_made_once_for_each_scope(monkeypatch):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.core import traces as module
 from gateway.core.metadata import MAX_LIVE_INTENTS, MAX_WINDOW, CommitMetadata, IntentRef
 from gateway.core.traces import CLOCKS_DIFFER_MS, KEPT, Log, Traces, UnsafeStartError
 from tests.unit.test_traces import APPENDED, EARLIER, END, intent, resumed, traces
@@ -121,6 +122,18 @@ def test_as_many_bodies_are_kept_as_may_be() -> None:
     made = traces([], intent(0), *(intent(5, digest=b"%d" % n) for n in range(KEPT - 1)), intent(last))
     assert len(made._announced) == KEPT
     assert min(offset for offset, _ in made._announced) == 5
+
+
+def test_what_is_settled_below_the_window_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as more is kept than may be; what lies in the window stays."""
+    monkeypatch.setattr(module, "KEPT", MAX_WINDOW + 5)
+    made = traces(range(MAX_WINDOW + 5))
+    assert len(made._settled) == MAX_WINDOW + 5
+    made.settle(MAX_WINDOW + 5, APPENDED)
+    assert (len(made._settled), min(made._settled)) == (MAX_WINDOW, 6)
+    made.settle(3, APPENDED)
+    assert len(made._settled) == MAX_WINDOW
+    assert resumed(made) == (MAX_WINDOW + 6, CommitMetadata())
 
 
 def test_each_record_of_an_intent_counts_for_itself() -> None:
