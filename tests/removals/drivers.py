@@ -39,6 +39,13 @@ _KAFKA = (
     "intake",
     "cluster",
     "connection",
+    "offsets",
+    "scan",
+    "taster",
+    "http_registry",
+    "authorized",
+    "rebootstrap",
+    "codec",
 )
 _GENIE = ("client", "limiter", "signing", "contract", "transport")
 NAMES = (*(f"gateway.kafka.{name}" for name in _KAFKA), *(f"gateway.genie.{name}" for name in _GENIE))

@@ -25,7 +25,7 @@ from tests.removals.sites import REACHED
 
 REACH_BOUND_S = 900.0  # to run every test once
 JUDGE_BOUND_S = 120.0  # to judge one removal
-TEST_BOUND_S = 5.0  # of one test, or so many times as long as it takes else: a removal may hang what waits
+TEST_BOUND_S = 10.0  # of one test, or so many times as long as it takes else: a removal may hang what waits
 TEST_TIMES_LONGER = 10
 _JUDGED, _REACHED = "removals/judged", "removals/reached"
 
