@@ -33,7 +33,7 @@ TIMEOUT_MS = 60_000
 _SESSION_MS = 6_000
 _PAUSE_S = 0.01
 _CONCURRENT = 51
-_LOADING = {14, 15, 16}
+_LOADING = (14, 15, 16)
 
 
 class RawClient:
@@ -85,7 +85,7 @@ class RawClient:
                     await asyncio.sleep(_PAUSE_S)
                     continue
                 answer = await self.client.send(node, request)
-                if getattr(answer, "error_code", 0) not in _LOADING:
+                if not any(code in _LOADING for code in _codes(answer)):
                     return answer
                 await asyncio.sleep(_PAUSE_S)
 
@@ -252,6 +252,13 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(BOUND_S):
         while not await condition():  # noqa: ASYNC110 - what is waited for is in another process
             await asyncio.sleep(_PAUSE_S)
+
+
+def _codes(answer: Any) -> list[Any]:
+    """The error of an answer, and those of its partitions and groups."""
+    partitions = [*getattr(answer, "errors", ()), *getattr(answer, "topics", ())]
+    of_partitions = [row[-1] for _, rows, *_ in partitions for row in rows]
+    return [getattr(answer, "error_code", 0), *of_partitions, *(group[0] for group in getattr(answer, "groups", ()))]
 
 
 def _rows(answer: Any) -> Any:
