@@ -29,7 +29,8 @@ from typing import Any
 
 from tests.simulation.loop import HOST, Host, VirtualLoop
 
-LATENCY_S = (0.000_1, 0.002)  # least and most, each way
+LEAST_S = 0.000_1  # each way
+MOST_S = 0.002
 MAX_UNDER_WAY = 64 << 20  # bytes of one direction
 
 Address = tuple[str, int]
@@ -72,10 +73,11 @@ class Link:
 class Network:
     """One network; `loop.network` is set to it."""
 
-    def __init__(self, loop: VirtualLoop, rng: Random) -> None:
+    def __init__(self, loop: VirtualLoop, rng: Random, most_s: float = MOST_S) -> None:
         self.counts: Counter[Trouble] = Counter()
         self.loop = loop
         self._rng = rng
+        self._most_s = most_s
         self._listening: dict[Address, tuple[Callable[[], asyncio.Protocol], contextvars.Context]] = {}
         self._links: dict[tuple[str, Address], Link] = {}
         self._of_hosts: dict[Host, dict[_Connection, None]] = {}
@@ -128,7 +130,7 @@ class Network:
 
     def latency(self) -> float:
         """Of one way."""
-        return self._rng.uniform(*LATENCY_S)
+        return self._rng.uniform(LEAST_S, self._most_s)
 
     def either(self) -> bool:
         """One of two things that may both be."""

@@ -30,6 +30,7 @@ from tests.simulation.workload import Append, Settled
 NODES = ((1, "kafka-1", 9092), (2, "kafka-2", 9092), (3, "kafka-3", 9092))
 GROUP = "gateway"
 NAMES = TopicNames("")
+FAR_S = (0.002, 0.002, 0.002, 0.02, 0.1)  # one way at most: most brokers are near, some behind a sea
 OWN_PARTITIONS = 2  # of each topic that gateways write
 AGAIN_S = 0.1  # a producer tries again when a partition has no leader
 _COMPACTED = (Topic.CONSENTS, Topic.CONTROLS)
@@ -42,7 +43,8 @@ class Parts:
 
     def __init__(self, shape: Shape, loop: VirtualLoop, keys: Pki, registry: SimulatedRegistry) -> None:
         self.shape = shape
-        self.network = Network(loop, Random(f"{shape.seed}/network"))
+        far_s = Random(f"{shape.seed}/distance").choice(FAR_S)
+        self.network = Network(loop, Random(f"{shape.seed}/network"), far_s)
         self.kafka = SimulatedKafka(Random(f"{shape.seed}/kafka"), NODES, lambda: wall_ms(loop))
         self.partner = Partner(keys, shape.seed)
         self.registry = registry
