@@ -53,7 +53,7 @@ def run(params: Params, seeds: int, *, shorten: bool) -> int:
     bad: list[Outcome] = []
     shown_at = began
     for outcome in _outcomes([replace(params, seed=params.seed + number) for number in range(seeds)]):
-        outcomes.append(replace(outcome, lines=()))
+        outcomes.append(replace(outcome, lines=(), evidence=Evidence()))  # there are many
         evidence.add(outcome.evidence)
         if outcome.violations:
             bad.append(outcome)

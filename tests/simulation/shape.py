@@ -62,7 +62,7 @@ def draw(seed: int) -> Shape:
     return Shape(
         seed=seed,
         hosts=rng.choice([2, 2, 2, 3]),
-        partitions=rng.choice([1, 2, 2, 3]) if large else rng.choice([1, 1, 2]),
+        partitions=rng.choice([2, 3]) if large else rng.choice([1, 2, 2]),
         consent_partitions=rng.choice([1, 2]),
         events=events,
         subjects=rng.choice([3, 12, 40]) if large else rng.choice([2, 8, 20]),
