@@ -3,7 +3,9 @@
 Promised: nothing of it waits, so an hour passes in the time that its work takes; handles run in the order in which they
 became ready, timers of one moment in the order in which they were made; sets of its tasks and futures iterate in the
 order of their making in every run, since their hash is a count and no address; threads, sockets and signals of the
-operating system are not there (an executor's work is done at once; a signal is what `Host.signal` says).
+operating system are not there (an executor's work is done at once; a signal is what `Host.signal` says). Work takes no
+time, but that each turn of the loop takes TURN_S. Who spins, or waits for what can't come, ends the run
+(SimulationStuck). Garbage is collected before and after a run, so that no finalizer runs at a moment of its own.
 
 A `Host` is a process: what was started by it, and all that this starts, has it in its context. A frozen host's handles
 are put aside until it thaws: then those that were ready run first, then what the network brought meanwhile, then its
@@ -27,6 +29,8 @@ from enum import Enum
 from functools import cache
 from itertools import count
 from typing import Any
+
+from tests.simulation.handles import Arrival, Future, Handle, Task, Timer
 
 MAX_STEPS = 5_000_000  # handles of one run
 MAX_STEPS_A_SECOND = 20_000
@@ -53,68 +57,6 @@ class State(Enum):
     DEAD = "dead"
 
 
-class _Handle(asyncio.Handle):
-    """Ready; the base class would look for debug mode each time."""
-
-    __slots__ = ()
-    rank = 0
-
-    def __init__(self, callback: Any, args: Any, loop: Any, context: Any) -> None:
-        self._context = contextvars.copy_context() if context is None else context
-        self._callback = callback
-        self._args = args
-        self._loop = loop
-        self._cancelled = False
-        self._source_traceback = self._repr = None
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        self._callback = self._args = None
-
-
-class _Arrival(_Handle):
-    """What the network brings."""
-
-    __slots__ = ()
-    rank = 1
-
-
-class _Timer(_Handle):
-    """Due at a time."""
-
-    __slots__ = ("_when",)
-    rank = 2
-
-    def when(self) -> float:
-        return self._when
-
-
-class _Task(asyncio.Task):
-    """A task that is hashed by its number, and knows its host."""
-
-    __slots__ = ("host", "number")
-
-    def __init__(self, number: int, host: "Host | None", coro: Any, **named: Any) -> None:
-        self.number, self.host = number, host  # first: the base class puts it into a set
-        super().__init__(coro, **named)
-
-    def __hash__(self) -> int:
-        return self.number
-
-
-class _Future(asyncio.Future):
-    """A future that is hashed by its number."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, number: int, loop: "VirtualLoop") -> None:
-        self.number = number
-        super().__init__(loop=loop)
-
-    def __hash__(self) -> int:
-        return self.number
-
-
 class VirtualLoop(asyncio.BaseEventLoop):
     """Use as `VirtualLoop().run(coroutine)`; `network` is set before anything connects."""
 
@@ -127,8 +69,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now = self._looked_at = 0.0
         self._steps_then = 0
         self._max_steps, self._max_virtual_s = max_steps, max_virtual_s
-        self._line: deque[_Handle] = deque()
-        self._timers: list[tuple[float, int, _Handle]] = []
+        self._line: deque[Handle] = deque()
+        self._timers: list[tuple[float, int, Handle]] = []
         self._numbers = count(1)
         self._hosts: list[Host] = []
         self._kept: list[Any] = []  # of dead hosts: what is collected runs its `finally`
@@ -139,7 +81,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._now
 
     def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
-        handle = _Handle(callback, args, self, context)
+        handle = Handle(callback, args, self, context)
         self._line.append(handle)
         return handle
 
@@ -150,22 +92,22 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self.call_at(self._now + (max(delay, LEAST_S) if delay > 0 else 0.0), callback, *args, context=context)
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        timer = _Timer(callback, args, self, context)
+        timer = Timer(callback, args, self, context)
         timer._when = when
         heapq.heappush(self._timers, (when, next(self._numbers), timer))
         return timer
 
     def arrive_at(self, when: float, callback: Any, *args: Any, context: contextvars.Context) -> None:
         """Like call_at, for what the network brings to whoever has this context."""
-        heapq.heappush(self._timers, (when, next(self._numbers), _Arrival(callback, args, self, context)))
+        heapq.heappush(self._timers, (when, next(self._numbers), Arrival(callback, args, self, context)))
 
     def create_future(self) -> Any:
-        return _Future(next(self._numbers), self)
+        return Future(next(self._numbers), self)
 
     def create_task(self, coro: Any, *, name: str | None = None, context: Any = None) -> Any:
         number = next(self._numbers)
         host = HOST.get() if context is None else context.get(HOST)
-        return _Task(number, host, coro, loop=self, name=name or f"task {number}", context=context)
+        return Task(number, host, coro, loop=self, name=name or f"task {number}", context=context)
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
         """At once, in this thread; whoever waits goes on a step later."""
@@ -310,7 +252,7 @@ class Host:
         self.skew_ms = 0.0  # its wall clock is ahead by so much
         self.state = State.RUNNING
         self.running = True  # the same, read at every step
-        self.aside: list[_Handle] = []
+        self.aside: list[Handle] = []
         self.handlers: dict[int, tuple[Any, Any]] = {}
         self.context = contextvars.copy_context()
         self.context.run(HOST.set, self)
@@ -399,7 +341,7 @@ def _settle(future: Any, how: Any, result: Any) -> None:
         how(result)
 
 
-def _rank(handle: _Handle) -> int:
+def _rank(handle: Handle) -> int:
     return handle.rank
 
 

@@ -2,14 +2,15 @@
 
 Promised: from the composition root down to aiokafka's sockets it is the code that runs in production, except
 
-    HTTP server for health and metrics, watchdog, log output   not there: threads, files, or not ours to judge here
-    the settings' files         read and judged once for all processes
-    renewal of keys and certificates   not there: it looks at files and the environment every two seconds
+    HTTP server for health and metrics, watchdog    not there: they have threads of their own
+    lines of the log          go to `Below.log`, if anywhere
+    the settings' files       read and judged once for all processes, writers' schemas compiled once
+    renewal of keys and certificates    not there: it looks at files and the environment every two seconds
     the transport to GeNiE, the schema registry    those of `Below`
     the child process that tastes records for a wary lane    says of each that it survives
-    how often idle polls look   less often: records end a poll at once, so only what is not delivered is seen later
-    the collector of garbage    never runs in the middle of a story, so that nothing depends on when it does
-    the bill of a process       what of a dead one is still in this interpreter never runs again (loop.py)
+    how often idle polls look    less often: records end a poll at once, so only what is not delivered is seen later
+    the collector of garbage     is the loop's affair (loop.py), not the gateway's
+    aiokafka's sets of brokers   hashed without the rack: None is hashed by its address, which differs in each run
 
 A killed process leaves its consent view as SIGKILL does: what was written is there, nothing is flushed or marked clean.
 Must not know what the world does with it.
