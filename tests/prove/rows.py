@@ -212,12 +212,12 @@ ROWS = (
         "test_nothing_is_written_to_a_partition_that_was_refused",
         Promise.LOST,
     ),
-    _model(Step.ENDTXN, "doubt_is_asked_again", Promise.LOST),
+    _model(Step.ENDTXN, "doubt_is_asked_again", Promise.DOUBLED),
     _test(
         Step.ENDTXN,
         "endtxn_is_repeated",
         "test_a_lost_answer_to_endtxn_is_doubtful",
-        Promise.LOST,
+        Promise.DOUBLED,
     ),
     _test(
         Step.ENDTXN,

@@ -7,15 +7,29 @@ class Promise(Coded):
     """What the gateway promises, by its number."""
 
     sentence: str
+    in_the_model: tuple[str, ...]  # what the model checker says when it is broken
 
-    LOST = (1, "nothing is lost")
-    UNCONSENTED = (2, "nothing leaves without valid consent")
-    UNRECORDED = (3, "no provision goes unrecorded")
-    DOUBLED = (4, "exactly one ledger record")
-    OUT_OF_ORDER = (5, "a subject's order")
-    LEAKED = (6, "only allow-listed items leave")
-    UNBOUNDED = (7, "memory stays bounded")
-    BLOCKED = (8, "poison never blocks a partition")
+    LOST = (1, "nothing is lost", ("nothing is lost",))
+    UNCONSENTED = (
+        2,
+        "nothing leaves without valid consent",
+        (
+            "nothing leaves without consent that was acknowledged before fence and announcement",
+            "a body carries the purposes that are permitted now",
+            "what is on hold is not sent",
+            "a lane on hold sends nothing",
+        ),
+    )
+    UNRECORDED = (
+        3,
+        "no provision goes unrecorded",
+        ("no provision goes unrecorded", "the ledger names the body that GeNiE has"),
+    )
+    DOUBLED = (4, "exactly one ledger record", ("exactly one ledger record", "an event is provided once"))
+    OUT_OF_ORDER = (5, "a subject's order", ("a subject's provisions keep their order",))
+    LEAKED = (6, "only allow-listed items leave", ())
+    UNBOUNDED = (7, "memory stays bounded", ())
+    BLOCKED = (8, "poison never blocks a partition", ())
 
 
 class Step(Coded):

@@ -52,6 +52,8 @@ def look(row: Row, kafka: str | None, *, thoroughly: bool) -> Found:
 
 def _model(row: Row, *, thoroughly: bool) -> Found:
     explored = explore_without(*row.removals, promises_alone=thoroughly)
+    if thoroughly and not any(explored.violation in promise.in_the_model for promise in row.breaks):
+        return Found(None, (*explored.story, "this is not the promise that the row names"))
     story = explored.story[:-1]  # the last line says what is broken
     return Found(explored.violation, story, str(len(story)))
 
