@@ -57,6 +57,8 @@ def announced(by: Judge, of: Entry) -> Permit:
         (held(HoldScope.SUBJECT, "subject-2a"), None, False, None),
         (held(HoldScope.SUBJECT, "subject-1a", until=NOW), PAYMENTS, False, None),
         (held(HoldScope.ALL, until=NOW), PAYMENTS, False, None),
+        (held(HoldScope.ALL, until=NOW), None, False, None),
+        (held(HoldScope.ALL, until=NOW + 1), None, False, Reason.HELD),
         (held(HoldScope.ALL, until=NOW + 1), PAYMENTS, True, None),
     ],
 )

@@ -131,6 +131,7 @@ def test_a_pause_that_ends_by_itself_needs_nobody_to_release_it() -> None:
     story.holds = until
     story.decide()
     assert keys(story) == []
+    assert story.lane.wake_at(story.now) == story.now + story.limits.hold_poll_ms
     story.wait(1_000)
     assert not story.all(facts.WantSlots)
     story.now = until.all[0].expires_at or 0
