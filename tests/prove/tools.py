@@ -1,6 +1,6 @@
 """How each tool looks for what is broken, in a process of its own: from the first patch on it is good for nothing else.
 
-Knows the model checker, pytest and the simulation. Must not know rows of a table, or other processes.
+Knows the model checker, pytest and the simulation. Must not know other rows, or how they are shown.
 """
 
 from __future__ import annotations
