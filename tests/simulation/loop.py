@@ -39,7 +39,6 @@ TURN_S = 0.000_02  # what a turn of a real loop takes at least, so that whoever 
 MAX_VIRTUAL_S = 24 * 3600.0
 LEAST_S = 1e-6
 MAX_COMPLAINTS = 100  # kept of what callbacks raised
-COLLECTIONS = 2  # the first runs `finally` blocks, the second takes what they made
 LISTED_WAITING = 40  # tasks that a stuck run names
 
 HOST: contextvars.ContextVar["Host | None"] = contextvars.ContextVar("host", default=None)
@@ -309,13 +308,13 @@ class Host:
 
 
 def collect_quietly() -> None:
-    """What the dead left undone wants to end, and complains, when it is collected."""
+    """What the dead left undone wants to end, and complains, when it is collected; and so may what that makes."""
     told, sys.unraisablehook = sys.unraisablehook, _not_told
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # coroutines that nobody awaited any more
-            for _ in range(COLLECTIONS):
-                gc.collect()
+            gc.collect()
+            gc.collect(0)
     finally:
         sys.unraisablehook = told
 

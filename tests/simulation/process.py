@@ -39,7 +39,7 @@ from gateway import app, code, files, genie_login, preflight
 from gateway.app import Gateway
 from gateway.files import Files
 from gateway.findings import Finding
-from gateway.kafka import consent_view, intake, replay_intake, source, writer
+from gateway.kafka import consent_view, intake, replay_intake, source, view_store, writer
 from gateway.kafka.registry import Registry
 from gateway.kafka.taster import Taster
 from gateway.kafka.view_store import ViewStore
@@ -50,6 +50,7 @@ from tests.simulation.loop import HOST, Host, VirtualLoop
 
 KILLED = "killed"
 IN_ORDER = "in order"
+BOOT = "simulated"  # of the machine, which never stops
 VIEW_POLL_MS = 200  # four times the gateway's own, and of the next too: a quarter of all steps was that
 SOURCE_POLL_MS = 400
 CAUSES = 20  # of an error, whose frames are let go
@@ -184,6 +185,7 @@ def installed(below: Below) -> Iterator[None]:
             (consent_view, "ViewStore", _Store),
             (BrokerMetadata, "__hash__", _hash_of_broker),
             (writer, "make_ready", _ready_once),
+            (view_store, "_boot_id", lambda: BOOT),
             (consent_view, "POLL_MS", VIEW_POLL_MS),
             (source, "POLL_MS", SOURCE_POLL_MS),
         ):
