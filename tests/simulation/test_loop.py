@@ -24,16 +24,14 @@ def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, Any]], **bounds: Any) 
     return loop.run(main(loop))
 
 
-def test_an_hour_of_waiting_takes_no_time() -> None:
-    """Time jumps to the next timer."""
+def test_a_year_of_waiting_takes_no_time() -> None:
+    """Time jumps to the next timer: a test that really waited would never end."""
 
     async def main(loop: VirtualLoop) -> float:
-        await asyncio.sleep(3600)
+        await asyncio.sleep(YEAR_S)
         return loop.time()
 
-    began = time.monotonic()
-    assert run(main) == 3600
-    assert time.monotonic() - began < 60
+    assert run(main, max_virtual_s=2 * YEAR_S) == YEAR_S
 
 
 def test_timers_of_one_moment_run_in_the_order_of_their_making() -> None:
