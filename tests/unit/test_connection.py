@@ -252,3 +252,20 @@ def test_only_tls_is_renewed() -> None:
     secure.renew(plain)
     assert secure.ssl_context is not None
     assert secure.ssl_context._newer is newer.ssl_context
+
+
+@pytest.mark.parametrize("error", [None, KafkaError(), asyncio.CancelledError()])
+async def test_a_consumer_whose_stop_ends_half_way_leaves_no_connection_open(error: BaseException | None) -> None:
+    """One that stopped in order has closed them itself."""
+    closed: list[bool] = []
+
+    async def stop() -> None:
+        if error is not None:
+            raise error
+
+    async def close() -> None:
+        closed.append(True)
+
+    consumer: Any = SimpleNamespace(stop=stop, _client=SimpleNamespace(close=close))
+    await connection.stop_consumer(consumer)
+    assert closed == ([] if error is None else [True])
