@@ -64,7 +64,7 @@ def test_each_intent_has_its_place_in_the_topic() -> None:
     with pytest.raises(ValueError, match="zip"):
         story.tell(Produced([]))
     with pytest.raises(ValueError, match="zip"):
-        Story(Opened(0, CommitMetadata(intents=(IntentRef(0, 0),)), (), Holds(), 2))
+        LiveIntents("lane", Opened(0, CommitMetadata(intents=(IntentRef(0, 0),)), (), Holds(), 2), 9)
 
 
 def test_an_entry_says_where_it_is() -> None:

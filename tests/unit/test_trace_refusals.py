@@ -136,6 +136,33 @@ def test_what_is_settled_below_the_window_is_forgotten(monkeypatch: pytest.Monke
     assert resumed(made) == (MAX_WINDOW + 6, CommitMetadata())
 
 
+@pytest.mark.parametrize(
+    ("settled", "announced", "start", "gone", "gone_announced"),
+    [([], [0], 1, 1, 1), ([0, 2], [], 2, 1, 0), ([0], [2], 2, 1, 0), ([0, 1], [], 2, 0, 0)],
+)
+def test_what_has_left_the_log_is_counted_to_the_offset(
+    settled: list[int], announced: list[int], start: int, gone: int, gone_announced: int
+) -> None:
+    """From the first that is known to the last before the log."""
+    found = traces(settled, intent(*announced)).resume(start, END, force=True)
+    assert (found.gone, found.gone_announced) == (gone, gone_announced)
+
+
+@pytest.mark.parametrize(
+    ("settled", "unrecorded"),
+    [
+        ([0, 10, MAX_WINDOW + 9], 9),
+        ([2, 10, MAX_WINDOW + 9], 7),
+        ([2, 9, 11, MAX_WINDOW + 9], 6),
+        ([*range(11), MAX_WINDOW + 9], 0),
+        ([10, MAX_WINDOW + 9], 0),
+    ],
+)
+def test_what_was_never_recorded_below_the_window_is_counted(settled: list[int], unrecorded: int) -> None:
+    """From the first that is known; in the window each offset is known by itself."""
+    assert traces(settled).resume(0, END, force=True).unrecorded == unrecorded
+
+
 def test_each_record_of_an_intent_counts_for_itself() -> None:
     """One that is settled, or of an earlier log, says nothing of those announced with it."""
     made = Traces(Log(2, END, APPENDED))
