@@ -4,6 +4,7 @@ Ends with one line of JSON. Exit status 1 if something went unnoticed that accep
 or if that has what there no longer is. What was caught is remembered, as long as the driver and the test are the same.
 """
 
+import argparse
 import json
 import sys
 import tomllib
@@ -28,8 +29,11 @@ _ACCEPTED = Path(__file__).with_name("accepted.toml")
 _QUIET = ("-qq", "--capture=no", "--no-header", "--no-summary", "-p", "no:xdist")
 
 
-def main(parts: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """See the module."""
+    parser = argparse.ArgumentParser("tests.removals", description=__doc__.partition("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help="of a module's name; none means every driver")
+    parts = parser.parse_args(arguments).parts
     removals = [removal for name in NAMES for removal in Driver.imported(name).removals()]
     names = {removal.name for removal in removals if not parts or any(part in removal.driver.name for part in parts)}
     judge = Judge(removals, lambda removal: removal.name in names, lambda text: sys.stderr.write(f"{text}\n"))
