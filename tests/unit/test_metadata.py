@@ -65,6 +65,7 @@ def test_what_fits_to_the_last_byte_is_taken_and_one_byte_more_refused() -> None
         (CommitMetadata((100, 103, 110)), [1, 0, 0, 0, 0b1001, 0b100]),
         (CommitMetadata((107,)), [1, 0, 0, 0, 0b1000_0000]),
         (CommitMetadata((108,)), [1, 0, 0, 0, 0, 1]),
+        (CommitMetadata((108, 109, 110, 112)), [1, 0, 0, 0, 0, 0b1_0111]),  # its text ends with a letter X
         (CommitMetadata(tuple(range(101, 228))), [1, 0, 0, 1, 1, 127]),
         (CommitMetadata((*range(101, 201), *range(203, 303))), [1, 0, 0, 1, 1, 100, 2, 100]),
         (

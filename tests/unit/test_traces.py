@@ -193,3 +193,10 @@ def test_a_lane_that_may_have_begun_later_is_started_before_that_only_by_force()
         resumed(made)
     offset, metadata = resumed(made, force=True)
     assert (offset, len(metadata.settled)) == (0, 101)
+
+
+def test_the_only_record_of_a_log_may_be_settled() -> None:
+    """The lane goes on behind it, and nothing seems to be missing."""
+    made = Traces(Log(0, 1, APPENDED))
+    made.settle(0, APPENDED)
+    assert made.resume(0, 1, force=False) == Resumed(1, CommitMetadata())
