@@ -54,6 +54,7 @@ class Client:
 
     async def send(self, node: int, request: Any) -> Any:
         if isinstance(request, TopicsRequest):
+            assert set(request._topics) <= {"in"}, "what is no topic is not asked for as one"
             code, operations = _next(self.topic)
             return SimpleNamespace(topics=[(code, "in", None, False, [], operations, {})])
         if isinstance(request, DescribeConfigsRequest):
