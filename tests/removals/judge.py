@@ -116,11 +116,11 @@ class Judge:
         if noticed == "":
             self.survived.append(removal.name)
             return "SURVIVED"
-        self.caught[removal.name] = noticed or "hangs"
+        self.caught[removal.name] = noticed or "hangs or dies"
         if noticed:
             path = next(str(item.path) for item in items if item.nodeid == noticed)
             self._config.cache.set(_JUDGED, {**judged, removal.name: [path, removal.digest, by_file[path]]})
-        return f"caught by {noticed}" if noticed else "caught: hangs"
+        return f"caught by {noticed}" if noticed else "caught: hangs or dies"
 
     def _first_to_fail(self, removal: Removal, items: Sequence[pytest.Item]) -> str:
         removal.make()
