@@ -19,6 +19,7 @@ from tests.mutants.library import Verdict
 
 VERDICTS = library.WORK / "anew.json"
 CPU_SECONDS = 120  # a whole run of the tests takes a fifth of it
+NOBODY = "none"  # no mutant has this name
 QUIETLY = ["-qq", "--no-header", "--no-summary"]
 
 
@@ -35,6 +36,8 @@ def run(survivors: Iterable[str]) -> dict[str, Verdict]:
         raise RenamedError(*told["renamed"])
     early = set(told["early"])
     names = [name for name in survivors if library.function(name) in early]
+    if names and _try(NOBODY)[1] is not Verdict.SURVIVED:
+        raise RuntimeError(f"the tests do not pass in {library.WORK} without any mutant")
     with ThreadPoolExecutor(library.WORKERS) as pool:
         for name, verdict in pool.map(_try, [name for name in names if name not in known]):
             known[name] = verdict.value
