@@ -65,4 +65,4 @@ lock:  ## resolve every dependency again into requirements.lock (needs uv)
 	  --all-extras pyproject.toml --output-file requirements.lock
 
 clean:  ## remove what set-up and tests made
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist mutants
