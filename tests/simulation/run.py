@@ -41,7 +41,8 @@ POLL_S = 0.5
 NAMES = ("one", "two", "three", "four")
 REBALANCE_MS = 10_000
 DRAIN_MS = 4_000
-CHOKES_SHARE = 0.05  # of entries, on which GeNiE fails
+CHOKED_SHARE = 0.1  # of entries, on which GeNiE fails
+CHOKES_ON_S = 30.0  # after all other trouble, so that who gives up on an entry has the time to
 _RAISED = "exception in"
 # Trouble at GeNiE all along: what share of the usual share each kind has.
 _USUAL = {
@@ -140,14 +141,17 @@ class _World:
         looking = asyncio.create_task(lookout.run())
         latency = {"latency": {"share": 1, "ms": shape.latency_ms, "spread": "exponential"}}
         usual = {name: {"share": part * shape.usual} for name, part in _USUAL.items()} if shape.usual else {}
-        chokes = {"entry_breaks": {"share": CHOKES_SHARE}} if shape.chokes else {}
-        parts.partner.fail_as_usual(latency | usual | chokes)
+        parts.partner.fail_as_usual(latency | usual | self._chokes)
         await self._troubles()
         await self._settle()
         for seat in self._seats:
             await seat.close()
         await asyncio.gather(*sitting)
         looking.cancel()
+
+    @property
+    def _chokes(self) -> Mapping[str, object]:
+        return {"entry_breaks": {"share": CHOKED_SHARE}} if self._shape.chokes else {}
 
     def _process(self, number: int) -> Process:
         shape, name = self._shape, NAMES[number]
@@ -200,6 +204,10 @@ class _World:
 
     def _be_well(self) -> None:
         self._made.be_well()
+        if self._shape.chokes:
+            partner = self._made.partner
+            partner.fail_as_usual(self._chokes)
+            self._loop.call_later(CHOKES_ON_S, partner.fail_as_usual, {})
         self._workload.release_all()
         for seat in self._seats:
             self._orders.take_back(seat.name)

@@ -10,6 +10,7 @@ from random import Random
 
 SHORT_S, LONG_S = (8.0, 12.0, 12.0, 18.0), 45.0  # of troubles
 LARGE_SHARE = 0.015
+CHOKES_SHARE = 0.05
 MOST_FAULTS = 27  # of one story
 SKEW_MS = 1_000  # that the gateways allow
 EXPIRES_MS = 3_000
@@ -78,7 +79,7 @@ def draw(seed: int) -> Shape:
         lag_ms=rng.choice(LAGS_MS),
         latency_ms=rng.choice([0, 20, 20, 400]),
         usual=rng.choice([0.0, 0.02, 0.2]),
-        chokes=large,
+        chokes=large or Random(f"{seed}/chokes").random() < CHOKES_SHARE,
         compacts=rng.random() < 0.5,
         static=rng.random() < 0.5,
     )
