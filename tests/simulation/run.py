@@ -18,6 +18,7 @@ from gateway.sandbox.pki import Pki
 from gateway.sandbox.verifier.history import Raw, Topic
 from tests.simulation import evidence as evidences
 from tests.simulation import faults, keys, orders, process
+from tests.simulation.broker.quick import compiled_structs
 from tests.simulation.clocks import taken_over, wall_ms
 from tests.simulation.deeds import Deeds
 from tests.simulation.evidence import Evidence
@@ -76,7 +77,8 @@ def play(params: Params, directory: Path) -> Outcome:
     story = Story(loop.time)
     world = _World(params, loop, story, keys.cached(), directory)
     stuck = []
-    with taken_over(loop, params.seed), installed(Below(world.transport, world.registry, world.hear)):
+    below = Below(world.transport, world.registry, world.hear)
+    with taken_over(loop, params.seed), compiled_structs(), installed(below):
         try:
             loop.run(world.go())
         except SimulationStuck as error:
