@@ -58,7 +58,7 @@ async def test_the_largest_intent_is_produced_and_read_back(
     (at,) = await one.begin_and_produce([Outgoing(names.intents, 0, b"k", value)])
     live = CommitMetadata((), (IntentRef(0, at.offset),)).encode(0)
     await one.commit(name.group, name.topic, 0, 0, live)
-    await one.close()
+    await one.drop()
     codec = Codec(FileRegistry(), names.record_kinds())
     async with connection.client() as client:
         another, opened = await open_lane(connection, client, codec, name, names.intents, Holds())

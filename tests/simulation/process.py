@@ -33,6 +33,9 @@ from unittest import mock
 import httpx
 import orjson
 import structlog
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.record import default_records, legacy_records
 from aiokafka.structs import BrokerMetadata
 
 from gateway import app, code, files, genie_login, preflight
@@ -168,6 +171,19 @@ class Process:
             end.set_result(None)
 
 
+# What the gateway's start overrides in aiokafka, for good: put back for whatever else runs in this process.
+_OVERRIDDEN = (
+    (AIOKafkaConnection, "send"),
+    (AIOKafkaClient, "_metadata_update"),
+    *(
+        (reader, name)
+        for reader in (default_records, legacy_records)
+        for name in vars(reader)
+        if name.endswith("_decode")
+    ),
+)
+
+
 @contextmanager
 def installed(below: Below) -> Iterator[None]:
     """Let every gateway that is started in here stand on this."""
@@ -190,6 +206,8 @@ def installed(below: Below) -> Iterator[None]:
             (source, "POLL_MS", SOURCE_POLL_MS),
         ):
             stack.enter_context(mock.patch.object(owner, name, new))
+        for owner, name in _OVERRIDDEN:
+            stack.enter_context(mock.patch.object(owner, name, getattr(owner, name)))
         stack.enter_context(mock.patch.object(code, "compile", _compiled_once, create=True))
         stack.enter_context(_logs_to(below.log))
         yield

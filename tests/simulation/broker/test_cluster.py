@@ -75,6 +75,7 @@ async def test_a_new_leader_says_where_the_log_ends_once_it_knows(kafka: Simulat
     partition = kafka.state.partition(TOPIC, 0)
     await until(lambda: partition.log.high_watermark == 3)
     place = TopicPartition(TOPIC, 0)
+    kafka.slow_replication(TOPIC, 0, 300.0)
     async with KafkaConnection(kafka.bootstrap, "test").client() as client:
         for _ in range(6):
             kafka.move_leader(TOPIC, 0, 1 + partition.leader % 3)
