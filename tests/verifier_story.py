@@ -263,25 +263,32 @@ class Story:
     # ---- the verdict ----------------------------------------------------------------------------------------------
 
     def verdict(
-        self, *files: Path, complete: bool = False, rules: policy.Policy | None = None, drift_ms: int = 0
+        self,
+        *files: Path,
+        complete: bool = False,
+        rules: policy.Policy | None = None,
+        drift_ms: int = 0,
+        later: int = 0,
     ) -> Verdict:
-        """Judged in memory, as if read from Kafka."""
+        """Judged in memory, as if read from Kafka; so many receipts came `later` than reading began."""
         findings = Findings(keep=5)
         history = History(lambda where, what: findings.add(Defect.LEAKED_FIELDS, where, what))
-        for topic in Topic:
-            for of, raw in self.records:
-                if of is topic:
-                    history.add(topic, raw)
+        for topic, raw in self.in_order():
+            history.add(topic, raw)
         for path in files:
             for where, what in texts.leaks(path, history.personal.canaries):
                 findings.add(Defect.LEAKED_FIELDS, where, what)
         judge = Judge(history, rules or policy.load(), findings, complete=complete, skew_ms=SKEW_MS, drift_ms=drift_ms)
+        read = [receipts.parse(f"receipts.jsonl:{number}", line) for number, line in enumerate(self.lines(), 1)]
+        before = len(read) - later
         try:
-            return judge.verdict(
-                receipts.parse(f"receipts.jsonl:{number}", line) for number, line in enumerate(self.lines(), 1)
-            )
+            return judge.verdict(read[:before], read[before:])
         finally:
             history.close()
+
+    def in_order(self) -> list[tuple[Topic, Raw]]:
+        """Topic after topic, as the verifier reads them."""
+        return [(topic, raw) for topic in Topic for of, raw in self.records if of is topic]
 
     def lines(self) -> list[bytes]:
         """The receipts as the sandbox writes them."""

@@ -136,7 +136,10 @@ def test_personal_value_in_the_ledger(story: Story, field: str) -> None:
 
 def test_customer_as_recipient(story: Story) -> None:
     """The recipient's own name may be a customer's; a second one that differs is searched."""
-    story.settle(story.payment(), lambda record: record["recipient"].update(representative=CUSTOMER["name"]))
+    payment = story.payment()
+    story.announce(payment)
+    story.receive(payment)
+    story.settle(payment, lambda record: record["recipient"].update(representative=CUSTOMER["name"]))
     only(story.verdict(), leaked_fields=1)
 
 

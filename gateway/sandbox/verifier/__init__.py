@@ -53,16 +53,20 @@ def verify(
     def leaked(where: str, what: str) -> None:
         findings.add(Defect.LEAKED_FIELDS, where, what)
 
-    # What GeNiE has now is judged by what the ledger says later: never the other way round.
+    # What GeNiE has now is judged by what the ledger says later, and what the ledger says by what GeNiE has after that.
     received_until = receipts_file.stat().st_size
     history = History(leaked)
     try:
         asyncio.run(_read(history, bootstrap, prefix, progress))
+        taken_until = receipts_file.stat().st_size
         for path in (*logs, *((metrics,) if metrics else ())):
             for where, what in texts.leaks(path, history.personal.canaries):
                 leaked(where, what)
         judge = Judge(history, policy.load(), findings, complete=complete, skew_ms=skew_ms)
-        return judge.verdict(receipts.read(receipts_file, received_until))
+        return judge.verdict(
+            receipts.read(receipts_file, received_until),
+            receipts.read(receipts_file, taken_until, since=received_until),
+        )
     finally:
         history.close()
 

@@ -149,6 +149,10 @@ class History:
             self._names.append(key)
         return number
 
+    def numbers(self) -> range:
+        """All of them."""
+        return range(len(self._names))
+
     def key(self, number: int) -> str:
         return self._names[number]
 

@@ -18,6 +18,7 @@ from gateway.sandbox.verifier.receipts import STORED, TAKEN, Receipt
 from gateway.sandbox.verifier.verdict import Defect, Findings, Verdict
 
 DEFAULT_SKEW_MS = 5_000
+_AT_GENIE = frozenset({"PROVIDED", "DUPLICATE", "SUPERSEDED"})  # outcomes that say GeNiE has the event
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,15 @@ class Judge:
         self._by_event: dict[tuple[str, str], int] | None = None
         self._held = 0
 
-    def verdict(self, receipts: Iterable[Receipt]) -> Verdict:
-        """Everything, in one go."""
+    def verdict(self, receipts: Iterable[Receipt], later: Iterable[Receipt] = ()) -> Verdict:
+        """Everything, in one go. `later` receipts only say what GeNiE had taken by when the ledger was read."""
         self._history.own.finish()
         for receipt in receipts:
             self._receipt(receipt)
         self._settled()
         self._provided_twice()
         self._unrecorded()
+        self._never_taken(later)
         history, findings = self._history, self._findings
         return Verdict(
             **{defect.value: count for defect, count in findings.counts.items()},
@@ -114,6 +116,24 @@ class Judge:
                 f"no ledger record says transmitted (records: {outcomes})",
                 self._history.key(number),
             )
+
+    def _never_taken(self, later: Iterable[Receipt]) -> None:
+        """The other way round: what the ledger says GeNiE has, GeNiE took."""
+        history = self._history
+        taken_later = {history.number(receipt.key) for receipt in later if receipt.status in STORED}
+        for number in history.numbers():
+            if number in self._stored or number in taken_later:
+                continue
+            for entry in history.entries(number):
+                if entry.outcome in _AT_GENIE:
+                    what = f"the ledger says {entry.outcome.lower()}, GeNiE never took it"
+                    self._findings.add(Defect.LOST, self._where(entry), what, history.key(number))
+
+    def _where(self, entry: Entry) -> str:
+        if entry.input is None:
+            return "ledger"
+        partition, offset = self._history.place(entry.input)
+        return partition.name(offset)
 
     def _in_flight(self, number: int, entries: list[Entry]) -> bool:
         """While the gateway runs, what it has not settled yet is no defect."""

@@ -35,15 +35,17 @@ class Receipt:
     body: Mapping[str, Any]
 
 
-def read(path: Path, until: int) -> Iterator[Receipt]:
-    """The receipts in the first `until` bytes, in the order of judging; a last line that was cut short is left out."""
+def read(path: Path, until: int, *, since: int = 0) -> Iterator[Receipt]:
+    """The receipts that end in the first `until` bytes, and not in the first `since`, in the order of judging; a last
+    line that was cut short is left out."""
     at = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             at += len(line)
             if at > until or not line.endswith(b"\n"):
                 return
-            yield parse(f"{path.name}:{number}", line)
+            if at > since:
+                yield parse(f"{path.name}:{number}", line)
 
 
 def parse(where: str, line: bytes) -> Receipt:

@@ -21,7 +21,7 @@ class Defect(Enum):
         member.sentence = sentence
         return member
 
-    LOST = ("lost", "input records without a terminal ledger record")
+    LOST = ("lost", "input records without a terminal ledger record that is true")
     UNRECORDED = ("unrecorded", "events that GeNiE took without a ledger record that says so")
     UNCONSENTED = ("unconsented", "events that GeNiE took without consent at the decision")
     DUPLICATED = ("duplicated", "input records recorded twice, and events provided twice")
