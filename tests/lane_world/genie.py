@@ -43,6 +43,7 @@ class Genie:
 
     def __init__(self, by_key: dict[str, Input], subject: Callable[[str], str], whim: Callable[[], bool]) -> None:
         self.stored: dict[str, Stored] = {}
+        self.refused: set[str] = set()  # keys of entries that it refused for good
         self.confused: list[str] = []  # keys that came again from the same record with another body
         self._by_key = by_key
         self._subject = subject
@@ -60,6 +61,7 @@ class Genie:
         if "busy" in poisons:
             return reply(503)
         if "unreadable" in poisons:
+            self.refused.update(entry.idempotency_key for entry in entries if len(entries) == 1)
             return reply(400, problem=CHOKED)
         blocked: set[str] = set()
         return reply(200, tuple(self._judge(entry, offsets, blocked, now) for entry in entries))
@@ -82,6 +84,7 @@ class Genie:
         key, special = entry.idempotency_key, self._by_key[entry.idempotency_key]
         if special.poison == "rejected" or self._whim():
             blocked.add(self._subject(key))
+            self.refused.add(key)
             return Result(key, "rejected", problem_type="urn:genie:problem:entry-refused")
         first = First(entry.origin, entry.source_digest, body_digest(entry.body), now)
         self.stored[key] = Stored(len(self.stored), offsets[key], first, special.stale)

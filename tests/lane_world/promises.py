@@ -12,6 +12,7 @@ from gateway.core.facts import FenceReached, Send
 from gateway.core.minimise import body_digest
 from tests.core_cases import POLICY
 from tests.lane_world.inputs import PARTITION, TOPIC
+from tests.ledger_claims import TRUE_REJECTION, untrue
 
 if TYPE_CHECKING:
     from tests.lane_world.world import Owner, World
@@ -64,6 +65,8 @@ def at_commit(world: World) -> None:
     check(
         said == kafka.ledger.keys(), "the commit says what is settled", world, differ=sorted(said ^ kafka.ledger.keys())
     )
+    twice = [offset for offset, records in kafka.ledger.items() if len(records) != 1]
+    check(not twice, "exactly one ledger record", world, twice=twice)
     check(len(metadata.intents) <= world.shape.limits.live_intents, "live intents are bounded", world)
     live = {(each["offset"], each["body_digest"]) for intent in kafka.live_intents() for each in intent["entries"]}
     for stored in world.genie.stored.values():
@@ -84,13 +87,12 @@ def at_the_end(world: World, owner: Owner) -> None:
         lost=sorted(delivered - ledger.keys()),
         lane=owner.lane.view(),
     )
-    twice = [offset for offset, records in ledger.items() if len(records) != 1]
-    check(not twice, "exactly one ledger record", world, twice=twice)
     provided = Counter(world.provided_before)
     provided.update(r["idempotency_key"] for r in world.kafka.records() if r["outcome"] == "PROVIDED")
     check(max(provided.values(), default=0) <= 1, "an event is provided once", world, provided=provided.most_common(2))
     check(not world.genie.confused, "a key keeps its body", world, keys=world.genie.confused)
     _recorded(world)
+    _true(world)
     _in_order(world)
     _parked(world)
     check(owner.slots.free == world.shape.slots, "all slots are back", world, free=owner.slots.free)
@@ -114,6 +116,19 @@ def _recorded(world: World) -> None:
             if record["reason"] in ("accepted", "resolved_by_lookup"):
                 same = record["body_digest"] == stored.first.body_digest
                 check(same, "the ledger names the body that GeNiE has", world, key=key)
+
+
+def _true(world: World) -> None:
+    """What the ledger says of GeNiE's books is so."""
+    for record in world.kafka.records():
+        key, reason, offset = record["idempotency_key"], record["reason"], record["input"]["offset"]
+        had = world.genie.stored.get(key)
+        status = had and ("superseded" if had.superseded else "accepted")
+        ours = had is not None and had.offset == offset
+        broken = untrue(record["outcome"], reason, record["transmitted"], status, ours=ours)
+        check(broken is None, broken or "", world, offset=offset, key=key, reason=reason)
+        if reason == "rejected_by_genie":
+            check(key in world.genie.refused, TRUE_REJECTION, world, offset=offset, key=key)
 
 
 def _in_order(world: World) -> None:

@@ -1,27 +1,37 @@
-"""`python -m tests.model [part of a world's name]`: explore the named worlds, two at a time; exit status 1 if a promise
-is broken in any. Ends in one line of JSON."""
+"""`python -m tests.model [part of a world's name ...]`: explore the named worlds, two at a time; exit status 1 if a
+promise is broken in any. Ends in one line of JSON."""
 
+import argparse
 import json
-import multiprocessing
+import signal
 import sys
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from multiprocessing import Pipe, Process
+from multiprocessing.connection import Connection, wait
 
 from tests.model import worlds
 from tests.model.search import Explored, explore
+from tests.model.shape import Shape
 
 PROCESSES = 2
+COULD_NOT, INTERRUPTED = 3, 130
 
 
-def main(parts: Sequence[str]) -> int:
-    chosen = [shape for shape in worlds.ALL if not parts or any(part in shape.name for part in parts)]
-    if not chosen:
-        sys.stderr.write(f"error: no world is named so; there are: {', '.join(shape.name for shape in worlds.ALL)}\n")
-        return 2
+class DiedError(Exception):
+    """The process that explored this world ended without an answer."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    chosen = _chosen(arguments)
     explored = []
-    with multiprocessing.Pool(PROCESSES, maxtasksperchild=1) as pool:  # a process for each: its memory goes with it
-        for each in pool.imap_unordered(explore, chosen, chunksize=1):
+    try:
+        for each in _each(chosen):
             explored.append(each)
             _show(each)
+    except DiedError as died:
+        sys.stderr.write(f"error: the process that explored {died} died; perhaps memory was short: try it alone\n")
+        return COULD_NOT
     endings = sorted(set().union(*(each.endings for each in explored)))
     sys.stdout.write(f"endings that were reached: {', '.join(endings)}\n")
     violations = sum(each.violation is not None for each in explored)
@@ -32,6 +42,53 @@ def main(parts: Sequence[str]) -> int:
     }
     sys.stdout.write(json.dumps(told) + "\n")
     return 1 if violations else 0
+
+
+def _chosen(arguments: Sequence[str]) -> list[Shape]:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.model",
+        description="Explore every state that small worlds around the real lane can reach. Ends in one line of JSON.",
+        epilog="worlds:\n" + "\n".join(f"  {shape.name:36} {shape.about}" for shape in worlds.ALL),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="world", help="a part of its name; none means all worlds")
+    names = parser.parse_args(arguments).names
+    for name in names:
+        if not any(name in shape.name for shape in worlds.ALL):
+            parser.error(f"no world is named {name!r}; there are: {', '.join(shape.name for shape in worlds.ALL)}")
+    return [shape for shape in worlds.ALL if not names or any(name in shape.name for name in names)]
+
+
+def _each(chosen: Sequence[Shape]) -> Iterator[Explored]:
+    """Each world as it is explored, in a process of its own: its memory goes with it. Raises DiedError."""
+    waiting = deque(chosen)
+    under_way: dict[Connection, tuple[Shape, Process]] = {}
+    try:
+        while waiting or under_way:
+            while waiting and len(under_way) < PROCESSES:
+                shape = waiting.popleft()
+                here, there = Pipe(duplex=False)
+                process = Process(target=_explore, args=(shape, there))
+                under_way[here] = shape, process
+                process.start()
+                there.close()  # so that the end of the process is the end of the pipe
+            for here in wait(under_way):
+                shape, process = under_way[here]
+                try:
+                    yield here.recv()
+                except EOFError:
+                    raise DiedError(shape.name) from None
+                process.join()
+                del under_way[here]
+    finally:
+        for _, process in under_way.values():
+            process.kill()
+            process.join()
+
+
+def _explore(shape: Shape, there: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this process ends it
+    there.send(explore(shape))
 
 
 def _show(each: Explored) -> None:
@@ -49,4 +106,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

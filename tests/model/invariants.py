@@ -12,7 +12,8 @@ from gateway.core.consent import Consent, ConsentStatus
 from gateway.core.reasons import Outcome, Reason
 from tests.core_cases import POLICY
 from tests.lane_world.inputs import PARTITION, TOPIC
-from tests.model.shape import Shape
+from tests.ledger_claims import TRUE_REJECTION, untrue
+from tests.model.shape import Shape, Trouble
 from tests.model.state import Announced, Commit, Entry, Fence, Kafka, Request, Said, State, Stored, Transaction
 
 TOLD = ("accepted", "resolved_by_lookup")
@@ -93,17 +94,30 @@ def _is_so(shape: Shape, said: Said, version: int) -> bool:
     return said.reason == Reason.CONSENT_WITHDRAWN.value and view.consents[subject].status is ConsentStatus.WITHDRAWN
 
 
-def at_commit(shape: Shape, kafka: Kafka, transaction: Transaction, books: tuple[Stored, ...]) -> None:
+def at_commit(
+    shape: Shape, kafka: Kafka, transaction: Transaction, books: tuple[Stored, ...], left: tuple[int, ...]
+) -> None:
     """What a commit adds to the ledger is true, and said once."""
     there = {said.offset for said in kafka.ledger}
     stored = {each.key: each for each in books}
     for said in transaction.ledger:
         check(said.offset not in there, "exactly one ledger record")
+        there.add(said.offset)
         had = stored.get(said.key or "")
         here = had is not None and had.offset == said.offset
         if said.reason in TOLD:
             check(had is not None and had.first.digest == said.digest, "the ledger names the body that GeNiE has")
         check(not here or said.transmitted != "no", "no provision goes unrecorded")
+        broken = untrue(said.outcome, said.reason, said.transmitted, had and had.status, ours=here)
+        check(broken is None, broken or "")
+    rejected = [said for said in (*kafka.ledger, *transaction.ledger) if said.reason == Reason.REJECTED_BY_GENIE.value]
+    check(len(rejected) <= _refusals(shape, left), TRUE_REJECTION)
+
+
+def _refusals(shape: Shape, left: tuple[int, ...]) -> int:
+    """How often GeNiE has refused for good: a refusal is a trouble that is spent, and ends one record at most."""
+    spent = zip(shape.troubles.items(), left, strict=True)
+    return sum(most - rest for (trouble, most), rest in spent if trouble in (Trouble.REJECTED, Trouble.CHOKED))
 
 
 def at_rest(shape: Shape, kafka: Kafka, books: tuple[Stored, ...]) -> None:

@@ -2,6 +2,8 @@
 
 A transaction belongs to whoever took over last: taking over aborts the older one's, and waits for the markers of one
 that is decided. Whatever an older owner sends then is refused, late copies too: nothing changes by it.
+In an intact world no request to end a transaction comes twice: it is sent once, over TCP, and after a doubt the lane is
+opened anew, so a copy that still travelled would find a newer epoch. Strays are there for removals that send it again.
 """
 
 from __future__ import annotations

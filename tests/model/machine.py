@@ -27,6 +27,7 @@ from tests.model.shape import TICK, Shape
 from tests.model.state import Commit, Fact
 from tests.model.words import Command, Moment, Words
 
+LANE_FAILS = "the lane fails: "  # a story that ends so ends in an error of the code, not in a broken promise
 MAX_TICKS_AT_ONCE = 20  # a lane that wakes again and again at one moment is spinning
 _SHARED = (Enum, Rules, Limits, Origin, InputRecord, Event, Consent, Holds)  # never changed: told by identity
 
@@ -89,7 +90,7 @@ class Machines:
             try:
                 self._steps[asked] = self._take(moment, lane, lane.handle(said, moment.now))
             except Exception as error:
-                raise LaneBrokeError(f"the lane fails: {type(error).__name__}: {error}") from error
+                raise LaneBrokeError(f"{LANE_FAILS}{type(error).__name__}: {error}") from error
         return self._steps[asked]
 
     def age(self, number: int) -> int:

@@ -226,7 +226,7 @@ class Turn:
         kafka = self.kafka
         transaction = kafka.transaction
         assert transaction is not None
-        invariants.at_commit(self.shape, kafka, transaction, self.books)
+        invariants.at_commit(self.shape, kafka, transaction, self.books, self.left)
         self.kafka = brokers.end(kafka, late)
         invariants.at_rest(self.shape, self.kafka, self.books)
         if kafka.holder >= 0:
