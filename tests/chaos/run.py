@@ -16,7 +16,7 @@ from tests.chaos.counts import Counts
 from tests.chaos.deeds import Deeds, MissedError
 from tests.chaos.journal import Journal
 from tests.chaos.load import Load
-from tests.chaos.plan import Action, Link, Plan
+from tests.chaos.plan import Action, Kind, Link, Plan
 from tests.chaos.seats import Seat
 from tests.chaos.stage import Stage
 from tests.integration.gateway_world import gateway_settings, variables
@@ -28,6 +28,10 @@ POLL_S = 0.1
 STILL_S = 90.0  # after everything has healed, without a single record: then nothing comes any more
 VERIFY_S = 1_200.0
 SKEW_MS = 1_000
+# How often a gateway may end of its own accord for each trouble that came over Kafka, a link or the gateways: as if it
+# struck every seat. (Half an hour has about 120 troubles and 160 such ends.) Who is killed does not end so.
+MOST_ENDS_A_TROUBLE = 3
+_TROUBLES = frozenset({Kind.BROKER_KILL, Kind.BROKER_STOP, Kind.KAFKA_LINK, Kind.GENIE_LINK, Kind.STOP, Kind.STOP_AT})
 COUNTS = ("lost", "unrecorded", "unconsented", "duplicated", "out_of_order")
 # Beside what every gateway of the tests has. Lanes must move soon when the group wants it.
 _SETTINGS = {
@@ -186,6 +190,7 @@ class Run:
         for name, count in sorted(happened.items()):
             self._journal.say(f"  {count:4} {name}")
         wrong = [] if self._load.changes else ["no consent was changed"]
+        wrong += too_many_ends(gave_up, happened)
         wrong += [f"never reached: {name}" for name in planned if not happened[name]]
         wrong += [
             f"{name}: {count} of {planned[name]} times" for name, count in happened.items() if count < planned[name]
@@ -199,3 +204,12 @@ class Run:
             for example in examples
         ]
         return Report(minutes, self._kills, self._deeds.broker_faults, verdict["produced"], verdict, tuple(wrong))
+
+
+def too_many_ends(gave_up: int, happened: Mapping[str, int]) -> list[str]:
+    """What is wrong if gateways ended of their own accord more often than what befell them can explain."""
+    troubles = sum(count for name, count in happened.items() if Kind(name.partition(" ")[0]) in _TROUBLES)
+    most = MOST_ENDS_A_TROUBLE * troubles
+    if gave_up <= most:
+        return []
+    return [f"gateways ended by themselves {gave_up} times; the {troubles} troubles explain {most} at the most"]

@@ -139,7 +139,7 @@ class Seat:
         """One process, from start to end."""
         log = self._directory / f"{self.name}-{len(self.logs):03d}.log"
         self.logs.append(log)
-        self._hurt, self._looked = {GAVE_UP}, (0.0, 0)
+        self._hurt, self._looked = {GAVE_UP}, (0.0, 0)  # what it gives up for is not known here: the run counts
         async with GatewayProcess(self._settings, log, self._patches) as process:
             self.process = process
             self._journal.note("start", seat=self.name, pid=process.pid, log=log.name)

@@ -1,0 +1,42 @@
+"""The command: what it explores, and how it ends when it can't."""
+
+import os
+import signal
+
+import pytest
+
+from tests.model import __main__ as command
+from tests.model import worlds
+from tests.model.shape import Shape
+
+
+def test_a_world_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the names of those that are."""
+    with pytest.raises(SystemExit) as ended:
+        command.main(["holds", "nope"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "'nope'" in said
+    assert all(shape.name in said for shape in worlds.ALL)
+
+
+def test_help_names_the_worlds(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no world, and no mistake."""
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert all(shape.name in said for shape in worlds.ALL)
+
+
+def test_a_process_that_is_killed_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As when memory is short: no verdict, and it says which world."""
+
+    def explore(shape: Shape) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(command, "explore", explore)
+    assert command.main(["zombies"]) == command.COULD_NOT
+    assert "zombies" in capsys.readouterr().err
