@@ -22,11 +22,18 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description="Mutation testing of gateway/core.")
     parser.add_argument("modules", nargs="*", metavar="module", help="of gateway/core: lane, order, ...; else all")
     modules = parser.parse_args(arguments).modules
+    there = sorted(path.stem for path in (library.ROOT / library.CORE).glob("*.py") if path.stem != "__init__")
+    for module in modules:
+        if module not in there:
+            parser.error(f"no core module is named {module!r}; there are: {', '.join(there)}")
     os.chdir(library.ROOT)  # mutmut's paths are all from there
     library.forget_what_is_outdated()
     if not library.run(modules):
         return COULD_NOT
     verdicts = library.verdicts(modules)
+    if not verdicts:
+        sys.stderr.write(f"error: nothing of {', '.join(modules) or library.CORE.name} can be changed: no verdict\n")
+        return COULD_NOT
     try:
         verdicts |= anew.run([name for name, verdict in verdicts.items() if verdict is Verdict.SURVIVED])
     except anew.RenamedError as error:
