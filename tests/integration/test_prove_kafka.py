@@ -8,8 +8,14 @@ from tests.prove.runner import Runner
 ROWS_HERE = [row for row in ROWS if isinstance(row.by, Check) and row.by.needs_kafka and not row.by.tests_itself]
 
 
+@pytest.fixture(scope="module")
+def runner(kafka: str) -> Runner:
+    """One that looks once whether the tests of a file are green as it is."""
+    return Runner(kafka)
+
+
 @pytest.mark.parametrize("row", ROWS_HERE, ids=lambda row: row.name)
-def test_without_a_step_something_turns_red(row: Row, kafka: str) -> None:
+def test_without_a_step_something_turns_red(row: Row, runner: Runner) -> None:
     """The named test fails. (Those of the promises try it themselves.)"""
-    found = Runner(kafka).one(row)
+    found = runner.one(row)
     assert found.red is not None, "\n".join(found.story)

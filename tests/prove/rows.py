@@ -6,7 +6,9 @@ that the code which carries the step out is looked at, too.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests.model import removals as in_model
@@ -41,7 +43,7 @@ class Check:
     @property
     def path(self) -> Path:
         """The file that it is in."""
-        (found,) = (path for path in sorted(TESTS.rglob("test_*.py")) if f"def {self.name}(" in path.read_text("utf-8"))
+        (found,) = _files()[self.name]
         return found
 
     @property
@@ -81,6 +83,16 @@ class Row:
     def removals(self) -> tuple[str, ...]:
         """The names of the functions that take it out."""
         return tuple(self.removal.split(AND))
+
+
+@cache
+def _files() -> dict[str, list[Path]]:
+    """Where a test of each name is."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for name in re.findall(r"def (test_\w+)\(", path.read_text("utf-8")):
+            files.setdefault(name, []).append(path)
+    return files
 
 
 def _model(step: Step, removal: str, *breaks: Promise, instead: str = "") -> Row:

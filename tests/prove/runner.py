@@ -9,20 +9,24 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
-from tests.prove.rows import Row
-from tests.prove.tools import Found, look
+from tests.prove.rows import ROWS, Check, Row
+from tests.prove.tools import RED_ANYWAY, Found, look, red_anyway
 
 AT_A_TIME = 2
 BOUND_S = 480.0  # of a row
 END_BOUND_S = 10.0  # what a process that is told to end may take to clean up
 END_OF_LOG = 3_000  # characters shown of a row that nothing noticed
+
+Answer = TypeVar("Answer")
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload([look.__module__, "pytest_asyncio.plugin"])
@@ -36,6 +40,8 @@ class Runner:
         self._thoroughly = thoroughly
         self._running: set[Any] = set()
         self._stopped = False
+        self._red_anyway: dict[Check, str | None] = {}
+        self._asking = Lock()
 
     def all(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Found]]:
         """Each row as it is done."""
@@ -53,40 +59,59 @@ class Runner:
                     process.kill()
 
     def one(self, row: Row) -> Found:
-        """What came of a row; nothing is noticed by a process that breaks off or takes too long."""
+        """What came of a row; nothing is noticed by a test that fails anyway, or a process that breaks off or takes
+        too long."""
+        if isinstance(row.by, Check) and not row.by.tests_itself and (why := self._why_red_anyway(row.by)):
+            return Found(None, (f"{RED_ANYWAY}: {why}",))
+        found, said = self._apart(partial(look, row, self._kafka, thoroughly=self._thoroughly))
+        if found is None or (found.red is None and not found.story):
+            return Found(None, said)
+        return found
+
+    def _why_red_anyway(self, test: Check) -> str | None:
+        """What it says with every step in place, if it is not green then; the tests of a file are run once, together."""
+        with self._asking:
+            if test not in self._red_anyway:
+                named = {row.by for row in ROWS if isinstance(row.by, Check) and row.by.path == test.path} | {test}
+                names = sorted(each.name for each in named)
+                red, said = self._apart(partial(red_anyway, test.path, names, self._kafka))
+                broke_off = dict.fromkeys(names, " / ".join(said[-1:]))
+                self._red_anyway |= {each: (broke_off if red is None else red).get(each.name) for each in named}
+            return self._red_anyway[test]
+
+    def _apart(self, work: Callable[[], Answer]) -> tuple[Answer | None, tuple[str, ...]]:
+        """What came of this in a process of its own, if it did not break off or take too long; and what it said."""
         if self._stopped:
-            return Found(None)
+            return None, ()
         with tempfile.TemporaryDirectory() as directory:
             log = Path(directory) / "log"
             ours, theirs = _SERVER.Pipe(duplex=False)
-            process = _SERVER.Process(target=_look, args=(row, self._kafka, self._thoroughly, log, theirs))
+            process = _SERVER.Process(target=_answer, args=(work, log, theirs))
             process.start()
             self._running.add(process)
             theirs.close()
             try:
                 if not ours.poll(BOUND_S):
-                    return Found(None, (f"it took longer than {BOUND_S:g} s",))
-                found: Found = ours.recv()
+                    return None, (f"it took longer than {BOUND_S:g} s",)
+                answer = ours.recv()
                 process.join(END_BOUND_S)
             except EOFError:
-                found = Found(None)
+                answer = None
             finally:
                 _interrupt(process)
                 process.join(END_BOUND_S)
                 self._running.discard(process)
                 if process.is_alive():
                     process.kill()
-            if found.red is None and not found.story:
-                return Found(None, tuple(log.read_text("utf-8", "replace")[-END_OF_LOG:].splitlines()))
-            return found
+            return answer, tuple(log.read_text("utf-8", "replace")[-END_OF_LOG:].splitlines())
 
 
-def _look(row: Row, kafka: str | None, thoroughly: bool, log: Path, answer: Connection) -> None:
+def _answer(work: Callable[[], object], log: Path, answer: Connection) -> None:
     os.setpgrp()  # Ctrl-C comes from the runner alone: a second one would break off the cleaning up after the first
     with log.open("wb") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
-    answer.send(look(row, kafka, thoroughly=thoroughly))
+    answer.send(work())
 
 
 def _interrupt(process: Any) -> None:

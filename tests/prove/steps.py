@@ -8,8 +8,9 @@ class Promise(Coded):
 
     sentence: str
     in_the_model: tuple[str, ...]  # what the model checker says when it is broken
+    in_a_story: tuple[str, ...]  # with which words what the simulation says then begins
 
-    LOST = (1, "nothing is lost", ("nothing is lost",))
+    LOST = (1, "nothing is lost", ("nothing is lost",), ("lost",))
     UNCONSENTED = (
         2,
         "nothing leaves without valid consent",
@@ -19,17 +20,24 @@ class Promise(Coded):
             "what is on hold is not sent",
             "a lane on hold sends nothing",
         ),
+        ("unconsented", "sent while held"),
     )
     UNRECORDED = (
         3,
         "no provision goes unrecorded",
         ("no provision goes unrecorded", "the ledger names the body that GeNiE has"),
+        ("unrecorded",),
     )
-    DOUBLED = (4, "exactly one ledger record", ("exactly one ledger record", "an event is provided once"))
-    OUT_OF_ORDER = (5, "a subject's order", ("a subject's provisions keep their order",))
-    LEAKED = (6, "only allow-listed items leave", ())
-    UNBOUNDED = (7, "memory stays bounded", ())
-    BLOCKED = (8, "poison never blocks a partition", ())
+    DOUBLED = (
+        4,
+        "exactly one ledger record",
+        ("exactly one ledger record", "an event is provided once"),
+        ("duplicated",),
+    )
+    OUT_OF_ORDER = (5, "a subject's order", ("a subject's provisions keep their order",), ("out_of_order",))
+    LEAKED = (6, "only allow-listed items leave", (), ("leaked_fields",))
+    UNBOUNDED = (7, "memory stays bounded", (), ())
+    BLOCKED = (8, "poison never blocks a partition", (), ("not settled",))
 
 
 class Step(Coded):

@@ -21,8 +21,10 @@ time, and looks whether something turns red; what takes seconds is part of `make
 The model checker explores every state of a small world around the real `core/lane.py` until a promise is broken (in
 `make test`: until a rule is broken that keeps it). The number is the length of the shortest story: so many things
 happen, from an empty world to the broken promise, each of them possible. `python -m tests.prove "open order"` tells
-the story. A named test fails in a process without the step; the tests of promises start real gateways without it, on a
-real Kafka. Where no promise breaks, the row says what the step is for.
+the story. A named test passes as it is, and in a process without the step it says itself that something is not so: an
+error of another kind, or a test that hangs, is no proof. The tests of promises start real gateways without the step, on
+a real Kafka. A story of the simulation must break the promise that the row names, and none with the step in place.
+Where no promise breaks, the row says what the step is for.
 
 """
 _COLUMNS = ("step", "what is taken out", "what breaks", "noticed by", "length")
