@@ -1,4 +1,4 @@
-"""Takes each await and each check out of the drivers, one at a time: a test must then fail.
+"""Takes statements out of the drivers, one at a time: a test must then fail. sites.py says which; drivers.py, of what.
 
 A driver is a module that carries a protocol: what it leaves out shows only when something goes wrong. `python -m
 tests.removals [PART OF A MODULE]` runs, for each removal, the tests that get as far as what it takes out. What nothing

@@ -1,4 +1,4 @@
-"""`python -m tests.removals [PART OF A MODULE ...]`: each await and check of the drivers, taken out.
+"""`python -m tests.removals [PART OF A MODULE ...]`: what sites.py finds in the drivers, taken out one at a time.
 
 Ends with one line of JSON. Exit status 1 if something went unnoticed that accepted.toml does not give a reason for,
 or if that has what there no longer is. What was caught is remembered, as long as the driver and the test are the same.
@@ -26,14 +26,18 @@ TESTS = (
     "tests/integration/test_genie_client_strangers.py",
 )
 _ACCEPTED = Path(__file__).with_name("accepted.toml")
+INTERRUPTED = 130
 _QUIET = ("-qq", "--capture=no", "--no-header", "--no-summary", "-p", "no:xdist")
 
 
 def main(arguments: Sequence[str]) -> int:
     """See the module."""
-    parser = argparse.ArgumentParser("tests.removals", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser("python -m tests.removals", description=__doc__.partition("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help="of a module's name; none means every driver")
     parts = parser.parse_args(arguments).parts
+    for part in parts:
+        if not any(part in name for name in NAMES):
+            parser.error(f"no driver is named {part!r}; there are: {', '.join(NAMES)}")
     removals = [removal for name in NAMES for removal in Driver.imported(name).removals()]
     names = {removal.name for removal in removals if not parts or any(part in removal.driver.name for part in parts)}
     judge = Judge(removals, lambda removal: removal.name in names, lambda text: sys.stderr.write(f"{text}\n"))
@@ -53,4 +57,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; what was caught so far is remembered\n")
+        sys.exit(INTERRUPTED)

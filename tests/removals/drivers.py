@@ -41,8 +41,11 @@ _KAFKA = (
     "connection",
     "offsets",
     "scan",
+    "taster",
+    "http_registry",
     "authorized",
     "rebootstrap",
+    "codec",
 )
 _GENIE = ("client", "limiter", "signing", "contract", "transport")
 NAMES = (*(f"gateway.kafka.{name}" for name in _KAFKA), *(f"gateway.genie.{name}" for name in _GENIE))

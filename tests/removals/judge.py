@@ -24,7 +24,7 @@ from tests.removals.drivers import Removal, mark_all
 from tests.removals.sites import REACHED
 
 REACH_BOUND_S = 900.0  # to run every test once
-JUDGE_BOUND_S = 120.0  # to judge one removal
+JUDGE_BOUND_S = 120.0  # to judge one removal, and to run one test alone
 TEST_BOUND_S = 10.0  # of one test, or so many times as long as it takes else: a removal may hang what waits
 TEST_TIMES_LONGER = 10
 _JUDGED, _REACHED = "removals/judged", "removals/reached"
@@ -44,6 +44,11 @@ class Judge:
         self._failed = False  # the test that ran last
         self.caught: dict[str, str] = {}  # what took place of each that was noticed
         self.survived: list[str] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Whoever called pytest tells of it, in place of pytest."""
+        raise excinfo.value
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._failed = self._failed or report.failed
@@ -112,15 +117,25 @@ class Judge:
         if path and digests == [removal.digest, by_file.get(path)]:
             self.caught[removal.name] = path
             return "caught before"
-        noticed = _forked(lambda: self._first_to_fail(removal, items), JUDGE_BOUND_S) if items else ""
+        noticed = self._noticed(removal, items)
         if noticed == "":
             self.survived.append(removal.name)
             return "SURVIVED"
-        self.caught[removal.name] = noticed or "hangs or dies"
-        if noticed:
-            path = next(str(item.path) for item in items if item.nodeid == noticed)
-            self._config.cache.set(_JUDGED, {**judged, removal.name: [path, removal.digest, by_file[path]]})
-        return f"caught by {noticed}" if noticed else "caught: hangs or dies"
+        self.caught[removal.name] = noticed
+        path = next(str(item.path) for item in items if item.nodeid == noticed)
+        self._config.cache.set(_JUDGED, {**judged, removal.name: [path, removal.digest, by_file[path]]})
+        return f"caught by {noticed}"
+
+    def _noticed(self, removal: Removal, items: Sequence[pytest.Item]) -> str:
+        """The test that fails, hangs or dies without it, if one does. All together they may just be slow on a busy
+        machine: if they do not end in time, it takes one that does not even when it runs alone."""
+        noticed = _forked(lambda: self._first_to_fail(removal, items), JUDGE_BOUND_S) if items else ""
+        if noticed is not None:
+            return noticed
+        for item in items:
+            if _forked(lambda item=item: self._first_to_fail(removal, [item]), JUDGE_BOUND_S) != "":
+                return item.nodeid
+        return ""
 
     def _first_to_fail(self, removal: Removal, items: Sequence[pytest.Item]) -> str:
         removal.make()

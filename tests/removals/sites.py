@@ -1,5 +1,8 @@
 """What can be taken out of a module, statement by statement, and how.
 
+`Kind` is all of it. What has a value that somebody takes stays: an await whose result is used, a `with ... as`, an
+`async for`, a `return`. So does every other call and assignment.
+
 Knows Python's syntax trees. Must not know which tests there are.
 """
 
@@ -23,6 +26,8 @@ class Kind(Enum):
     AWAIT = "an awaited call whose result nobody takes"
     GUARD = "an `if` that leaves: what it keeps out comes in"
     CHECK = "another `if`: what depends on it is done always"
+    WHILE = "the condition of a `while`: what it repeats is never done"
+    RAISE = "a `raise` that no `if` guards: what comes after it goes on"
     ASSERT = "an assertion"
     WITH = "a `with` without a name, as a bound on time: its body is left"
     HANDLER = "an `except`: the error passes"
@@ -53,6 +58,8 @@ class Site:
                 node.test = _never_so(node.test)
             case ast.If() as node, _:
                 node.test = _always_so(node.test)
+            case ast.While() as node, _:
+                node.test = _never_so(node.test)
             case (ast.With() | ast.AsyncWith()) as node, _:
                 self._replace(node.body)
             case ast.Try() as node, Kind.HANDLER:
@@ -70,7 +77,7 @@ class Site:
         call = ast.Call(ast.Name(REACHED, ast.Load()), [ast.Constant(number)], [])
         told = ast.Expr(call)
         match self.node, self.kind:
-            case ast.If() as node, Kind.GUARD:
+            case (ast.If() as node, Kind.GUARD) | (ast.While() as node, Kind.WHILE):
                 node.body.insert(0, told)
             case ast.If() as node, Kind.CHECK:
                 node.orelse.insert(0, told)
@@ -112,9 +119,12 @@ def sites(tree: ast.Module) -> list[Site]:
     """All of a module, in order; only what is in functions, for a module's own statements have run."""
     found: list[Site] = []
     seen: Counter[str] = Counter()
+    guarded = {id(node.body[-1]) for node in ast.walk(tree) if isinstance(node, ast.If)}
     for where, among in _lists(tree, ""):
         for node in among:
             for kind, line, text, part in (*_of(node), *_of_conditions(node)):
+                if kind is Kind.RAISE and id(node) in guarded:
+                    continue  # it goes with the guard
                 name = f"{where}: {kind.name.lower()}: {text.splitlines()[0]}"
                 seen[name] += 1
                 number = f" ({seen[name]})" if seen[name] > 1 else ""
@@ -143,6 +153,10 @@ def _of(node: ast.stmt) -> Iterator[tuple[Kind, int, str, ast.ExceptHandler | No
         case ast.If(test=test, body=body):
             kind = Kind.GUARD if isinstance(body[-1], _LEAVES) else Kind.CHECK
             yield kind, node.lineno, f"if {ast.unparse(test)}", None
+        case ast.While(test=test) if not isinstance(test, ast.Constant):
+            yield Kind.WHILE, node.lineno, f"while {ast.unparse(test)}", None
+        case ast.Raise():
+            yield Kind.RAISE, node.lineno, ast.unparse(node), None
         case ast.Assert():
             yield Kind.ASSERT, node.lineno, ast.unparse(node), None
         case ast.With(items=items) | ast.AsyncWith(items=items) if not any(item.optional_vars for item in items):

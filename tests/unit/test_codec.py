@@ -315,7 +315,8 @@ async def test_the_schema_of_a_value_is_told_unless_nothing_of_it_is_decoded() -
     registry = Registered(id70=raw, id71=avro.SchemaError(avro.Fault.NOT_AVRO, "", "in another format"))
     codec = Codec(registry, {TOPIC: "Control"})
     assert await codec.source(schemas.frame(70, b"anything")) == raw
-    refused = (None, b"", b"{}", schemas.frame(70, bytes(MAX_RECORD_BYTES)), schemas.frame(71, b""))
+    other_magic = b"\x01" + schemas.frame(70, b"anything")[1:]
+    refused = (None, b"", b"{}", other_magic, schemas.frame(70, bytes(MAX_RECORD_BYTES)), schemas.frame(71, b""))
     assert [await codec.source(value) for value in refused] == [None] * len(refused)
 
 

@@ -124,6 +124,8 @@ AWAY = {
     "404 of something else": answering('{"message": "no such page"}', 404),
     "404 that is not JSON": answering("<html>not here</html>", 404),
     "401": answering('{"error_code": 401, "message": "who are you"}', 401),
+    "absent, but not 404": answering('{"error_code": 40403, "message": "Schema not found"}', 500),
+    "what is asked for, but not 200": answering(json.dumps({"id": 70, "schema": CONTROL.text}), 500),
     "500": answering('{"error_code": 50001, "message": "store"}', 500),
     "200 that is not JSON": answering("<html>welcome</html>"),
     "200 with an array": answering("[]"),
@@ -131,7 +133,7 @@ AWAY = {
     "schema of another type": answering('{"schema": 7}'),
     "deep JSON": answering("[" * 100_000),
     "invalid UTF-8": answering(b'{"schema": "\xff"}'),
-    "endless": answering(b" " * (MAX_ANSWER_BYTES + 1)),
+    "endless": answering(json.dumps({"id": 70, "schema": CONTROL.text}).encode() + b" " * MAX_ANSWER_BYTES),
     "claims to be compressed": answering(b"\x1f\x8b\x08\x00garbage", **{"content-encoding": "gzip"}),
     "redirect": answering("{}", 302, location="/elsewhere"),
 }
@@ -156,6 +158,17 @@ async def test_a_registry_that_is_down_is_away() -> None:
         await registry.writer_schema(70)
     assert "secret" not in str(away.value)
     await registry.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "where"), [("http://there:8081", "there:8081"), ("http://there", "there:default port")]
+)
+async def test_errors_say_which_registry(url: str, where: str) -> None:
+    """By host and port, and nothing else of the URL."""
+    registry = HttpRegistry(url, SUBJECTS)
+    assert registry.where == f"schema registry {where}"
+    await registry.close()
+    assert registry._client.is_closed
 
 
 async def test_a_registry_that_never_ends_its_answer_is_away(

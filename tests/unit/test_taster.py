@@ -1,6 +1,7 @@
 """The child process that decodes first: what it survives, and what counts as its death."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from gateway import schemas
 from gateway.core.events import EventType
 from gateway.kafka import taster as taster_module
 from gateway.kafka.codec import Codec
+from gateway.kafka.decoder_child import Request
 from gateway.kafka.registry import FileRegistry
 from gateway.kafka.taster import Taster, TasterFailedError
 from tests.core_cases import payment
@@ -49,6 +51,49 @@ async def test_what_is_refused_in_order_is_survived(taster: Taster) -> None:
     unframed, tombstone, unknown = Raw(b"{}"), Raw(None), Raw(schemas.frame(999, good.value[5:]))
     raws = [good, replace(good, key=None), cut, trailing, a_record(due_date=-(10**6)), unframed, tombstone, unknown]
     assert [await taster.dies_of(raw) for raw in raws] == [False] * len(raws)
+
+
+async def test_what_is_not_decoded_needs_no_child(taster: Taster) -> None:
+    """A process takes a second, and somebody could ask for many."""
+    assert [await taster.dies_of(Raw(value)) for value in (None, b"{}")] == [False, False]
+    assert taster._child is None
+
+
+async def test_a_schema_too_deep_to_be_told_needs_no_child(taster: Taster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is ever decoded by it."""
+
+    class Deep(FileRegistry):
+        async def writer_schema(self, schema_id: int) -> object:
+            deep: list[object] = []
+            for _ in range(100_000):
+                deep = [deep]
+            return deep
+
+    monkeypatch.setattr(taster, "_codec", Codec(Deep(), {"payments": "LeasePaymentEvent"}))
+    assert not await taster.dies_of(a_record())
+    assert taster._child is None
+
+
+async def test_the_child_reads_what_the_lane_would_read(taster: Taster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the same schema, as the same kind of record and event."""
+    lines: list[bytes] = []
+
+    async def answers(child: object, line: bytes, bound_s: float) -> bool:
+        lines.append(line)
+        return True
+
+    monkeypatch.setattr(taster_module, "_answers", answers)
+    raw, source = a_record(), json.dumps(schemas.schema("LeasePaymentEvent").source)
+    assert not await taster.dies_of(raw)
+    assert lines[-1] == Request("LeasePaymentEvent", "lease_payment", source, raw.key, raw.value).line()
+
+
+async def test_lanes_share_one_child(taster: Taster) -> None:
+    """One record after the other: each gets its own answer."""
+    assert not await taster.dies_of(a_record())
+    child = taster._child
+    assert await asyncio.gather(*(taster.dies_of(a_record()) for _ in range(3))) == [False] * 3
+    assert taster._child is child
 
 
 @pytest.mark.parametrize("mark", [ENDS_PROCESS, HANGS, TAKES_MEMORY, TALKS])
