@@ -27,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--events", type=int, help="so many events in each story, whatever its seed draws")
     parser.add_argument("--hosts", type=int, help="so many gateways")
     parser.add_argument("--faults", type=_numbers, help="only these faults of the story: their numbers, or none")
+    parser.add_argument("--inputs", type=_numbers, help="only these bursts, consents, replays and holds")
     parser.add_argument("--off", type=_names, default=(), help=f"parts left out: {','.join(OFF)}")
     parser.add_argument("--without", help="a step taken out of the gateway (tests/promises/removals.py)")
     parser.add_argument("--no-shrink", action="store_true", help="tell a bad story as it is")
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.without and given.without not in campaign.removable():
         parser.error(f"no such step: {given.without}; there are {', '.join(sorted(campaign.removable()))}")
     one = given.seed if given.seed is not None else given.first
-    params = Params(one, given.events, given.hosts, given.faults, given.off, given.without)
+    params = Params(one, given.events, given.hosts, given.faults, given.inputs, given.off, given.without)
     if given.seed is not None:
         return campaign.tell_one(params)
     return campaign.run(params, given.seeds, shorten=not given.no_shrink)

@@ -40,7 +40,7 @@ def removable() -> dict[str, removals.Patch]:
 
 def tell_one(params: Params) -> int:
     """One story in full."""
-    outcome = _played(params)
+    outcome = _played(replace(params, told=True))
     sys.stdout.write("".join(f"{line}\n" for line in outcome.lines))
     _tell_verdict(outcome)
     sys.stdout.write(f"digest {outcome.digest}, {outcome.cpu_s:.2f} CPU seconds\n")
@@ -53,7 +53,7 @@ def run(params: Params, seeds: int, *, shorten: bool) -> int:
     bad: list[Outcome] = []
     shown_at = began
     for outcome in _outcomes([replace(params, seed=params.seed + number) for number in range(seeds)]):
-        outcomes.append(replace(outcome, lines=(), evidence=Evidence()))  # there are many
+        outcomes.append(replace(outcome, lines=(), about=(), evidence=Evidence()))  # there are many
         evidence.add(outcome.evidence)
         if outcome.violations:
             bad.append(outcome)
@@ -113,9 +113,10 @@ def _tell_bad(outcome: Outcome, *, shorten: bool) -> None:
             def bad(params: Params) -> bool:
                 return kind in map(_kind, [pool.apply(_played, (params,))])
 
-            shorter = shrink(outcome.params, outcome.params.shape.faults, bad)
+            shorter = shrink(outcome.params, outcome.params.shape.faults, outcome.inputs, bad)
             outcome = pool.apply(_played, (shorter,))
-    for line in outcome.lines[-TOLD_LINES:]:
+    _say(f"{len(outcome.about)} of {len(outcome.lines)} lines are about what is wrong first:")
+    for line in outcome.about[-TOLD_LINES:]:
         _say(line)
     _tell_verdict(outcome)
 

@@ -29,8 +29,15 @@ class Params:
     events: int | None = None
     hosts: int | None = None
     faults: tuple[int, ...] | None = None  # numbers of those that happen
+    inputs: tuple[int, ...] | None = None  # numbers of what flows in: bursts, changes, replays, holds
     off: tuple[str, ...] = ()
     without: str | None = None  # a step taken out of the gateway
+    told: bool = False  # whether it is told even if all is well
+
+    @property
+    def drawn(self) -> Shape:
+        """As the seed has it: faults are planned for it, so that they stay what they are when gateways are left out."""
+        return draw(self.seed)
 
     @property
     def shape(self) -> Shape:
@@ -44,15 +51,25 @@ class Params:
         )
 
     @property
+    def less(self) -> str:
+        """What is left of the faults and inputs, for people."""
+        kept = {"faults": self.faults, "inputs": self.inputs}
+        return "".join(f"; only {name} {_listed(some)}" for name, some in kept.items() if some is not None)
+
+    @property
     def command(self) -> str:
         """What replays it."""
         parts = [f"python -m tests.simulation --seed {self.seed}"]
         numbers = {"events": self.events, "hosts": self.hosts}
         parts += [f"--{name} {number}" for name, number in numbers.items() if number is not None]
-        if self.faults is not None:
-            parts.append(f"--faults {','.join(map(str, self.faults)) or 'none'}")
+        kept = {"faults": self.faults, "inputs": self.inputs}
+        parts += [f"--{name} {_listed(some)}" for name, some in kept.items() if some is not None]
         if self.off:
             parts.append(f"--off {','.join(self.off)}")
         if self.without:
             parts.append(f"--without {self.without}")
         return " ".join(parts)
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return ",".join(map(str, numbers)) or "none"

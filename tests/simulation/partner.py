@@ -12,6 +12,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -28,10 +29,29 @@ from gateway.sandbox.genie.server import Counts, Genie
 from gateway.sandbox.genie.signatures import AnswerSigner, RequestVerifier
 from gateway.sandbox.pki import Pki
 from tests.chaos.plan import LinkTrouble
+from tests.simulation.loop import HOST
 
 LATENCY_S = (0.001, 0.004)  # one way
 LATE_S = (0.2, 2.0)  # one way, while a wire delays
 _CLIENT_LEFT = 499  # what the server says to nobody
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request, and what came of it, for those who tell the story."""
+
+    at_s: float
+    client: str
+    path: str
+    content: bytes
+    receipts: list[int] = field(default_factory=list)  # their numbers, from 1
+    judged_s: float | None = None
+    status: int | None = None
+    answer: bytes = b""
+    reached: bool = False  # whether the client got the answer
+
+
+_ASKED: contextvars.ContextVar[Asked] = contextvars.ContextVar("asked")
 
 
 class MemoryReceipts:
@@ -41,7 +61,12 @@ class MemoryReceipts:
         self.lines: list[bytes] = []
 
     def append(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        before = len(self.lines)
         self.lines.extend([orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines])
+        asked = _ASKED.get(None)
+        if asked is not None:
+            asked.receipts.extend(range(before + 1, len(self.lines) + 1))
+            asked.judged_s = asyncio.get_running_loop().time()
 
     def read(self) -> Iterator[dict[str, Any]]:
         return map(orjson.loads, self.lines)
@@ -50,7 +75,8 @@ class MemoryReceipts:
 class Wire:
     """What lies between one gateway and GeNiE."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, client: str) -> None:
+        self.client = client
         self.trouble: LinkTrouble | None = None
         self.struck: Counter[LinkTrouble] = Counter()
         self._rng = rng
@@ -132,7 +158,7 @@ class Wire:
 class Exchange:
     """One request as aiohttp would hand it to the server, its connection, and the future of its answer."""
 
-    def __init__(self, request: httpx.Request) -> None:
+    def __init__(self, request: httpx.Request, client: str) -> None:
         self.answered: asyncio.Future[web.Response] = asyncio.get_running_loop().create_future()
         self.method = request.method
         self.host = request.url.netloc.decode("ascii")
@@ -141,7 +167,9 @@ class Exchange:
         self.transport = self
         self.content = self
         self._content = request.content
+        self._client = HOST.get()
         self._closed = False
+        self.asked = Asked(self.answered.get_loop().time(), client, self.raw_path, self._content)
 
     # --- what the server reads and writes -----------------------------------------------------------------
 
@@ -177,11 +205,17 @@ class Exchange:
         self._closed = True
         self.answered.cancel()
 
+    def say(self, response: web.Response) -> None:
+        """What GeNiE answers, whether or not that arrives."""
+        self.asked.status = response.status
+        self.asked.answer = response.body if isinstance(response.body, bytes) else b""
+
     def answer(self, response: web.Response) -> None:
         if response.status == _CLIENT_LEFT:
             self.abort()
         elif not self.answered.done():
             self.answered.set_result(response)
+            self.asked.reached = self._client is None or self._client.alive
 
 
 class Partner:
@@ -189,6 +223,7 @@ class Partner:
 
     def __init__(self, keys: Pki, seed: int) -> None:
         self.receipts = MemoryReceipts()
+        self.asked: list[Asked] = []  # in turn
         self.faults = Faults(seed, asyncio.get_running_loop().time)
         self.skew_ms = 0
         self.is_up = True
@@ -209,7 +244,7 @@ class Partner:
     def wire(self, client: str) -> Wire:
         """What lies between this gateway and GeNiE."""
         if client not in self._wires:
-            self._wires[client] = Wire(Random(f"{self._rng.random()}/{client}"))
+            self._wires[client] = Wire(Random(f"{self._rng.random()}/{client}"), client)
         return self._wires[client]
 
     def transport(self, client: str) -> Callable[[ssl.SSLContext, int], httpx.AsyncBaseTransport]:
@@ -258,6 +293,7 @@ class Partner:
     def carry(self, exchange: Exchange, wire: Wire) -> None:
         """Take a request on its way, outside of every host."""
         number = wire.begin(exchange)
+        self.asked.append(exchange.asked)
         task = asyncio.get_running_loop().create_task(self._carry(exchange, wire), context=contextvars.Context())
         self._carrying[task] = None
 
@@ -269,6 +305,7 @@ class Partner:
         task.add_done_callback(over, context=contextvars.Context())
 
     async def _carry(self, exchange: Exchange, wire: Wire) -> None:
+        _ASKED.set(exchange.asked)
         try:
             if not await wire.to_genie():
                 return
@@ -279,8 +316,10 @@ class Partner:
                 exchange.fail(TlsRefused("TLS handshake failed"))
                 return
             response = await self._genie.handle(exchange)  # type: ignore[arg-type]  # it has all that is asked of one
-            if isinstance(response, web.Response) and await wire.from_genie():
-                exchange.answer(response)
+            if isinstance(response, web.Response):
+                exchange.say(response)
+                if await wire.from_genie():
+                    exchange.answer(response)
         except httpx.TransportError as error:
             exchange.fail(error)
 
@@ -306,7 +345,7 @@ class _Transport(httpx.AsyncBaseTransport):
         self._wire = wire
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        exchange = Exchange(request)
+        exchange = Exchange(request, self._wire.client)
         self._partner.carry(exchange, self._wire)
         try:
             response = await exchange.answered

@@ -17,7 +17,7 @@ from typing import Any
 from gateway.sandbox.pki import Pki
 from gateway.sandbox.verifier.history import Raw, Topic
 from tests.simulation import evidence as evidences
-from tests.simulation import faults, keys, orders, process
+from tests.simulation import faults, keys, orders, process, weave
 from tests.simulation.broker.quick import compiled_structs
 from tests.simulation.clocks import taken_over, wall_ms
 from tests.simulation.deeds import Deeds
@@ -67,6 +67,8 @@ class Outcome:
     evidence: Evidence = field(default_factory=Evidence)
     digest: str = ""
     lines: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()  # those of the lines that the first violation is about
+    inputs: int = 0  # that can be left out
     cpu_s: float = 0.0
 
 
@@ -118,7 +120,7 @@ class _World:
         if code is not None:
             self._evidence.logs[f"{event}/{code}"] += 1
         said = " ".join(f"{key}={value}" for key, value in beside.items() if isinstance(value, str | int | float))
-        self._story.tell(f"{host} says: {event} {said}")
+        self._story.tell(f"{host} says: {event} {said}", [str(beside["lane"])] if "lane" in beside else ())
         self._logs.append(f"{event} {beside}")
 
     @property
@@ -133,7 +135,7 @@ class _World:
         shape, tell = self._shape, self._story.tell
         parts = self._parts = Parts(shape, self._loop, self._pki, self.registry)
         orders.stand(self._orders)
-        tell(f"seed {shape.seed}: {shape.size}")
+        tell(f"seed {shape.seed}: {shape.size}{self._params.less}")
         self._workload = Workload(shape, self._write, parts.settled, self._loop.call_later, lambda: wall_ms(self._loop))
         self._workload.at_first()
         self._seats = [Seat(self._process(number), tell) for number in range(shape.hosts)]
@@ -183,7 +185,7 @@ class _World:
 
     async def _troubles(self) -> None:
         """Events flow, and things go wrong."""
-        agenda: list[tuple[float, Any]] = list(self._workload.agenda())
+        agenda: list[tuple[float, Any]] = list(self._workload.agenda(self._params.inputs))
         doing: list[asyncio.Task[None]] = []
 
         def do(fault: faults.Fault) -> None:
@@ -202,7 +204,7 @@ class _World:
 
     def _faults(self) -> Iterator[faults.Fault]:
         kept = self._params.faults
-        return (fault for fault in faults.plan(self._shape) if kept is None or fault.number in kept)
+        return (fault for fault in faults.plan(self._params.drawn) if kept is None or fault.number in kept)
 
     def _be_well(self) -> None:
         self._made.be_well()
@@ -230,8 +232,11 @@ class _World:
         self._story.tell("all is settled")
 
     def _write(self, append: Append, told: Any) -> None:
-        self._story.tell(f"{append.what} to {append.topic}:{append.partition} {append.transaction or ''}")
-        self._made.write(append, told)
+        def lie(offsets: Sequence[int]) -> None:
+            self._story.tell(*weave.of_append(append, offsets))
+            told(offsets)
+
+        self._made.write(append, lie)
 
     # --- the end --------------------------------------------------------------------------------------------
 
@@ -258,8 +263,19 @@ class _World:
             tuple(wrong),
             self._evidence,
             digest,
-            tuple(self._story.lines),
+            *self._told(wrong, records, receipts),
+            inputs=self._workload.planned,
         )
+
+    def _told(
+        self, wrong: Sequence[str], records: Mapping[Topic, Sequence[Raw]], receipts: Sequence[bytes]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """All lines, and those that the first violation is about."""
+        if not wrong and not self._params.told:
+            return (), ()
+        wanted = weave.followed(wrong[0], records, receipts) if wrong else frozenset[str]()
+        lines = weave.woven(self._story.lines, records, self._made.partner.asked, receipts, wanted)
+        return tuple(map(str, lines)), tuple(map(str, weave.only(lines, wanted)))
 
     def _clocks(self) -> Iterator[faults.Fault]:
         return (fault for fault in self._faults() if fault.kind in (Kind.CLOCK, Kind.GENIE_CLOCK))

@@ -1,4 +1,4 @@
-"""From a story that breaks a promise to a short one that does: fewer faults, parts, events and gateways.
+"""From a story that breaks a promise to a short one that does: fewer faults, parts, bursts of events and gateways.
 
 Knows which stories to try. Must not know what is in them: it asks whether a story is as bad as the first.
 """
@@ -10,8 +10,7 @@ from dataclasses import replace
 
 from tests.simulation.params import OFF, Params
 
-MOST_TRIES = 80
-FEWEST_EVENTS = 1
+MOST_TRIES = 200
 
 Bad = Callable[[Params], bool]
 
@@ -28,26 +27,40 @@ class _Tries:
         return self._left >= 0 and self._bad(params)
 
 
-def shrink(params: Params, faults: int, bad: Bad) -> Params:
-    """The shortest that is found; `faults` is how many the story has."""
+def shrink(params: Params, faults: int, inputs: int, bad: Bad) -> Params:
+    """The shortest that is found; `faults` and `inputs` are how many the story has."""
     tries = _Tries(bad)
-    params = _fewer_faults(replace(params, faults=params.faults or tuple(range(faults))), tries)
-    for step in (_without_parts, _fewer_events, _fewer_hosts):
+    params = replace(params, faults=_all(params.faults, faults), inputs=_all(params.inputs, inputs))
+    steps = (_fewer_hosts, _fewer_faults, _without_parts, _fewer_inputs)
+    for step in (*steps, _fewer_hosts, _fewer_faults, _fewer_inputs):
         params = step(params, tries)
-    return _fewer_faults(params, tries)
+    return params
+
+
+def _all(kept: tuple[int, ...] | None, count: int) -> tuple[int, ...]:
+    return tuple(range(count)) if kept is None else kept
 
 
 def _fewer_faults(params: Params, tries: _Tries) -> Params:
+    faults = _fewer(params.faults or (), lambda kept: tries.bad(replace(params, faults=kept)))
+    return replace(params, faults=faults)
+
+
+def _fewer_inputs(params: Params, tries: _Tries) -> Params:
+    inputs = _fewer(params.inputs or (), lambda kept: tries.bad(replace(params, inputs=kept)))
+    return replace(params, inputs=inputs)
+
+
+def _fewer(kept: tuple[int, ...], bad: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
     """Halves first, then one after the other."""
-    kept = params.faults or ()
     size = len(kept)
     while size:
         for part in _parts(kept, size):
-            fewer = replace(params, faults=tuple(number for number in kept if number not in part))
-            if tries.bad(fewer):
-                params, kept = fewer, fewer.faults or ()
+            fewer = tuple(number for number in kept if number not in part)
+            if bad(fewer):
+                kept = fewer
         size = min(size // 2, len(kept))
-    return params
+    return kept
 
 
 def _parts(numbers: tuple[int, ...], size: int) -> Iterator[tuple[int, ...]]:
@@ -59,19 +72,6 @@ def _without_parts(params: Params, tries: _Tries) -> Params:
         fewer = replace(params, off=(*params.off, name))
         if name not in params.off and tries.bad(fewer):
             params = fewer
-    return params
-
-
-def _fewer_events(params: Params, tries: _Tries) -> Params:
-    events = params.shape.events
-    step = events // 2
-    while step >= FEWEST_EVENTS and events > FEWEST_EVENTS:
-        fewer = replace(params, events=events - step)
-        if tries.bad(fewer):
-            params, events = fewer, events - step
-            step = min(step, events // 2)
-        else:
-            step //= 2
     return params
 
 

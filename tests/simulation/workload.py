@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from random import Random
@@ -75,6 +75,7 @@ class Settled:
     provided: bool
 
 
+Act = Callable[[], None]
 Told = Callable[[Sequence[int]], None]
 Write = Callable[[Append, Told], None]  # it is told the offsets once there are any
 
@@ -104,26 +105,40 @@ class Workload:
         self._said: list[consents.Record] = []  # the last of each customer
         self._holds: dict[str, dict[str, Any]] = {}
         self._numbers = 0
+        self._aloud = True
+        self.planned = 0  # inputs: bursts, changes, replays and holds
 
     # --- when ---------------------------------------------------------------------------------------------
 
-    def agenda(self) -> Iterator[tuple[float, Callable[[], None]]]:
-        """What is to be done, and how many seconds into the story."""
+    def agenda(self, kept: Container[int] | None = None) -> Iterator[tuple[float, Act]]:
+        """What is to be done, and how many seconds into the story. What is not kept, by its number, is gone through
+        too, so that all else stays as it is; but nothing of it is written."""
+        for number, acts in enumerate(self._drawn()):
+            self.planned = number + 1
+            for due_s, act in acts:
+                yield due_s, partial(self._do, act, kept is None or number in kept)
+
+    def _do(self, act: Act, aloud: bool) -> None:
+        self._aloud = aloud
+        act()
+        self._aloud = True
+
+    def _drawn(self) -> Iterator[tuple[tuple[float, Act], ...]]:
+        """What can be left out, each with its times."""
         shape, rng = self._shape, Random(f"{self._shape.seed}/agenda")
         left = shape.events
         while left > 0:
             burst = min(left, rng.choice(BURSTS))
             left -= burst
-            yield rng.uniform(0, shape.trouble_s), lambda count=burst: self.burst(count)  # type: ignore[misc]
+            yield ((rng.uniform(0, shape.trouble_s), partial(self.burst, burst)),)
         for _ in range(round(shape.changes_per_s * shape.trouble_s)):
-            yield rng.uniform(0, shape.trouble_s), self.change
+            yield ((rng.uniform(0, shape.trouble_s), self.change),)
         for _ in range(shape.replays):
-            yield rng.uniform(shape.trouble_s / 4, shape.trouble_s), self.replay
+            yield ((rng.uniform(shape.trouble_s / 4, shape.trouble_s), self.replay),)
         for _ in range(shape.holds):
             begins, lasts = rng.uniform(0, shape.trouble_s), rng.uniform(*HOLD_S)
             hold_id = made_uuid(shape.seed, "hold", self._next())
-            yield begins, lambda hold_id=hold_id: self.hold(hold_id)  # type: ignore[misc]
-            yield begins + lasts, lambda hold_id=hold_id: self.release(hold_id)  # type: ignore[misc]
+            yield (begins, partial(self.hold, hold_id)), (begins + lasts, partial(self.release, hold_id))
 
     # --- what ---------------------------------------------------------------------------------------------
 
@@ -148,15 +163,15 @@ class Workload:
         for (topic, partition), inputs in by_partition.items():
             records = tuple((each.key, each.value, _header(each)) for each in inputs)
             append = Append(topic, partition, records, transaction, f"{len(inputs)} events")
-            self._write(append, partial(self._lie, inputs, append))
+            self._put(append, partial(self._lie, inputs, append, self._aloud))
 
-    def _lie(self, inputs: Sequence[Input], append: Append, offsets: Sequence[int]) -> None:
+    def _lie(self, inputs: Sequence[Input], append: Append, aloud: bool, offsets: Sequence[int]) -> None:
         """They are in the log."""
         if append.transaction == "abort":
             return
         self._recent.extend(each for each in inputs if each.about is not None)
         if self._shape.changes_per_s and self._rng.random() < AT_ONCE_SHARE:
-            self._later(self._rng.expovariate(1 / AT_ONCE_S), self.change)
+            self._later(self._rng.expovariate(1 / AT_ONCE_S), partial(self._do, self.change, aloud))
 
     def change(self) -> None:
         """A consent changes: mostly of somebody whose event is under way."""
@@ -233,10 +248,16 @@ class Workload:
             self._one(CONSENTS, partition, key, "ConsentRecord", record, what)
             return
         records = ((key, schemas.encode("ConsentRecord", record), ()),)
-        self._write(Append(CONSENTS, partition, records, "open", what, open_s), _nobody)
+        self._put(Append(CONSENTS, partition, records, "open", what, open_s), _nobody)
 
     def _one(self, topic: str, partition: int, key: bytes, kind: str, record: dict[str, Any], what: str) -> None:
-        self._write(Append(topic, partition, ((key, schemas.encode(kind, record), ()),), None, what), _nobody)
+        self._put(Append(topic, partition, ((key, schemas.encode(kind, record), ()),), None, what), _nobody)
+
+    def _put(self, append: Append, told: Told) -> None:
+        if self._aloud:
+            self._write(append, told)
+        else:
+            told(())
 
     def _about(self) -> int | None:
         """The customer of a recent event."""
