@@ -10,8 +10,9 @@ import ast
 import gc
 import importlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from hashlib import sha256
 from inspect import CO_OPTIMIZED
 from pathlib import Path
@@ -49,6 +50,31 @@ _KAFKA = (
 )
 _GENIE = ("client", "limiter", "signing", "contract", "transport")
 NAMES = (*(f"gateway.kafka.{name}" for name in _KAFKA), *(f"gateway.genie.{name}" for name in _GENIE))
+
+
+class LeftOut(Enum):
+    """Why a module of kafka/, genie/ or the root is none of the drivers."""
+
+    VALUES = "it works out values from values: it waits for nothing, and keeps no order with anybody"
+    FIRST = "it runs in commands and before a lane opens: what it leaves out is seen whenever it runs"
+    BESIDE = "it runs beside the lanes, which go on as they were without it; it has tests of its own"
+    REAL = "only tests with real brokers and processes get there, too slow to be run for each removal"
+
+
+LEFT_OUT: Mapping[LeftOut, tuple[str, ...]] = {
+    LeftOut.VALUES: (
+        *(f"kafka.{name}" for name in ("acls", "inflation", "names", "partitioner", "registry", "remembered")),
+        *(f"kafka.{name}" for name in ("requests", "surroundings", "troubles", "writer")),
+        *(f"genie.{name}" for name in ("budget", "keys", "retry")),
+        *("avro", "avro_reader", "avro_writer", "code", "schemacheck", "schemas", "findings", "memory", "mistakes"),
+    ),
+    LeftOut.FIRST: (
+        *("address", "contradictions", "docs", "files", "genie_login", "kafka_login", "open_files", "secret_keys"),
+        *("sections", "settings", "tls", "kafka.subjects"),
+    ),
+    LeftOut.BESIDE: ("lookout", "renewal"),
+    LeftOut.REAL: ("__main__", "app", "preflight", "kafka.closed_transport", "kafka.decoder_child", "kafka.topics"),
+}
 
 
 @dataclass(frozen=True, slots=True)

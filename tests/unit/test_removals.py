@@ -1,12 +1,16 @@
 """The tool that takes statements out of the drivers: what it finds, and that a function is changed where it is."""
 
+import ast
 import builtins
 from pathlib import Path
 
 import pytest
 
-from tests.removals.drivers import NAMES, Driver, mark_all
-from tests.removals.sites import REACHED
+import gateway
+from tests.removals.drivers import LEFT_OUT, NAMES, Driver, mark_all
+from tests.removals.sites import REACHED, sites
+
+PACKAGE = Path(gateway.__file__).parent
 
 SOURCE = """
 from contextlib import suppress
@@ -33,6 +37,12 @@ class Noted(list):
         finally:
             self.note("finally")
         assert number != 5
+        while number == 7:
+            number = 8
+            self.note("seven")
+        match number:
+            case 10:
+                raise KeyError(number)
         return "six" if number == 6 and self else [n for n in (1, 2) if n != number]
 """
 PLAIN = {
@@ -67,6 +77,8 @@ async def done(driver: Driver, number: int) -> tuple[object, list[str]]:
         ("handler: except ZeroDivisionError: self.note('caught')", 4, ZeroDivisionError),
         ("finally: finally: self.note('finally')", 4, ([1, 2], ["awaited", "caught"])),
         ("assert: assert number != 5", 5, ([1, 2], ["awaited", "finally"])),
+        ("while: while number == 7", 7, ([1, 2], ["awaited", "finally"])),
+        ("raise: raise KeyError(number)", 10, ([1, 2], ["awaited", "finally"])),
         ("part: number == 6 in number == 6 and self", 2, ("six", ["two", "awaited", "finally"])),
         ("part: self in number == 6 and self", 6, ("six", ["awaited", "finally"])),
         ("first: 'six' if number == 6 and self else [n for n in (1, 2) if n != number]", 4, "six"),
@@ -102,6 +114,20 @@ async def test_a_mark_tells_where_a_removal_would_make_a_difference(
     assert await done(driver, 2) == PLAIN[2]
     kinds = {removals[index].site.kind.name for index in here}
     assert {"AWAIT", "WITH", "ASSERT", "FINALLY", "PART", "FILTER", "FIRST", "SECOND"} == kinds
+
+
+def test_what_a_guard_raises_goes_with_the_guard() -> None:
+    """And what repeats for ever has no condition to take out."""
+    found = sites(ast.parse("def f(n):\n while True:\n  if n:\n   raise KeyError\n  else:\n   raise ValueError"))
+    assert [site.name for site in found] == ["f: guard: if n", "f: raise: raise ValueError"]
+
+
+def test_each_module_is_a_driver_or_left_out_for_a_reason() -> None:
+    """None is forgotten, and none is named that is gone."""
+    named = sorted(f"gateway.{name}" for names in LEFT_OUT.values() for name in names) + list(NAMES)
+    there = [path for room in (".", "kafka", "genie") for path in (PACKAGE / room).glob("*.py")]
+    modules = [".".join(("gateway", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in there]
+    assert sorted(named) == sorted(module for module in modules if not module.endswith("__init__"))
 
 
 def test_each_removal_has_a_name_of_its_own() -> None:
