@@ -28,9 +28,9 @@ class _Tries:
 
 
 def shrink(params: Params, faults: int, inputs: int, bad: Bad) -> Params:
-    """The shortest that is found; `faults` and `inputs` are how many the story has."""
+    """The shortest that is found; `faults` and `inputs` are how many the story has, as far as it came."""
     tries = _Tries(bad)
-    params = replace(params, faults=_all(params.faults, faults), inputs=_all(params.inputs, inputs))
+    params = replace(params, faults=_all(params.faults, faults), inputs=_all(params.inputs, inputs) if inputs else None)
     steps = (_fewer_hosts, _fewer_faults, _without_parts, _fewer_inputs)
     for step in (*steps, _fewer_hosts, _fewer_faults, _fewer_inputs):
         params = step(params, tries)
@@ -47,7 +47,9 @@ def _fewer_faults(params: Params, tries: _Tries) -> Params:
 
 
 def _fewer_inputs(params: Params, tries: _Tries) -> Params:
-    inputs = _fewer(params.inputs or (), lambda kept: tries.bad(replace(params, inputs=kept)))
+    if params.inputs is None:
+        return params
+    inputs = _fewer(params.inputs, lambda kept: tries.bad(replace(params, inputs=kept)))
     return replace(params, inputs=inputs)
 
 

@@ -22,6 +22,11 @@ def test_only_what_matters_is_left() -> None:
     assert f"--seed {seed} --hosts 1 --faults 3,7 --inputs 2,30 --off changes" in found.command
 
 
+def test_what_was_not_counted_is_kept() -> None:
+    """A story that broke off has said nothing of its inputs: none of them is left out."""
+    assert shrink(Params(1), 4, 0, lambda _: True).inputs is None
+
+
 def test_it_ends() -> None:
     """After so many tries what was found is good enough."""
     tried = []
