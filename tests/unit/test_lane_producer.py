@@ -19,6 +19,13 @@ BATCH_RECORDS = 2
 SHORT_S = 0.02
 
 
+def wrapped(error: Exception) -> Exception:
+    """As aiokafka does with what a broker refuses."""
+    outer, outermost = KafkaError(), KafkaError()
+    outer.__cause__, outermost.__cause__ = error, outer
+    return outermost
+
+
 class Batch:
     """A batch that is soon full."""
 
@@ -223,6 +230,7 @@ async def test_a_step_that_fails_is_doubtful(  # the whole table, for each step
     ("outcome", "doubt", "text"),
     [
         (MessageSizeTooLargeError(), Doubt.NOT_WRITTEN, "(MessageSizeTooLargeError)"),
+        (wrapped(MessageSizeTooLargeError()), Doubt.NOT_WRITTEN, "(MessageSizeTooLargeError)"),
         (SimpleNamespace(offset=-1), Doubt.NOT_WRITTEN, "the broker had it already"),
         (ProducerFenced(), Doubt.NEWER_OWNER, "a newer owner"),
     ],
