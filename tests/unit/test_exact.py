@@ -16,6 +16,7 @@ from gateway.kafka.cluster import Cluster, Topic
 from gateway.kafka.exact import READS_AT_ONCE, read_exact
 
 NOTHING = b""
+LEFT_OUT = -2  # an answer without the partition
 CONTROL_BYTE = 22  # of a batch: the lower byte of its attributes
 
 
@@ -41,6 +42,8 @@ class Client:
         await asyncio.sleep(0)
         self.under_way -= 1
         code, fetched = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if code == LEFT_OUT:
+            return SimpleNamespace(topics=[])
         return SimpleNamespace(topics=[("intents", [(0, code, self.shown, self.shown, [], fetched)])])
 
 
@@ -85,9 +88,10 @@ async def test_an_offset_outside_of_the_log_has_no_record() -> None:
     assert await value_at(5, (OffsetOutOfRangeError.errno, NOTHING)) is None
 
 
-async def test_an_error_is_no_answer() -> None:
-    """It is asked again."""
-    assert await value_at(5, (NotLeaderForPartitionError.errno, NOTHING), (0, batch(5, b"a"))) == b"a"
+@pytest.mark.parametrize("code", [NotLeaderForPartitionError.errno, LEFT_OUT])
+async def test_an_error_is_no_answer(code: int) -> None:
+    """It is asked again; so it is when the partition was left out."""
+    assert await value_at(5, (code, NOTHING), (0, batch(5, b"a"))) == b"a"
 
 
 @pytest.mark.parametrize("place", [("intents", 1, 5), ("others", 0, 5)])
