@@ -15,7 +15,7 @@ from tests.mutants import anew, equivalent, library
 from tests.mutants.library import Verdict
 
 ENOUGH = 0.9
-COULD_NOT = 3
+COULD_NOT, INTERRUPTED = 3, 130
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -80,4 +80,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.stderr.write("interrupted; the next run goes on from here\n")
+        sys.exit(INTERRUPTED)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants import __main__ as command
 from tests.mutants import equivalent, library
 from tests.mutants.library import Change, Verdict
 
@@ -60,3 +61,28 @@ def test_a_mutant_that_was_not_tried_has_no_verdict() -> None:
     """An interrupted run is no result."""
     with pytest.raises(RuntimeError, match="not checked"):
         library.verdict("not checked")
+
+
+def test_a_module_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before any mutant is made, with the names of those that are."""
+    monkeypatch.delattr(library, "forget_what_is_outdated")
+    with pytest.raises(SystemExit) as ended:
+        command.main(["lane", "nope"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "'nope'" in said
+    assert "batching, canonical" in said
+
+
+def test_without_a_verdict_there_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing was tried, so nothing is known."""
+    monkeypatch.chdir(library.ROOT)
+    monkeypatch.setattr(library, "forget_what_is_outdated", lambda: None)
+    monkeypatch.setattr(library, "run", lambda modules: True)
+    monkeypatch.setattr(library, "verdicts", lambda modules: {})
+    assert command.main(["reasons"]) == command.COULD_NOT
+    assert "reasons" in capsys.readouterr().err

@@ -3,10 +3,14 @@
 import ast
 import builtins
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import gateway
+from tests.removals import __main__ as command
+from tests.removals import judge
 from tests.removals.drivers import LEFT_OUT, NAMES, Driver, mark_all
 from tests.removals.sites import REACHED, sites
 
@@ -137,3 +141,34 @@ def test_each_removal_has_a_name_of_its_own() -> None:
     assert len(set(names)) == len(names)
     for driver in drivers:
         driver.compiled(lambda found: [site.mark(0) for site in found])
+
+
+@pytest.mark.parametrize(
+    ("answers", "noticed"),
+    [
+        ([""], ""),
+        (["first"], "first"),
+        ([None, "", ""], ""),
+        ([None, "", None], "second"),
+        ([None, "", "second"], "second"),
+    ],
+)
+def test_to_be_slow_together_is_not_to_be_caught(
+    answers: list[str | None], noticed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests that together pass the bound, or die, are tried alone."""
+    monkeypatch.setattr(judge, "_forked", lambda call, bound_s: answers.pop(0))
+    items: Any = [SimpleNamespace(nodeid=name) for name in ("first", "second")]
+    removal: Any = None
+    assert judge.Judge([], lambda _: True, print)._noticed(removal, items) == noticed
+    assert not answers
+
+
+def test_a_driver_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before any test runs, with the names of those that are."""
+    with pytest.raises(SystemExit) as ended:
+        command.main(["taster", "nope"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "'nope'" in said
+    assert all(name in said for name in NAMES)
