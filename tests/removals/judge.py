@@ -24,7 +24,8 @@ from tests.removals.drivers import Removal, mark_all
 from tests.removals.sites import REACHED
 
 REACH_BOUND_S = 900.0  # to run every test once
-JUDGE_BOUND_S = 120.0  # to judge one removal, and to run one test alone
+JUDGE_BOUND_S = 120.0  # to judge one removal
+ALONE_BOUND_S = 60.0  # to run one test, which takes seconds
 TEST_BOUND_S = 10.0  # of one test, or so many times as long as it takes else: a removal may hang what waits
 TEST_TIMES_LONGER = 10
 _JUDGED, _REACHED = "removals/judged", "removals/reached"
@@ -133,7 +134,7 @@ class Judge:
         if noticed is not None:
             return noticed
         for item in items:
-            if _forked(lambda item=item: self._first_to_fail(removal, [item]), JUDGE_BOUND_S) != "":
+            if _forked(lambda item=item: self._first_to_fail(removal, [item]), ALONE_BOUND_S) != "":
                 return item.nodeid
         return ""
 
