@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from tests.simulation.params import OFF, Params
 
-MOST_TRIES = 200
+MOST_TRIES = 150
 
 Bad = Callable[[Params], bool]
 

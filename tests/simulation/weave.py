@@ -58,19 +58,35 @@ def followed(violation: str, records: Records, receipts: Sequence[bytes]) -> fro
     lanes = set(_LANE.findall(violation.partition(" after the last trouble")[0]))
     links = _links(records)
     names |= {name for name in links if name.rpartition(":")[0] in lanes}
-    for _ in range(len(links)):
-        more = {name for some in names for name in links.get(some, ())} - names
-        if not more:
-            break
-        names |= more
-    subjects = {raw.key.decode() for topic in INPUTS for raw in records[topic] if raw.where in names and raw.key}
+    names = _linked(names, links)
+    subjects = {
+        raw.key.decode("utf-8", "replace")
+        for topic in INPUTS
+        for raw in records[topic]
+        if raw.where in names and raw.key
+    }
     if "came after" in violation:
-        names |= {raw.where for topic in INPUTS for raw in records[topic] if (raw.key or b"").decode() in subjects}
+        theirs = {
+            raw.where
+            for topic in INPUTS
+            for raw in records[topic]
+            if (raw.key or b"").decode("utf-8", "replace") in subjects
+        }
+        names = _linked(names | theirs, links)
     return frozenset({*names, *subjects, *lanes, *(name.rpartition(":")[0] for name in names if ":" in name)})
 
 
+def _linked(names: set[str], links: Mapping[str, set[str]]) -> set[str]:
+    """These, and whatever can be reached from them."""
+    found, fresh = set(names), set(names)
+    while fresh:
+        fresh = {name for some in fresh for name in links.get(some, ())} - found
+        found |= fresh
+    return found
+
+
 def _links(records: Records) -> Mapping[str, set[str]]:
-    """From a key to the input records that have it, and back; a replay hangs together with what it repeats."""
+    """From a key to the input records that have it, and back: a replay has the key of what it repeats."""
     found: dict[str, set[str]] = defaultdict(set)
     pairs = [(_input(record), record["idempotency_key"]) for _, record in _read(records[Topic.LEDGER])]
     for _, intent in _read(records[Topic.INTENTS]):
