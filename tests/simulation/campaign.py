@@ -11,8 +11,12 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,8 +29,9 @@ from tests.simulation.sometimes import ENOUGH_SEEDS, never
 
 PROCESSES = 2
 SHOW_EVERY_S = 2.0
-STORIES_A_PROCESS = 100  # then another takes its place: what piles up in memory goes with it
+STORIES_A_POOL = 200  # then other processes take their place: what piles up in memory goes with them
 MOST_BAD = 5  # stories; then enough is known
+BROKE = "the simulation broke"  # and not the gateway
 TOLD_LINES = 60  # of a bad story, its last ones
 # Steps of promises that no simulated gateway keeps: log output, memory.
 _NOT_HERE = ("library_logs", "no_byte_bounds")
@@ -73,12 +78,30 @@ def run(params: Params, seeds: int, *, shorten: bool) -> int:
     return _last_line(outcomes, evidence, unreached)
 
 
-def _outcomes(stories: Iterable[Params]) -> Iterator[Outcome]:
-    """In order, so that the first bad one is always the same."""
-    with multiprocessing.get_context("fork").Pool(
-        PROCESSES, _ignore_interrupts, maxtasksperchild=STORIES_A_PROCESS
-    ) as pool:
-        yield from pool.imap(_played, stories, chunksize=1)
+def _outcomes(stories: Sequence[Params]) -> Iterator[Outcome]:
+    """In order, so that the first bad one is always the same; a process that dies ends the run."""
+    for first in range(0, len(stories), STORIES_A_POOL):
+        some = stories[first : first + STORIES_A_POOL]
+        with _pool(PROCESSES) as pool:
+            futures = [pool.submit(_played, story) for story in some]
+            try:
+                yield from map(_result, some, futures)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+            if any(future.exception() for future in futures):
+                return
+
+
+def _result(story: Params, future: Future[Outcome]) -> Outcome:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return Outcome(story, violations=(f"{BROKE}: a process died, of this story or of one before",))
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    """It notices when one of them dies."""
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), _ignore_interrupts)
 
 
 def _ignore_interrupts() -> None:
@@ -95,7 +118,12 @@ def _played(params: Params) -> Outcome:
         removable()[params.without]()
         _taken_out.append(params.without)
     with tempfile.TemporaryDirectory(prefix="gateway-simulation-", dir=_memory()) as directory:
-        return play(params, Path(directory))
+        try:
+            return play(params, Path(directory))
+        except Exception as error:  # whatever it is: who plays on must know which seed it was
+            told = tuple(traceback.format_exc().splitlines())
+            wrong = (f"{BROKE}: {type(error).__name__}: {error}",)
+            return Outcome(params, violations=wrong, lines=told, about=told)
 
 
 def _memory() -> str | None:
@@ -108,13 +136,13 @@ def _tell_bad(outcome: Outcome, *, shorten: bool) -> None:
     if shorten:
         _say(f"making the story of seed {outcome.params.seed} shorter ...")
         kind = _kind(outcome)
-        with multiprocessing.get_context("fork").Pool(1) as pool:
+        with _pool(1) as pool, suppress(BrokenProcessPool):  # told as it is, then
 
             def bad(params: Params) -> bool:
-                return kind in map(_kind, [pool.apply(_played, (params,))])
+                return kind == _kind(pool.submit(_played, params).result())
 
             shorter = shrink(outcome.params, outcome.params.shape.faults, outcome.inputs, bad)
-            outcome = pool.apply(_played, (shorter,))
+            outcome = pool.submit(_played, shorter).result()
     _say(f"{len(outcome.about)} of {len(outcome.lines)} lines are about what is wrong first:")
     for line in outcome.about[-TOLD_LINES:]:
         _say(line)

@@ -1,4 +1,8 @@
-"""Brings about what a plan wants, and counts only what has surely happened.
+"""Brings about what a plan wants, and counts what came about.
+
+Of a process that is to stop at a point, of GeNiE's troubles and of a broker's lost, late or refused answers only what
+has struck somebody counts. Of all else (links to Kafka, brokers, leaders, markers, followers, clocks, the registry) it
+counts that it was done: what came of it, if anybody was there to feel it, is for sometimes.py to see.
 
 Knows which part each kind of fault hurts, and how it is well again. Must not know when a fault is due.
 """
@@ -154,7 +158,7 @@ class Deeds:
         if point in _OPENING:
             seat.process.kill()
         elif point is Point.DRAINING:
-            seat.process.terminate()
+            seat.terminate()
         await self._come(lambda: bool(reached))
         self._orders.take_back(seat.name)
         if not reached:
@@ -181,7 +185,7 @@ class Deeds:
         seat = self._seat(fault)
         if not seat.works:
             raise Missed("it does not work")
-        seat.process.terminate()
+        seat.terminate()
 
     async def _lose_view(self, fault: Fault) -> None:
         self._seat(fault).lose_view()
@@ -197,8 +201,11 @@ class Deeds:
     # --- Kafka ------------------------------------------------------------------------------------------------
 
     async def _kafka_link(self, fault: Fault) -> None:
+        """With one broker, some or all: who reaches the coordinator need not reach a leader."""
         network, name = self._parts.network, self._seat(fault).name
-        for address in self._parts.brokers:
+        hurt = self._several(fault, self._parts.brokers)
+        self._tell(f"{name} has trouble with {', '.join(host for host, _ in hurt)}")
+        for address in hurt:
             match fault.detail:
                 case LinkTrouble.CUT:
                     network.refuse(name, address)
@@ -212,7 +219,7 @@ class Deeds:
                 case LinkTrouble.RESET_AFTER:
                     network.reset_after(name, address, BYTES_BEFORE_RESET)
         await self._last(fault.seconds)
-        for address in self._parts.brokers:
+        for address in hurt:
             network.heal(name, address)
 
     async def _broker_stop(self, fault: Fault) -> None:
@@ -298,14 +305,18 @@ class Deeds:
         registry.is_away = False
 
     async def _open_consents(self, fault: Fault) -> None:
-        if not self._workload.repeat_consent(fault.seconds):
-            raise Missed("nobody has consented to anything")
+        if not self._workload.change_slowly(fault.seconds):
+            raise Missed("nobody of late has a consent that may change")
         await self._last(fault.seconds)
 
     async def _compaction(self, fault: Fault) -> None:
         if not self._parts.shape.compacts:
             raise Missed("in this world nothing is compacted")
         self._parts.compact()
+
+    def _several(self, fault: Fault, among: list[Any]) -> list[Any]:
+        rng = Random(fault.chance)
+        return rng.sample(among, rng.randint(1, len(among)))
 
     def _some(self, fault: Fault, among: list[Any]) -> Any:
         return among[Random(fault.chance).randrange(len(among))]

@@ -94,7 +94,7 @@ class Kind(Enum):
     OUTAGE = ("outage", 10, "GeNiE fails on everything for a while")
     BROKEN = ("broken", 24, "GeNiE talks nonsense, refuses or is slow for a while")
     GENIE_KILL = ("genie_kill", 2, "GeNiE is killed and starts again on what it took")
-    OPEN_CONSENTS = ("open_consents", 4, "a producer leaves a transaction on the consents open")
+    OPEN_CONSENTS = ("open_consents", 4, "a consent changes in a transaction that is left open for a while")
     REGISTRY_AWAY = ("registry_away", 5, "the schema registry does not answer for a while")
     COMPACTION = ("compaction", 3, "consents and controls are compacted")
     CLOCK = ("clock", 4, "a gateway's clock is set")

@@ -6,13 +6,17 @@ Knows the order of these. Must not know how anything is hurt, or what is wrong i
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from aiokafka.errors import KafkaConnectionError
 
 from gateway.sandbox.pki import Pki
 from gateway.sandbox.verifier.history import Raw, Topic
@@ -23,9 +27,10 @@ from tests.simulation.clocks import taken_over, wall_ms
 from tests.simulation.deeds import Deeds
 from tests.simulation.evidence import Evidence
 from tests.simulation.faults import Kind
+from tests.simulation.handles import Task
 from tests.simulation.judge import verdict, violations
 from tests.simulation.lookout import Lookout
-from tests.simulation.loop import SimulationStuck, VirtualLoop, collect_quietly
+from tests.simulation.loop import MAX_COMPLAINTS, Host, SimulationStuck, VirtualLoop, collect_quietly
 from tests.simulation.orders import Orders
 from tests.simulation.params import Params
 from tests.simulation.parts import GROUP, Parts
@@ -44,7 +49,9 @@ REBALANCE_MS = 10_000
 DRAIN_MS = 4_000
 CHOKED_SHARE = 0.1  # of entries, on which GeNiE fails
 CHOKES_ON_S = 30.0  # after all other trouble, so that who gives up on an entry has the time to
+MOST_ENDS_A_FAULT = 10  # of gateways by themselves: who can't reach a part at its start tries again every second
 _RAISED = "exception in"
+_NEVER_RETRIEVED = "exception was never retrieved"
 # Trouble at GeNiE all along: what share of the usual share each kind has.
 _USUAL = {
     "too_many_requests": 0.2,
@@ -152,6 +159,9 @@ class _World:
             await seat.close()
         await asyncio.gather(*sitting)
         looking.cancel()
+        collect_quietly()  # that nobody asked how something ended is told when it is collected
+        self._wrong += _overlooked(self._loop.complaints)
+        self._wrong += _unasked([host for seat in self._seats for host in seat.killed])
 
     @property
     def _chokes(self) -> Mapping[str, object]:
@@ -251,6 +261,7 @@ class _World:
             *stuck,
             *raised,
             *(wrong for seat in self._seats for wrong in seat.wrong),
+            *self._too_many_ends(),
             *self._wrong,
             *violations(found),
         ]
@@ -277,6 +288,13 @@ class _World:
         lines = weave.woven(self._story.lines, records, self._made.partner.asked, receipts, wanted)
         return tuple(map(str, lines)), tuple(map(str, weave.only(lines, wanted)))
 
+    def _too_many_ends(self) -> Iterator[str]:
+        """Of gateways that could not reach a part: without faults none is right."""
+        ends = sum((seat.ends for seat in self._seats), Counter[str]())
+        bound = MOST_ENDS_A_FAULT * len(list(self._faults()))
+        if ends.total() > bound:
+            yield f"gateways ended by themselves {ends.total()} times, at most {bound} are right: {dict(ends)}"
+
     def _clocks(self) -> Iterator[faults.Fault]:
         return (fault for fault in self._faults() if fault.kind in (Kind.CLOCK, Kind.GENIE_CLOCK))
 
@@ -294,6 +312,22 @@ class _World:
         evidence.genie.update(partner.faults.hits)
         evidence.brokers.update(self._made.kafka.counts)
         evidence.brokers.update({trouble.value: count for trouble, count in self._made.network.counts.items()})
+
+
+def _overlooked(complaints: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Tasks and futures that failed, and nobody asked; aiokafka makes another connection for one it gave up."""
+    for told in complaints:
+        if _NEVER_RETRIEVED in told["message"] and not isinstance(told["exception"], KafkaConnectionError):
+            yield f"overlooked: {told}"
+    if len(complaints) >= MAX_COMPLAINTS:
+        yield f"overlooked: there may be more than these {MAX_COMPLAINTS} complaints of the loop"
+
+
+def _unasked(killed: Sequence[Host]) -> Iterator[str]:
+    """Tasks that failed, nobody asked, and something still holds; who was killed had no time to ask."""
+    for task in gc.get_objects():
+        if type(task) is Task and task._log_traceback and task.host not in killed:
+            yield f"overlooked: {task!r}"
 
 
 def _views(seat: Seat) -> object:

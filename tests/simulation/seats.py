@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from gateway.cli.errors import Exit
 from gateway.cli.serve import _status
+from tests.simulation.loop import Host
 from tests.simulation.process import IN_ORDER, KILLED, Process
 
 AGAIN_S = 1.0  # after an end by itself, so that none starts a thousand times in vain
@@ -25,9 +26,11 @@ class Seat:
         self.process = process
         self.ends: Counter[str] = Counter()  # by itself
         self.wrong: list[str] = []  # ends that no trouble of others explains
+        self.killed: list[Host] = []
         self.busy = False  # something is being done to it
         self._tell = tell
         self._open = True
+        self._asked = False  # to end
 
     @property
     def name(self) -> str:
@@ -45,9 +48,12 @@ class Seat:
     async def run(self) -> None:
         """Start, wait, start again."""
         while self._open:
-            self.process.start()
+            self._asked = False
+            host = self.process.start()
             ended = await self.process.wait()
-            if ended in (KILLED, IN_ORDER):
+            if ended == KILLED:
+                self.killed.append(host)
+            if ended == KILLED or (ended == IN_ORDER and self._asked):
                 continue
             self._note(ended)
             if self._open:
@@ -57,7 +63,13 @@ class Seat:
         """SIGTERM, and no other after it."""
         self._open = False
         if self.process.alive:
-            await self.process.stop()
+            self.terminate()
+            await self.process.wait()
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self._asked = True
+        self.process.terminate()
 
     def lose_view(self) -> None:
         """Killed, and its disk is gone."""

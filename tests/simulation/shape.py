@@ -5,11 +5,14 @@ Knows numbers. Must not know what happens in the story.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 SHORT_S, LONG_S = (8.0, 12.0, 12.0, 18.0), 45.0  # of troubles
 LARGE_SHARE = 0.015
+HUGE_SHARE = 0.01
+MOST_HOSTS = 4
+MOST_EVENTS = 5_000
 CHOKES_SHARE = 0.05
 MOST_FAULTS = 27  # of one story
 SKEW_MS = 1_000  # that the gateways allow
@@ -55,7 +58,28 @@ class Shape:
 
 
 def draw(seed: int) -> Shape:
-    """The world of a seed: most are small, some crowded, a few large."""
+    """The world of a seed: most are small, some crowded, a few large, and very few huge."""
+    rng = Random(f"{seed}/huge")
+    return _huge(_drawn(seed), rng) if rng.random() < HUGE_SHARE else _drawn(seed)
+
+
+def _huge(shape: Shape, rng: Random) -> Shape:
+    """As many gateways as there may be, and more lanes than a few for each."""
+    return replace(
+        shape,
+        hosts=MOST_HOSTS,
+        partitions=rng.choice([4, 5, 6]),
+        consent_partitions=3,
+        events=rng.randrange(2_000, MOST_EVENTS),
+        subjects=rng.choice([12, 40, 100]),
+        trouble_s=LONG_S,
+        faults=MOST_FAULTS,
+        batch=rng.choice([20, 100]),
+        connections=8,
+    )
+
+
+def _drawn(seed: int) -> Shape:
     rng = Random(f"{seed}/shape")
     large = rng.random() < LARGE_SHARE
     events = rng.randrange(1_000, 2_000) if large else rng.choice([40, 80, 80, 150, 150, 300])

@@ -32,6 +32,7 @@ WITHDRAW_SOON_SHARE = 0.6  # of changes: of a customer whose event has just come
 AT_ONCE_SHARE = 0.3  # of bursts: a consent changes while they are under way
 AT_ONCE_S = 0.05  # how soon, on average
 REMEMBERED = 400  # inputs that may be repeated
+LOOKED_FOR = 10  # recent events, for a customer whose consent may change
 NOT_PROVIDED_SHARE = 0.7  # of replays
 MISSING_SHARE = 0.1  # of replays: of what is not there
 HOLD_S = (1.0, 15.0)
@@ -102,7 +103,6 @@ class Workload:
         self._stream = Stream(self._world)
         self._book = consents.Book(self._world, Random(f"{shape.seed}/consents"))
         self._recent: deque[Input] = deque(maxlen=REMEMBERED)
-        self._said: list[consents.Record] = []  # the last of each customer
         self._holds: dict[str, dict[str, Any]] = {}
         self._numbers = 0
         self._aloud = True
@@ -181,11 +181,15 @@ class Workload:
             _, record = self._book.change(number, self._now_ms())
             self._consent(record)
 
-    def repeat_consent(self, open_s: float) -> bool:
-        """A producer says again what stands, in a transaction that stays open; whether there was anything to say."""
-        if not self._said:
+    def change_slowly(self, open_s: float) -> bool:
+        """A consent changes in a transaction that stays open while events of its customer are under way; whether one
+        could. Who reads ends as committed readers do takes the view for fresh then, though it lacks the change."""
+        recent = (self._about() for _ in range(LOOKED_FOR))
+        number = next((number for number in recent if number is not None and self._book.may_change(number)), None)
+        if number is None:
             return False
-        self._consent(self._said[self._rng.randrange(len(self._said))], open_s)
+        _, record = self._book.change(number, self._now_ms())
+        self._consent(record, open_s)
         return True
 
     def replay(self) -> None:
@@ -240,7 +244,6 @@ class Workload:
         self._one(NAMES.controls, 0, hold_id.encode(), "Control", record, f"a hold on {record['scope']} is {state}")
 
     def _consent(self, record: consents.Record, open_s: float | None = None) -> None:
-        self._said = [*(said for said in self._said if said["subject_ref"] != record["subject_ref"]), record]
         key = str(record["subject_ref"]).encode()
         partition = zlib.crc32(key) % self._shape.consent_partitions
         what = f"consent {record['status']}, version {record['consent_version']}"
