@@ -105,11 +105,11 @@ def at_commit(
         there.add(said.offset)
         had = stored.get(said.key or "")
         here = had is not None and had.offset == said.offset
+        broken = untrue(said.outcome, said.reason, said.transmitted, had and had.status, ours=here)
+        check(broken is None, broken or "")
         if said.reason in TOLD:
             check(had is not None and had.first.digest == said.digest, "the ledger names the body that GeNiE has")
         check(not here or said.transmitted != "no", "no provision goes unrecorded")
-        broken = untrue(said.outcome, said.reason, said.transmitted, had and had.status, ours=here)
-        check(broken is None, broken or "")
     rejected = [said for said in (*kafka.ledger, *transaction.ledger) if said.reason == Reason.REJECTED_BY_GENIE.value]
     check(len(rejected) <= _refusals(shape, left), TRUE_REJECTION)
 

@@ -27,6 +27,8 @@ FOUND_IN: dict[str, str] = {
     "a_body_for_each_attempt": "one event",
     "a_hold_parks_nothing": "holds",
     "a_hold_pauses_nothing": "holds",
+    "a_refusal_is_an_acceptance": "batches of two subjects",
+    "a_retry_is_a_rejection": "batches of two subjects",
     "another_body_after_an_unknown": "scope changes",
     "any_order": "scope changes",
     "ask_at_once": "one event",

@@ -242,6 +242,23 @@ def believe_anybody() -> None:
 
 
 @NAMED
+def a_refusal_is_an_acceptance() -> None:
+    """What GeNiE rejects, or is to get again, counts as accepted."""
+    rows = {
+        "rejected": {outcome._Match.NONE: Reason.ACCEPTED},
+        "retry": dict.fromkeys(outcome._Match, Reason.ACCEPTED),
+    }
+    replace(outcome, "_ENTRIES", outcome._ENTRIES | rows)
+
+
+@NAMED
+def a_retry_is_a_rejection() -> None:
+    """What GeNiE is to get again is parked at once."""
+    row = {"retry": dict.fromkeys(outcome._Match, Reason.REJECTED_BY_GENIE)}
+    replace(outcome, "_ENTRIES", outcome._ENTRIES | row)
+
+
+@NAMED
 def no_bisection() -> None:
     """A batch that GeNiE refuses is sent again as it was."""
     plain = outcome.classify

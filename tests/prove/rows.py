@@ -286,6 +286,8 @@ ROWS = (
     _model(Step.AS_OF, "believe_any_lookup", Promise.UNRECORDED),
     _model(Step.AS_OF, "ask_at_once", Promise.UNRECORDED),
     _model(Step.SIGNED, "believe_anybody", Promise.UNRECORDED),
+    _model(Step.RESULTS, "a_refusal_is_an_acceptance", Promise.LOST),
+    _model(Step.RESULTS, "a_retry_is_a_rejection", instead="else a record is parked that GeNiE would have taken"),
     _model(Step.REPLAY, "replay_without_asking", Promise.DOUBLED),
     _promise(Step.BISECT, "no_bisection", "test_promise_8_poison_never_blocks"),
     _model(Step.REOPEN, "doubt_is_success", Promise.LOST),

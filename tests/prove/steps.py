@@ -10,7 +10,7 @@ class Promise(Coded):
     in_the_model: tuple[str, ...]  # what the model checker says when it is broken
     in_a_story: tuple[str, ...]  # with which words what the simulation says then begins
 
-    LOST = (1, "nothing is lost", ("nothing is lost",), ("lost",))
+    LOST = (1, "nothing is lost", ("nothing is lost", "what the ledger says GeNiE has, it has"), ("lost",))
     UNCONSENTED = (
         2,
         "nothing leaves without valid consent",
@@ -77,6 +77,7 @@ class Step(Coded):
     SAME_BODY = ("same body", "f", "what may have been received goes again only as it was")
     AS_OF = ("as_of", "f", "a lookup counts only past the last expires and the skew")
     SIGNED = ("signed answers", "f", "only what GeNiE signed says what became of a record")
+    RESULTS = ("results", "f", "an entry ends as GeNiE's own result says, and else not")
     REPLAY = ("replay", "f", "a replay asks before it sends")
     BISECT = ("bisect", "f", "halve a batch that GeNiE can't read")
     REOPEN = ("reopening on doubt", "g", "a doubtful commit opens the lane anew")
