@@ -69,7 +69,7 @@ class Runner:
         return found
 
     def _why_red_anyway(self, test: Check) -> str | None:
-        """What it says with every step in place, if it is not green then; the tests of a file are run once, together."""
+        """What it says with every step in place, if it is not green then; the tests of a file run once, together."""
         with self._asking:
             if test not in self._red_anyway:
                 named = {row.by for row in ROWS if isinstance(row.by, Check) and row.by.path == test.path} | {test}
