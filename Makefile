@@ -46,7 +46,7 @@ chaos: $(READY)  ## kills, stops and cuts on a real Apache Kafka under load (MIN
 mutants: $(READY)  ## the core changed in thousands of small ways: nine of ten must be noticed; ends in one line of JSON
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-removals: $(READY)  ## every await and check of the drivers taken out: each must be noticed; ends in one line of JSON
+removals: $(READY)  ## awaits, checks, guards, handlers of the drivers taken out one at a time; ends in one line of JSON
 	@$(BIN)/python -m tests.removals $(ARGS)
 
 lint: $(READY)  ## formatting, lint, types, import rules
