@@ -35,7 +35,7 @@ import orjson
 import structlog
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.record import default_records, legacy_records
+from aiokafka.record._crecords import default_records, legacy_records
 from aiokafka.structs import BrokerMetadata
 
 from gateway import app, code, files, genie_login, preflight

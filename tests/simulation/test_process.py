@@ -7,6 +7,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.record._crecords import default_records
+
 from tests.simulation import keys, process
 from tests.simulation.clocks import taken_over, wall_ms
 from tests.simulation.loop import VirtualLoop
@@ -71,6 +75,24 @@ class World:
 
     def open_lanes(self, gateway: Process) -> int:
         return sum(driver.is_open for driver in gateway.gateway._drivers()) if gateway.gateway is not None else 0
+
+
+def overridden() -> list[Any]:
+    """What a gateway's start replaces in its client library, as it is now."""
+    return [AIOKafkaConnection.send, AIOKafkaClient._metadata_update, default_records.gzip_decode]
+
+
+def test_nothing_of_a_start_is_left_behind(tmp_path: Path) -> None:
+    """What a gateway overrides in its client library for good is put back for whatever else runs in this process."""
+    before = overridden()
+    while_it_runs = World(tmp_path).tell(_started)
+    assert not set(before) & set(while_it_runs)
+    assert overridden() == before
+
+
+async def _started(world: World) -> list[Any]:
+    await world.settled()
+    return overridden()
 
 
 def test_without_kafka_it_gives_up_and_says_so(tmp_path: Path) -> None:
