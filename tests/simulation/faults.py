@@ -13,6 +13,7 @@ from random import Random
 from gateway.sandbox.producers.shares import evenly
 from tests.chaos.plan import LinkTrouble, Outage
 from tests.chaos.points import Point
+from tests.coded import Coded
 from tests.simulation.shape import DRIFTS_MS, MOST_FAULTS, SESSION_MS, SKEW_MS, Shape
 
 
@@ -41,16 +42,10 @@ class Broken(Enum):
     LATENCY = "latency"
 
 
-class BrokerTrouble(Enum):
+class BrokerTrouble(Coded):
     """What befalls a broker's answers: (code, sentence)."""
 
     sentence: str
-
-    def __new__(cls, code: str, sentence: str) -> BrokerTrouble:
-        member = object.__new__(cls)
-        member._value_ = code
-        member.sentence = sentence
-        return member
 
     LOST_COMMIT = ("lost_commit", "the answer to a commit is lost, which is carried out")
     LATE_COMMIT = ("late_commit", "the answer to a commit comes late")
@@ -64,18 +59,11 @@ class BrokerTrouble(Enum):
     SLOW_FETCH = ("slow_fetch", "records are delivered late")
 
 
-class Kind(Enum):
+class Kind(Coded):
     """Everything that is done to the parts: (code, how often among all, sentence)."""
 
     weight: float
     sentence: str
-
-    def __new__(cls, code: str, weight: float, sentence: str) -> Kind:
-        member = object.__new__(cls)
-        member._value_ = code
-        member.weight = weight
-        member.sentence = sentence
-        return member
 
     KILL_AT = ("kill_at", 16, "a gateway is killed at a named point")
     FREEZE_AT = ("freeze_at", 12, "a gateway stops at a named point, and goes on later")

@@ -21,12 +21,12 @@ import contextvars
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum
 from functools import partial
 from itertools import takewhile
 from random import Random
 from typing import Any
 
+from tests.coded import Coded
 from tests.simulation.loop import HOST, Host, VirtualLoop
 
 LEAST_S = 0.000_1  # each way
@@ -36,16 +36,10 @@ MAX_UNDER_WAY = 64 << 20  # bytes of one direction
 Address = tuple[str, int]
 
 
-class Trouble(Enum):
+class Trouble(Coded):
     """What is counted: (code, sentence)."""
 
     sentence: str
-
-    def __new__(cls, code: str, sentence: str) -> "Trouble":
-        member = object.__new__(cls)
-        member._value_ = code
-        member.sentence = sentence
-        return member
 
     REFUSED = ("refused", "a connection was refused")
     KEPT_SILENT = ("kept_silent", "bytes or a connection waited in a silent link")

@@ -6,9 +6,9 @@ Knows which paths there are and by what each is seen. Must not know how to bring
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 
 from tests.chaos.points import Point
+from tests.coded import Coded
 from tests.simulation.evidence import Evidence
 from tests.simulation.faults import names as fault_names
 
@@ -46,18 +46,11 @@ def _brokers(what: str) -> Seen:
     return lambda evidence: evidence.brokers[what]
 
 
-class Rare(Enum):
+class Rare(Coded):
     """A path: (code, sentence, by what it is seen)."""
 
     sentence: str
     seen: Seen
-
-    def __new__(cls, code: str, sentence: str, seen: Seen) -> Rare:
-        member = object.__new__(cls)
-        member._value_ = code
-        member.sentence = sentence
-        member.seen = seen
-        return member
 
     # --- how records end
     PROVIDED = ("provided", "GeNiE accepts a record", _reason("accepted"))
