@@ -1,8 +1,7 @@
-"""The member of the group and its feeds, over a consumer that the test plays."""
+"""The member of the group and the topics that it looks at, over a consumer that the test plays."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from types import SimpleNamespace
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -11,293 +10,18 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka import source as source_module
-from gateway.kafka.cluster import Cluster, Topic, TopicMissingError
+from gateway.kafka.cluster import Topic, TopicMissingError
 from gateway.kafka.connection import KafkaConnection, KafkaUnavailableError
 from gateway.kafka.membership import GroupSettings
 from gateway.kafka.source import (
     ERROR_PAUSE_S,
-    FEED_HIGH,
-    FEED_LOW,
     MISSED_LOOKS,
-    POSITION_EVERY_S,
-    TAKE_BYTES,
     TOPICS_EVERY_S,
-    Feed,
     PositionLostError,
     Source,
     TopicReplacedError,
 )
-
-TOPIC = "lease.payments"
-ZERO, ONE = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
-MOST_BYTES = 100_000
-REAL_SLEEP = asyncio.sleep
-
-
-def record(offset: int, size: int = 1) -> Any:
-    return SimpleNamespace(offset=offset, key=None, value=b"x" * size, headers=())
-
-
-def heavy(offset: int) -> Any:
-    return SimpleNamespace(offset=offset, key=b"key", value=None, headers=(("h", b"12"), ("none", None)))
-
-
-def records(first: int, behind: int) -> list[Any]:
-    return [record(offset) for offset in range(first, behind)]
-
-
-class Asked:
-    """Stands for the source of one feed: what was asked of it."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.membership = SimpleNamespace(confirm=self._confirm)
-
-    async def _confirm(self) -> None:
-        self.calls.append("confirm")
-
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        self.calls.append(f"seek {offset}")
-
-    def pause(self, partition: TopicPartition) -> None:
-        self.calls.append("pause")
-
-    def resume(self, partition: TopicPartition) -> None:
-        self.calls.append("resume")
-
-
-@pytest.fixture
-def asked() -> Asked:
-    return Asked()
-
-
-@pytest.fixture
-def feed(asked: Asked) -> Feed:
-    """One of one lane."""
-    source: Any = asked
-    return Feed(source, ZERO, is_new=False, lanes=1, most_bytes=MOST_BYTES)
-
-
-def offsets(taken: Sequence[Any]) -> list[int]:
-    return [each.offset for each in taken]
-
-
-async def waits(feed: Feed) -> bool:
-    """Whether somebody who takes from it must wait."""
-    taking = asyncio.create_task(feed.take(10))
-    for _ in range(3):
-        await REAL_SLEEP(0)
-    taking.cancel()
-    return not taking.done()
-
-
-# --- a feed -----------------------------------------------------------------------------------------------
-
-
-async def test_records_are_taken_in_order_up_to_the_limit(feed: Feed) -> None:
-    """With the position behind them; who takes waits until there is something."""
-    feed.seek(5)
-    assert await waits(feed)
-    feed.put(records(5, 8))
-    assert feed.view() == {"feed_records": 3, "feed_bytes": 3}
-    taken, position = await feed.take(2)
-    assert (offsets(taken), position) == ([5, 6], 7)
-    taken, position = await feed.take(2)
-    assert (offsets(taken), position) == ([7], 8)
-    assert feed.view() == {"feed_records": 0, "feed_bytes": 0}
-    assert await waits(feed)
-
-
-async def test_no_more_bytes_are_taken_at_once_than_a_window_holds(feed: Feed) -> None:
-    """At least one record, however large."""
-    feed.seek(0)
-    feed.put([record(offset, TAKE_BYTES // 2) for offset in range(3)] + [record(3, 2 * TAKE_BYTES)])
-    for expected in ([0, 1], [2, 3]):
-        taken, _ = await feed.take(10)
-        assert offsets(taken) == expected
-
-
-async def test_keys_and_headers_take_memory_too(feed: Feed) -> None:
-    """All that is kept of a record counts."""
-    feed.seek(0)
-    feed.put([heavy(0)])
-    assert feed.view() == {"feed_records": 1, "feed_bytes": len("key") + len("h12") + len("none")}
-
-
-async def test_what_was_polled_before_a_seek_is_stale(feed: Feed) -> None:
-    """Neither records before the offset nor what waited nor what comes to a stopped feed is ever taken."""
-    assert not feed.is_open
-    feed.put(records(0, 3))
-    feed.seek(5)
-    assert feed.is_open
-    feed.put(records(2, 5))
-    assert await waits(feed)
-    feed.put(records(3, 8))
-    feed.put(records(6, 9))
-    assert feed.view()["feed_records"] == 4
-    feed.seek(7)
-    assert await waits(feed)
-    feed.put(records(7, 9))
-    feed.stop()
-    assert not feed.is_open
-    feed.put(records(9, 10))
-    assert feed.view() == {"feed_records": 0, "feed_bytes": 0}
-    feed.seek(20)
-    assert await waits(feed)
-
-
-async def test_a_feed_is_taken_from_after_its_seek(feed: Feed) -> None:
-    """A lane that let go of it and takes all the same has a fault."""
-    feed.seek(5)
-    feed.put(records(5, 6))
-    feed.stop()
-    with pytest.raises(AssertionError, match="after its seek"):
-        await feed.take(1)
-
-
-async def test_a_gap_moves_the_position_while_nothing_waits(feed: Feed) -> None:
-    """Markers are never delivered, and the lane must get past them; a position behind ours says nothing."""
-    feed.passed(9)
-    feed.seek(5)
-    feed.passed(5)
-    assert await waits(feed)
-    feed.passed(9)
-    assert await feed.take(10) == ([], 9)
-    assert await waits(feed)
-    feed.put(records(9, 10))
-    feed.passed(12)
-    taken, position = await feed.take(10)
-    assert (offsets(taken), position) == ([9], 10)
-
-
-async def test_a_feed_wants_its_position_now_and_then_while_it_is_idle(feed: Feed) -> None:
-    """Only an open one, from which all was taken."""
-    assert not feed.wants_position(100.0)
-    feed.seek(5)
-    assert feed.wants_position(100.0)
-    assert not feed.wants_position(100.0 + POSITION_EVERY_S / 2)
-    assert feed.wants_position(100.0 + POSITION_EVERY_S)
-    feed.put(records(5, 6))
-    assert not feed.wants_position(200.0)
-
-
-async def test_a_feed_that_is_full_of_records_is_paused_until_few_are_left(feed: Feed, asked: Asked) -> None:
-    """Neither earlier."""
-    feed.seek(0)
-    feed.put(records(0, FEED_HIGH - 1))
-    assert asked.calls == ["seek 0"]
-    feed.put(records(FEED_HIGH - 1, FEED_HIGH))
-    assert asked.calls == ["seek 0", "pause"]
-    await feed.take(FEED_HIGH - FEED_LOW)
-    assert asked.calls == ["seek 0", "pause"]
-    await feed.take(1)
-    assert asked.calls == ["seek 0", "pause", "resume"]
-
-
-async def test_a_feed_that_is_full_of_bytes_is_paused_until_few_are_left(feed: Feed, asked: Asked) -> None:
-    """Few large records are as many as many small ones."""
-    feed.seek(0)
-    feed.put([record(offset, MOST_BYTES // 4) for offset in range(4)])
-    assert asked.calls == ["seek 0", "pause"]
-    await feed.take(3)
-    assert asked.calls == ["seek 0", "pause"]
-    await feed.take(1)
-    assert asked.calls == ["seek 0", "pause", "resume"]
-
-
-async def test_a_lane_learns_by_its_feed_that_the_group_knows_us(feed: Feed, asked: Asked) -> None:
-    """It waits for the answer."""
-    await feed.confirm_membership()
-    assert asked.calls == ["confirm"]
-
-
-# --- the member -------------------------------------------------------------------------------------------
-
-
-class Kafka:
-    """The consumer and the topics; what fails, fails once."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.polls: list[Any] = []  # what the next polls give or raise
-        self.polled = 0
-        self.looks: list[Any] = []  # what the next looks at the topics give or raise
-        self.topics: dict[str, Topic] = {TOPIC: Topic(TOPIC, UUID(int=1), {0: 1, 1: 1}, 1)}
-        self.owned: set[TopicPartition] = {ZERO, ONE}
-        self.positions = {ZERO: 9, ONE: 9}
-        self.asked_for: list[TopicPartition] = []  # their positions
-        self._coordinator = SimpleNamespace(_do_heartbeat=None, _send_req=None)
-        self._client = SimpleNamespace(force_metadata_update=self._update)
-
-    def __call__(self, **_: object) -> "Kafka":
-        return self
-
-    async def describe(self, client: object, names: Iterable[str]) -> Cluster:
-        if self.looks:
-            look = self.looks.pop(0)
-            if isinstance(look, BaseException):
-                raise look
-            return Cluster("c", (1,), look)
-        return Cluster("c", (1,), self.topics)
-
-    async def _update(self) -> None:
-        self.calls.append("update metadata")
-
-    async def start(self) -> None:
-        self.calls.append("start")
-
-    async def stop(self) -> None:
-        self.calls.append("stop")
-
-    def subscribe(self, topics: list[str], listener: object) -> None:
-        self.calls.append(f"subscribe {' '.join(topics)}")
-
-    def assignment(self) -> set[TopicPartition]:
-        return self.owned
-
-    async def position(self, partition: TopicPartition) -> int:
-        self.asked_for.append(partition)
-        return self.positions[partition]
-
-    async def getmany(self, *, timeout_ms: int, max_records: int) -> Any:
-        await REAL_SLEEP(0)
-        self.polled += 1
-        polled = self.polls.pop(0) if self.polls else {}
-        if isinstance(polled, BaseException):
-            raise polled
-        return polled
-
-    def _noted(self, what: str, partition: TopicPartition) -> None:
-        assert partition in self.owned, "aiokafka raises on a partition that is not assigned"
-        self.calls.append(f"{what} {partition.partition}")
-
-    def pause(self, partition: TopicPartition) -> None:
-        self._noted("pause", partition)
-
-    def resume(self, partition: TopicPartition) -> None:
-        self._noted("resume", partition)
-
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        self._noted(f"seek to {offset}", partition)
-
-
-class Pauses:
-    """The source's pauses: those between looks last until the test lets them go, any other is a turn of the loop."""
-
-    def __init__(self) -> None:
-        self.made: list[float] = []
-        self._looks = asyncio.Semaphore(0)
-
-    async def pause(self, seconds: float) -> None:
-        self.made.append(seconds)
-        if seconds == TOPICS_EVERY_S:
-            await self._looks.acquire()
-        else:
-            await REAL_SLEEP(0)
-
-    def over(self, looks: int = 1) -> None:
-        for _ in range(looks):
-            self._looks.release()
+from tests.source_world import MOST_BYTES, ONE, REAL_SLEEP, TOPIC, ZERO, Kafka, Pauses, World, offsets, records, until
 
 
 @pytest.fixture
@@ -313,27 +37,6 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
     made = Pauses()
     monkeypatch.setattr(source_module.asyncio, "sleep", made.pause)
     return made
-
-
-class World:
-    """What the member tells: feeds that were opened, partitions that were closed, what ends the process."""
-
-    def __init__(self) -> None:
-        self.feeds: list[Feed] = []
-        self.closed: list[TopicPartition] = []
-        self.failures: list[BaseException] = []
-        self.raises: BaseException | None = None
-
-    def opened(self, feed: Feed) -> None:
-        if self.raises:
-            raise self.raises
-        self.feeds.append(feed)
-
-    async def close(self, partitions: Sequence[TopicPartition]) -> None:
-        if self.raises:
-            raise self.raises
-        await REAL_SLEEP(0)
-        self.closed += partitions
 
 
 @pytest.fixture
@@ -370,11 +73,7 @@ async def running(source: Source, pauses: Pauses) -> AsyncIterator[asyncio.Task[
     await asyncio.wait({task})
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Give the loop turns until this is so."""
-    async with asyncio.timeout(2):
-        while not condition():
-            await REAL_SLEEP(0)
+# --- the group -----------------------------------------------------------------------------------------------
 
 
 async def test_it_joins_with_topics_that_are_there_and_leaves(source: Source, kafka: Kafka) -> None:
