@@ -10,10 +10,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import resource
 import ssl
 import time
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +22,12 @@ import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from gateway import schemas
+from load.result import Baseline
 
 IN_FLIGHT = 16  # httpx's own transport stalls above
 WARM_UP_SHARE = 0.2  # of the events: connections, caches and the event loop are warm behind them
 SILENCE_S = 60.0  # without a record: the topic holds fewer events than were asked for
 POST_TIMEOUT_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What so many events cost."""
-
-    events: int
-    cpu_seconds: float  # of all threads
-    seconds: float
-
-    @property
-    def cpu_us_per_event(self) -> float:
-        """CPU µs an event."""
-        return self.cpu_seconds / self.events * 1e6
 
 
 class Naive:
@@ -52,12 +40,14 @@ class Naive:
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._running: set[asyncio.Task[None]] = set()
 
-    async def run(self, consumer: AIOKafkaConsumer, events: int) -> Spent:
+    async def run(self, consumer: AIOKafkaConsumer, events: int) -> Baseline:
         """Handle so many events after the warm-up; what they cost."""
         await self._handle_next(consumer, max(1, int(events * WARM_UP_SHARE)))
         cpu, began = time.process_time(), time.monotonic()
         await self._handle_next(consumer, events)
-        return Spent(events, time.process_time() - cpu, time.monotonic() - began)
+        cpu, seconds = time.process_time() - cpu, time.monotonic() - began
+        rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return Baseline(events, seconds, events / seconds, cpu / events * 1e6, rss_mb)
 
     async def _handle_next(self, consumer: AIOKafkaConsumer, events: int) -> None:
         for _ in range(events):
@@ -82,7 +72,7 @@ class Naive:
         await self._producer.send(self._ledger, json.dumps(note).encode(), key=record.key)
 
 
-async def measure(bootstrap: str, topic: str, ledger: str, url: str, ca: Path, events: int) -> Spent:
+async def measure(bootstrap: str, topic: str, ledger: str, url: str, ca: Path, events: int) -> Baseline:
     """What `events` of this topic, from its beginning on, cost after a warm-up by a few more of them."""
     limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
     tls = ssl.create_default_context(cafile=str(ca))
@@ -110,8 +100,8 @@ def main() -> None:
     parser.add_argument("--ca", required=True, type=Path)
     parser.add_argument("--events", required=True, type=int)
     a = parser.parse_args()
-    spent = asyncio.run(measure(a.bootstrap, a.topic, a.ledger, a.url, a.ca, a.events))
-    print(json.dumps({**asdict(spent), "cpu_us_per_event": round(spent.cpu_us_per_event, 1)}))
+    measured = asyncio.run(measure(a.bootstrap, a.topic, a.ledger, a.url, a.ca, a.events))
+    print(json.dumps(asdict(measured)))
 
 
 if __name__ == "__main__":
