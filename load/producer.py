@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -83,7 +84,9 @@ class Writer:
     async def _send(self, lane: Lane, batch: BatchBuilder) -> asyncio.Future[RecordMetadata]:
         topic, partition = lane
         await self._room.acquire()
-        sent = await self._producer.send_batch(batch, self._prefix + topic, partition=partition)
+        sent: asyncio.Future[RecordMetadata] = await self._producer.send_batch(
+            batch, self._prefix + topic, partition=partition
+        )
         self._waiting.add(sent)
         sent.add_done_callback(self._appended)
         return sent
@@ -122,16 +125,16 @@ class Paced:
                 await self._writer.put(_next(events, due - done.events))
                 done.events = due
                 for sent in await self._writer.leave():
-                    sent.add_done_callback(lambda sent, first=first: self._appended(sent, first))
+                    sent.add_done_callback(partial(self._appended, first))
             if self._schedule.due(clock() - began) <= done.events:
                 await asyncio.sleep(TICK_SECONDS)
         await self._writer.acknowledged()
         done.seconds = clock() - began
 
-    def _appended(self, sent: asyncio.Future[RecordMetadata], due_at: float) -> None:
+    def _appended(self, due_at: float, sent: asyncio.Future[RecordMetadata]) -> None:
         if sent.cancelled() or sent.exception() is not None:
             return
-        late = sent.result().timestamp - self._done.started_at_ms - due_at * 1000
+        late = (sent.result().timestamp or 0) - self._done.started_at_ms - due_at * 1000
         self._done.behind_ms = max(self._done.behind_ms, late)
 
 

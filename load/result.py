@@ -160,7 +160,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON document; what follows from the others is written too, for people."""
-        document = _plain(asdict(self))
+        document: dict[str, Any] = _plain(asdict(self))
         document |= {"verified": self.verified, "voids": [void.value for void in self.voids]}
         document["sandbox"]["busy"] = self.sandbox.busy
         return document

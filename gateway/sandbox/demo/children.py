@@ -17,6 +17,7 @@ import orjson
 from gateway.sandbox.demo.tasks import until
 from gateway.sandbox.leash import popen
 
+GATEWAY = "gateway"  # the module
 END_SECONDS = 5.0  # after SIGTERM, before SIGKILL
 TAIL_LINES = 15
 _TAIL_BYTES = 16_384
@@ -32,20 +33,29 @@ class ChildError(Exception):
 
 
 class Child:
-    """One process that runs a command of `gateway`."""
+    """One process that runs a command: `python -m MODULE ARGUMENTS`."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], log: Path, environment: dict[str, str] | None = None
+        self,
+        name: str,
+        arguments: Sequence[str],
+        log: Path,
+        environment: dict[str, str] | None = None,
+        module: str = GATEWAY,
     ) -> None:
         self.name = name
         self.log = log
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(_SETTINGS_PREFIX)}
         with log.open("ab") as output:
             self._process = popen(
-                [sys.executable, "-m", "gateway", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 output=output,
                 environment=inherited | (environment or {}),
             )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def status(self) -> int | None:
@@ -123,10 +133,15 @@ class Crew:
         self._on_watch: list[Child] = []
 
     def start(
-        self, name: str, *arguments: str, watched: bool = False, environment: dict[str, str] | None = None
+        self,
+        name: str,
+        *arguments: str,
+        watched: bool = False,
+        environment: dict[str, str] | None = None,
+        module: str = GATEWAY,
     ) -> Child:
-        """Run `gateway ARGUMENTS` with its log in NAME.log, appended to if there is one."""
-        child = Child(name, arguments, self._directory / f"{name}.log", environment)
+        """Run `python -m MODULE ARGUMENTS` with its log in NAME.log, appended to if there is one."""
+        child = Child(name, arguments, self._directory / f"{name}.log", environment, module)
         self._all.append(child)
         if watched:
             self._on_watch.append(child)
