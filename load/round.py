@@ -1,0 +1,193 @@
+"""One round on a stage: what arrives, what is measured between which moments, and the result of it.
+
+Knows the order of things. Must not know how parts are started or numbers are read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.sandbox.demo.tasks import alongside
+from gateway.sandbox.verifier import Defect
+from load import latency
+from load.measure import Meter
+from load.result import Kind, Latency, Result, Sandbox
+from load.scenario import WARM_UP_SECONDS, Scenario
+from load.stage import LOAD_SECONDS, Stage
+from load.window import Sample, Window, slope
+
+LOOK_SECONDS = 0.25  # between two looks at how far the gateway is
+LONGEST_SECONDS = 7_200.0  # of any one round
+SETTLE_MINUTES = 2.0  # of a round: memory's trend counts from then on
+
+Say = Callable[[str], None]
+
+
+class RoundError(Exception):
+    """The round did not come to an end; the text says what stands still, and where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was seen of a round before anybody judged it."""
+
+    window: Window
+    settled: int  # since the gateway's start
+    produced: int
+    since_ms: int = 0  # when the measured arrivals began; 0 where nothing arrived by a clock
+    behind_ms: float = 0.0
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def unsettled(self) -> int:
+        return max(0, self.produced - self.settled)
+
+
+class Round:
+    """Drives one stage, and looks on."""
+
+    def __init__(self, stage: Stage, meter: Meter, say: Say) -> None:
+        self.stage = stage
+        self._meter = meter
+        self._say = say
+        self._produced = 0
+
+    async def set_up(self) -> None:
+        """Consents, and the backlog if there is one, are in Kafka; then the gateways start."""
+        scenario = self.stage.scenario
+        self._say(f"{scenario.subjects:,} consents" + (f" and {scenario.backlog:,} events" if scenario.backlog else ""))
+        writing = [self.stage.load_consents()]
+        if scenario.backlog:
+            writing.append(self.stage.fill(scenario.backlog))
+            self._produced += scenario.backlog
+        for child in writing:
+            await child.succeeds(LOAD_SECONDS)
+        self._say(f"starting {scenario.gateways} gateway process(es)")
+        for _ in range(scenario.gateways):
+            await self.stage.start_gateway()
+
+    async def run(self) -> Run:
+        """All of the scenario, whatever its kind."""
+        work = self._backlog() if self.stage.scenario.schedule is None else self._paced()
+        async with asyncio.timeout(LONGEST_SECONDS):
+            return await alongside(work, self.stage.crew.watch())
+
+    async def _backlog(self) -> Run:
+        scenario = self.stage.scenario
+        self._say("warm-up")
+        first = await self._until(scenario.warm_up_events)
+        if scenario.joins_after is not None:
+            return await self._joined(first, scenario.joins_after)
+        last = await self._until(self._produced)
+        return Run(Window(first, last), int(last.counts.settled), self._produced)
+
+    async def _joined(self, first: Sample, after: float) -> Run:
+        """One more gateway starts in the middle; what an event costs before and behind that."""
+        await asyncio.sleep(after)
+        before = await self._sample()
+        self._say("one more gateway process joins")
+        await self.stage.start_gateway()
+        joined = await self._sample()
+        last = await self._until(self._produced)
+        parts = {"alone": Window(first, before), "joining": Window(before, joined), "together": Window(joined, last)}
+        extra = {f"{name}_cpu_us_per_event": part.cpu_us_per_event[Kind.GATEWAY] for name, part in parts.items()}
+        extra |= {f"{name}_events_per_second": part.events_per_second for name, part in parts.items()}
+        return Run(Window(first, last), int(last.counts.settled), self._produced, extra=extra)
+
+    async def _paced(self) -> Run:
+        scenario = self.stage.scenario
+        schedule = scenario.paced
+        settled_before = int((await self._sample()).counts.settled)
+        self._produced += schedule.events
+        self._say(f"{schedule.events:,} events arrive in {schedule.seconds:.0f} s")
+        producer = self.stage.produce(schedule)
+        await self._until(settled_before + scenario.warm_up_events)
+        since_ms, first = int(time.time() * 1000), await self._sample()
+        extra = await self._outage(scenario, settled_before)
+        done = (await producer.says("done", schedule.seconds + LOAD_SECONDS))["done"]
+        last = await self._until(settled_before + schedule.events)
+        if extra:
+            extra["recovered_after_s"] = last.at - extra.pop("back_at")
+        since_ms = max(since_ms, done["started_at_ms"] + int(WARM_UP_SECONDS * 1000))
+        return Run(Window(first, last), int(last.counts.settled), self._produced, since_ms, done["behind_ms"], extra)
+
+    async def _outage(self, scenario: Scenario, settled_before: int) -> dict[str, float]:
+        """Let GeNiE be away as the scenario says; when it came back."""
+        if scenario.outage is None:
+            return {}
+        await asyncio.sleep(scenario.outage.after)
+        self._say(f"GeNiE is away for {scenario.outage.seconds:.0f} s")
+        await self.stage.genie_away(away=True)
+        await asyncio.sleep(scenario.outage.seconds)
+        await self.stage.genie_away(away=False)
+        self._say("GeNiE is back")
+        gathered = settled_before + scenario.paced.events - (await self._sample()).counts.settled
+        return {"back_at": time.monotonic(), "to_come_when_back": gathered}
+
+    async def _sample(self) -> Sample:
+        return await self._meter.sample(self.stage.metrics_urls)
+
+    async def _until(self, settled: int) -> Sample:
+        """Wait until so many are settled. Raises RoundError when nothing moves for the scenario's patience."""
+        moved_at, most = time.monotonic(), -1.0
+        while True:
+            sample = await self._sample()
+            now = sample.counts.settled
+            if now >= settled:
+                return sample
+            if now > most:
+                moved_at, most = sample.at, now
+            elif sample.at - moved_at > self.stage.scenario.patience:
+                logs = ", ".join(str(gateway.child.log) for gateway in self.stage.gateways)
+                raise RoundError(
+                    f"{settled - now:,.0f} of {settled:,} events are not settled, and none was for "
+                    f"{self.stage.scenario.patience:.0f} s: see {logs}"
+                )
+            self._say(f"{now:,.0f} of {settled:,} events settled")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def latencies(self, run: Run) -> Latency | None:
+        """Of what arrived by the clock in the measured time."""
+        if not run.since_ms:
+            return None
+        return await latency.read(self.stage.kafka.bootstrap, self.stage.prefix, run.since_ms)
+
+    def result(self, run: Run, waited: Latency | None, verdict: Mapping[str, Any]) -> Result:
+        """All of it."""
+        scenario, window = self.stage.scenario, run.window
+        cpu = window.cpu_us_per_event
+        trend = [(minute, mb) for minute, mb in self._meter.memory if minute > SETTLE_MINUTES]
+        return Result(
+            scenario=scenario.name,
+            mode=scenario.mode,
+            gateways=len(self.stage.gateways),
+            partitions=scenario.partitions,
+            subjects=scenario.subjects,
+            events=window.events,
+            seconds=window.seconds,
+            events_per_second=window.events_per_second,
+            gateway_cpu_us_per_event=cpu.get(Kind.GATEWAY, 0.0),
+            cpu_us_per_event=cpu,
+            latency_ms=waited,
+            wire_bytes_per_event=window.wire_bytes_per_event,
+            rss_mb=self._meter.most_rss_mb,
+            per_event=window.per_event,
+            sandbox=Sandbox(window.genie_cores, scenario.genie_ms, window.answer_ms, run.behind_ms),
+            verdict=counts(verdict),
+            unsettled=run.unsettled,
+            provided=int(verdict.get("partner_received", 0)),
+            settled=window.outcomes,
+            commit_ms=window.commit_ms,
+            rss_slope_mb_per_minute=slope(trend) if scenario.memory_trend else None,
+            extra=run.extra,
+        )
+
+
+def counts(verdict: Mapping[str, Any]) -> dict[str, int]:
+    """The verifier's counts, each of which must be 0."""
+    names = [*(defect.value for defect in Defect), "sent_while_held"]
+    return {name: int(verdict[name]) for name in names if name in verdict}

@@ -1,0 +1,68 @@
+"""What one round does: how much arrives and when, at whom, and what goes wrong meanwhile.
+
+Knows the words of a round. Must not know how it is run, nor which rounds there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from load.result import Mode
+from load.schedule import Schedule, Stretch
+
+SUBJECTS = 100_000
+PARTITIONS = 6  # of both input topics together, half of them each
+GENIE_MS = 20.0
+WARM_UP_SHARE = 0.2  # of a backlog
+WARM_UP_SECONDS = 4.0  # of a schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """GeNiE ends every connection for a while."""
+
+    after: float  # seconds from the end of the warm-up
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One round. Either a backlog lies there before the gateway starts, or events arrive by a schedule."""
+
+    name: str
+    sentence: str
+    backlog: int = 0
+    schedule: Schedule | None = None  # behind the warm-up, which goes at the rate of its first stretch
+    mode: Mode = Mode.BATCH
+    subjects: int = SUBJECTS
+    partitions: int = PARTITIONS
+    gateways: int = 1
+    joins_after: float | None = None  # seconds from the end of the warm-up until one more gateway starts
+    genie_ms: float = GENIE_MS
+    faults: Mapping[str, float] = field(default_factory=dict)  # GeNiE's, by share of requests
+    outage: Outage | None = None
+    hot_share: float = 0.0  # of the events, that are one subject's
+    withdrawals: float = 0.0  # a second
+    memo_bytes: int = 0
+    patience: float = 120.0  # seconds without a newly settled event: then the round has failed
+    memory_trend: bool = False  # it is long enough for one
+
+    @property
+    def paced(self) -> Schedule:
+        """The schedule with its warm-up."""
+        if self.schedule is None:
+            raise ValueError(f"{self.name} has no schedule")
+        return Schedule((Stretch(self.schedule.stretches[0].rate, WARM_UP_SECONDS), *self.schedule.stretches))
+
+    @property
+    def events(self) -> int:
+        """All that are produced, those of the warm-up too."""
+        return self.backlog if self.schedule is None else self.paced.events
+
+    @property
+    def warm_up_events(self) -> int:
+        """Those that are not measured."""
+        if self.schedule is None:
+            return int(self.backlog * WARM_UP_SHARE)
+        return round(self.schedule.stretches[0].rate * WARM_UP_SECONDS)
