@@ -39,6 +39,7 @@ class Naive:
         self._ledger = ledger
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._running: set[asyncio.Task[None]] = set()
+        self._error: BaseException | None = None
 
     async def run(self, consumer: AIOKafkaConsumer, events: int) -> Baseline:
         """Handle so many events after the warm-up; what they cost."""
@@ -59,10 +60,13 @@ class Naive:
             task.add_done_callback(self._finished)
         await asyncio.gather(*self._running)
         await self._producer.flush()
+        if self._error is not None:  # of an event that had ended before anybody waited for it
+            raise self._error
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._slots.release()
+        self._error = self._error or task.exception()
 
     async def _handle(self, record: Any) -> None:
         kind, event = schemas.decode(record.value)

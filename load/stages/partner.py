@@ -1,0 +1,186 @@
+"""Stages towards GeNiE: a batch as bytes, its signature, the connection, and the proof of the answer.
+
+Knows the doors of gateway/genie and how the sandbox signs. Must not know how time is taken. GeNiE is a process of its
+own here: what it costs is its own affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import orjson
+
+from gateway.core.canonical import iso_ms
+from gateway.core.events import EventType
+from gateway.core.facts import OutgoingEntry
+from gateway.core.identity import b64url
+from gateway.core.minimise import body_digest
+from gateway.core.outcome import Reply
+from gateway.genie.client import BATCH_PATH, Credentials, GenieClient
+from gateway.genie.contract import Provider, RequestWriter, read_reply
+from gateway.genie.keys import load_answer_keys, load_signing_key
+from gateway.genie.signing import SignedRequest, sign_request, signed_answer
+from gateway.genie.transport import GenieTransport
+from gateway.sandbox import pki as pkis
+from gateway.sandbox.genie.head import Head
+from gateway.sandbox.genie.signatures import AnswerSigner
+from gateway.sandbox.leash import popen
+from gateway.tls import tls_context
+from load.stages.bench import Bench, now_ms
+from load.stages.inside import traffics
+from load.stages.watch import Watch
+
+CONNECTIONS = 16
+BOUND_S = 120.0
+STOP_S = 5.0
+JSON = "application/json"
+URL = f"https://localhost:8443{BATCH_PATH}"
+
+Batch = Sequence[OutgoingEntry]
+
+
+async def encode(bench: Bench, watch: Watch) -> None:
+    """RequestWriter.batch: the content of a request."""
+    writer = request_writer()
+    for _ in watch.rounds(len(EventType) * bench.size.events):
+        batches = await new_batches(bench)
+        with watch:
+            for batch in batches:
+                writer.batch(batch)
+
+
+async def sign(bench: Bench, watch: Watch) -> None:
+    """sign_request: digest, signature base and Ed25519."""
+    with TemporaryDirectory() as directory:
+        key = credentials(pkis.make(Path(directory))).signing_key
+    writer = request_writer()
+    for _ in watch.rounds(len(EventType) * bench.size.events):
+        contents = [writer.batch(batch) for batch in await new_batches(bench)]
+        now = now_ms() // 1000
+        with watch:
+            for number, content in enumerate(contents):
+                sign_request(key, URL, content, created=now, expires=now + 30, nonce=f"nonce-{number:018}")
+
+
+async def verify(bench: Bench, watch: Watch) -> None:
+    """signed_answer and read_reply: digest, Ed25519, and each result in the form that the contract defines."""
+    with TemporaryDirectory() as directory:
+        pki = pkis.make(Path(directory))
+        ours = credentials(pki)
+        signer = AnswerSigner.load(pki.genie_ed25519, pkis.GENIE_ED25519_ID, now_ms)
+    writer = request_writer()
+    for _ in watch.rounds(len(EventType) * bench.size.events):
+        for batch in await new_batches(bench):
+            now = now_ms()
+            signed = _signed(ours, writer.batch(batch), now // 1000)
+            content = orjson.dumps({"results": [_result(entry, now) for entry in batch]})
+            head = Head("POST", URL, BATCH_PATH, signed.headers)
+            headers = httpx.Headers({"Content-Type": JSON, **signer.headers(head, 200, JSON, content)})
+            with watch:
+                answer = signed_answer(
+                    ours.answer_keys, signed, 200, headers, content, now_ms=now, skew_ms=bench.limits.skew_ms
+                )
+                reply = read_reply(200, JSON, None, content, key_id=answer.key_id if answer else None, now_ms=now)
+            if not reply.verified or reply.results is None or len(reply.results) != len(batch):
+                raise AssertionError("the answer is not verified: the stage would time the wrong thing")
+
+
+async def send(bench: Bench, watch: Watch) -> None:
+    """GenieClient.send over TLS, with encoding, signing and verifying in it."""
+    await _send(bench, watch, bench.limits.batch, bench.size.events)
+
+
+async def single(bench: Bench, watch: Watch) -> None:
+    """GenieClient.send, one event a request."""
+    await _send(bench, watch, 1, max(1, bench.size.events // 10))
+
+
+async def _send(bench: Bench, watch: Watch, size: int, events: int) -> None:
+    slots = asyncio.Semaphore(CONNECTIONS)
+
+    async def post(client: GenieClient, batch: Batch) -> None:
+        async with slots:
+            answer = await client.send(batch, now_ms() + bench.limits.expires_ms)
+        if not isinstance(answer, Reply) or not answer.verified or answer.status != 200:
+            raise AssertionError("GeNiE did not take a batch: the stage would time the wrong thing")
+
+    async with connected(bench) as client:
+        for _ in watch.rounds(len(EventType) * events):
+            entries = [entry for batch in await new_batches(bench, events) for entry in batch]
+            with watch:
+                await asyncio.gather(
+                    *(post(client, entries[start : start + size]) for start in range(0, len(entries), size))
+                )
+
+
+@asynccontextmanager
+async def connected(bench: Bench) -> AsyncIterator[GenieClient]:
+    """A client of a GeNiE that answers at once, in a process of its own."""
+    with TemporaryDirectory() as directory:
+        pki = pkis.make(Path(directory) / "pki")
+        command = [sys.executable, "-m", "gateway", "dev", "genie", "--data", directory, "--latency-ms", "0", "--json"]
+        genie = popen(command, output=subprocess.PIPE)
+        try:
+            url = json.loads(await asyncio.to_thread(genie.stdout.readline))["url"]  # type: ignore[union-attr]
+            client = GenieClient(
+                base_url=url,
+                transport=lambda tls: GenieTransport(tls, CONNECTIONS),
+                writer=request_writer(),
+                credentials=credentials(pki),
+                skew_ms=bench.limits.skew_ms,
+            )
+            await client.start()
+            try:
+                async with asyncio.timeout(BOUND_S):
+                    yield client
+            finally:
+                await client.close()
+        finally:
+            genie.terminate()
+            await asyncio.to_thread(genie.wait, STOP_S)
+
+
+async def new_batches(bench: Bench, events: int | None = None) -> list[Batch]:
+    """New events of both types on their way to GeNiE."""
+    return [send.entries for traffic in await traffics(bench, events) for send in traffic.sends]
+
+
+def request_writer() -> RequestWriter:
+    """Writes what the development gateway would."""
+    return RequestWriter(Provider("provider", "somewhere", "somebody"), "by contract with the customer", "genie")
+
+
+def credentials(pki: pkis.Pki) -> Credentials:
+    """The development gateway's."""
+    return Credentials(
+        tls_context(pki.ca, pki.client, pki.client_key),
+        load_signing_key(pki.norel_ed25519, pkis.NOREL_ED25519_ID),
+        load_answer_keys({pkis.GENIE_ED25519_ID: pkis.public_half(pki.genie_ed25519)}),
+    )
+
+
+def _signed(ours: Credentials, content: bytes, now: int) -> SignedRequest:
+    return sign_request(ours.signing_key, URL, content, created=now, expires=now + 30, nonce="nonce-nonce-nonce-nonce")
+
+
+def _result(entry: OutgoingEntry, now: int) -> dict[str, object]:
+    """GeNiE's yes to one entry, as in its JSON."""
+    return {
+        "idempotency_key": entry.idempotency_key,
+        "status": "accepted",
+        "receipt_id": f"receipt-{now}",
+        "first": {
+            "origin": entry.origin,
+            "source_digest": b64url(entry.source_digest),
+            "body_digest": b64url(body_digest(entry.body)),
+            "received_at": iso_ms(now),
+        },
+    }
