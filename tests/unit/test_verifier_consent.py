@@ -11,6 +11,7 @@ from tests.verifier_story import (
     CONSENTED_AT,
     DAY,
     NOW,
+    SKEW_MS,
     Story,
     only,
     right_story,
@@ -79,6 +80,21 @@ def test_second_attempt_after_a_withdrawal(story: Story) -> None:
     story.receive(payment, status="duplicate")
     story.settle(payment, decided_at=decided_at)
     only(story.verdict(), unconsented=1)
+
+
+def test_a_decision_at_the_next_announcement_speaks_of_the_next_attempt(story: Story) -> None:
+    """What a new owner looks up names the moment of the last announcement, not of the attempt that arrived."""
+    event_id = str(uuid.uuid4())
+    story.provide(story.payment(event_id=event_id, occurred_at=NOW))
+    again = story.payment(event_id=event_id, occurred_at=NOW)
+    story.announce(again)
+    story.consent(status="withdrawn")
+    story.receive(again, status="duplicate")
+    received_at = story.at
+    announced_at = story.announce(again)
+    assert announced_at - received_at < SKEW_MS
+    story.settle(again, outcome="DUPLICATE", reason="same_event", decided_at=announced_at)
+    only(story.verdict())
 
 
 def test_announcement_of_another_body_excuses_nothing(story: Story) -> None:

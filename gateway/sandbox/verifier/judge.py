@@ -272,8 +272,8 @@ class Judge:
     def _moment(self, attempt: Attempt, attempts: list[Attempt], entry: Entry | None, receipt: Receipt) -> int:
         """When the attempt was decided on: as the ledger says, if that speaks of this attempt; else not before it."""
         later = (a.announced_at for a in attempts if a.input == attempt.input and a.announced_at > attempt.announced_at)
-        until = min((receipt.received_at + self._skew, *later))
-        if entry is not None and attempt.announced_at <= entry.decided_at <= until:
+        until = min((receipt.received_at + self._skew + 1, *later))  # whoever takes over names the last announcement
+        if entry is not None and attempt.announced_at <= entry.decided_at < until:
             return entry.decided_at
         return attempt.announced_at
 
