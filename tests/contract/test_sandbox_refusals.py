@@ -133,6 +133,8 @@ CASES = [
     Case(Rule.SIGNATURE_MALFORMED, "not base64", after=header("Signature", "norel=:%%:")),
     Case(Rule.SIGNATURE_MALFORMED, "no list", after=header("Signature-Input", "norel=1")),
     Case(Rule.SIGNATURE_MALFORMED, "open list", after=header("Signature-Input", 'norel=("@method"')),
+    Case(Rule.SIGNATURE_MALFORMED, "parameter twice", after=edit("Signature-Input", ";created", ";created=1;created")),
+    Case(Rule.SIGNATURE_MALFORMED, "list twice", after=edit("Signature-Input", "norel=", "norel=();created=1, norel=")),
     Case(
         Rule.SIGNATURE_MALFORMED,
         "two labels",

@@ -1,4 +1,4 @@
-"""The library that the sandbox verifies with passes RFC 9421's test vectors; both algorithms and both keys work."""
+"""The library that the sandbox is tested with passes RFC 9421's test vectors; both algorithms and both keys work."""
 
 import pytest
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureAlgorithm, InvalidSignature, MappingKeyResolver

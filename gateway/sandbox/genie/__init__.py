@@ -1,7 +1,7 @@
 """A strict GeNiE: an HTTPS server that enforces the whole of schemas/openapi/genie-provision.yaml.
 
-It must not know the gateway, only the contract. It checks signatures with a library that the gateway does not
-use.
+It must not know the gateway, only the contract. It shares no signature code with it: each is tested against a library
+that neither uses.
 """
 
 from gateway.sandbox.genie.sandbox import Sandbox
