@@ -16,7 +16,7 @@ import uvloop
 
 from gateway.app import GARBAGE_EVERY
 from load.stages import inside, partner
-from load.stages.bench import Bench, Size
+from load.stages.material import Material, Size
 from load.stages.watch import Measured, Watch
 
 __all__ = ["RECIPES", "Size", "Stage", "UnknownStageError", "run"]
@@ -42,7 +42,7 @@ class Recipe:
 
     name: str
     sentence: str
-    measure: Callable[[Bench, Watch], Awaitable[None]]
+    measure: Callable[[Material, Watch], Awaitable[None]]
     within: str | None = None
 
 
@@ -74,7 +74,7 @@ def run(names: Collection[str] = (), size: Size | None = None) -> list[Stage]:
 
 async def _measured(recipe: Recipe, size: Size) -> Stage:
     watch = Watch(size.rounds)
-    await recipe.measure(Bench(size), watch)
+    await recipe.measure(Material(size), watch)
     found = watch.measured()
     return Stage(recipe.name, recipe.sentence, recipe.within, found)
 

@@ -19,7 +19,7 @@ from gateway.core.lane import Lane
 from gateway.core.metadata import CommitMetadata, IntentRef
 from gateway.core.minimise import body_digest
 from gateway.core.outcome import First, Reply, Result
-from load.stages.bench import Bench, now_ms
+from load.stages.material import Material, now_ms
 
 STEP_MS = 10  # that Kafka or GeNiE takes to answer
 MAX_STEPS = 1_000_000  # a lane that asks for more is stuck
@@ -38,11 +38,11 @@ class Traffic:
 class Course:
     """One lane and its clock."""
 
-    def __init__(self, bench: Bench, kind: EventType, first_offset: int) -> None:
-        self._bench = bench
+    def __init__(self, material: Material, kind: EventType, first_offset: int) -> None:
+        self._bench = material
         self._now = now_ms()
         opened = facts.Opened(first_offset, CommitMetadata(), (), Holds(), 1)
-        self._lane = Lane(bench.rules(kind), opened, self._now)
+        self._lane = Lane(material.rules(kind), opened, self._now)
         self._commands = deque(self._lane.start(self._now))
         self._waiting: deque[InputRecord] = deque()
         self._wants: facts.FetchMore | None = None

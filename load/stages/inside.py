@@ -14,40 +14,41 @@ from gateway.core.minimise import body_digest
 from gateway.core.outcome import SentEntry, classify
 from gateway.kafka.transactions import Outgoing
 from gateway.observe.metrics import Metrics
-from load.stages.bench import Bench, now_ms
 from load.stages.course import Course, Traffic, accepted
+from load.stages.material import Material, now_ms
 from load.stages.watch import Watch
 
 FETCH = 500  # records decoded at once, as a lane asks for them
+MOSTLY = 0.9  # of the load's events may be provided
 
 
-async def decode(bench: Bench, watch: Watch) -> None:
+async def decode(material: Material, watch: Watch) -> None:
     """Intake.read: Avro, checks, names and digests."""
-    count = bench.size.events
+    count = material.size.events
     for _ in watch.rounds(len(EventType) * count):
-        for kind, intake in bench.intakes.items():
-            raws = bench.raws(kind, count)
+        for kind, intake in material.intakes.items():
+            raws = material.raws(kind, count)
             for start in range(0, count, FETCH):
                 with watch:
                     await intake.read(raws[start : start + FETCH])
 
 
-async def lane(bench: Bench, watch: Watch) -> None:
+async def lane(material: Material, watch: Watch) -> None:
     """A whole lane, with deciding, minimising and classifying in it."""
-    courses = {kind: Course(bench, kind, 0) for kind in EventType}
-    for _ in watch.rounds(len(EventType) * bench.size.events):
+    courses = {kind: Course(material, kind, 0) for kind in EventType}
+    for _ in watch.rounds(len(EventType) * material.size.events):
         for kind, course in courses.items():
-            records = await bench.records(kind, bench.size.events)
+            records = await material.records(kind, material.size.events)
             for record in records:  # consents are looked up elsewhere
-                bench.consent(record.subject_ref or "")
+                material.consent(record.subject_ref or "")
             course.run(records, watch)
 
 
-async def decide(bench: Bench, watch: Watch) -> None:
+async def decide(material: Material, watch: Watch) -> None:
     """Judge.judge, at the announcement and behind the fence."""
-    judge, ahead = bench.judge(EventType.LEASE_PAYMENT), bench.limits.expires_ms
-    for _ in watch.rounds(len(EventType) * bench.size.events):
-        entries, now = await bench.entries(bench.size.events), now_ms()
+    judge, ahead = material.judge(EventType.LEASE_PAYMENT), material.limits.expires_ms
+    for _ in watch.rounds(len(EventType) * material.size.events):
+        entries, now = await material.entries(material.size.events), now_ms()
         with watch:
             for entry in entries:
                 judge.judge(entry, now, now + ahead)
@@ -55,26 +56,26 @@ async def decide(bench: Bench, watch: Watch) -> None:
                 judge.judge(entry, now + 1, now + ahead)
 
 
-async def minimise(bench: Bench, watch: Watch) -> None:
+async def minimise(material: Material, watch: Watch) -> None:
     """Judge.make: the body and its digest."""
-    judge, ahead = bench.judge(EventType.LEASE_PAYMENT), bench.limits.expires_ms
-    for _ in watch.rounds(len(EventType) * bench.size.events):
-        entries, now = await bench.entries(bench.size.events), now_ms()
+    judge, ahead = material.judge(EventType.LEASE_PAYMENT), material.limits.expires_ms
+    for _ in watch.rounds(len(EventType) * material.size.events):
+        entries, now = await material.entries(material.size.events), now_ms()
         permits = [judge.judge(entry, now, now + ahead) for entry in entries]
         permitted = [
             (entry, permit) for entry, permit in zip(entries, permits, strict=True) if isinstance(permit, Permit)
         ]
-        if len(permitted) != len(entries):
-            raise AssertionError("an event of the load may not be provided")
+        if len(permitted) < MOSTLY * len(entries):
+            raise AssertionError("too few events of the load may be provided")
         with watch:
             for entry, permit in permitted:
                 judge.make(entry, permit)
 
 
-async def understand(bench: Bench, watch: Watch) -> None:
+async def understand(material: Material, watch: Watch) -> None:
     """classify: what GeNiE's results mean for each entry."""
-    for _ in watch.rounds(len(EventType) * bench.size.events):
-        for traffic in await traffics(bench):
+    for _ in watch.rounds(len(EventType) * material.size.events):
+        for traffic in await traffics(material):
             for send in traffic.sends:
                 reply = accepted(send.entries, now_ms())
                 sent = [
@@ -85,29 +86,29 @@ async def understand(bench: Bench, watch: Watch) -> None:
                     classify(reply, sent)
 
 
-async def ledger(bench: Bench, watch: Watch) -> None:
+async def ledger(material: Material, watch: Watch) -> None:
     """schemas.encode of ledger records."""
-    for _ in watch.rounds(len(EventType) * bench.size.events):
-        for traffic in await traffics(bench):
+    for _ in watch.rounds(len(EventType) * material.size.events):
+        for traffic in await traffics(material):
             with watch:
-                outgoing(bench, traffic)
+                outgoing(material, traffic)
 
 
-async def intents(bench: Bench, watch: Watch) -> None:
+async def intents(material: Material, watch: Watch) -> None:
     """schemas.encode of intents."""
     number = schemas.schema_id("ProvisionIntent")
-    for _ in watch.rounds(len(EventType) * bench.size.events):
-        for traffic in await traffics(bench):
+    for _ in watch.rounds(len(EventType) * material.size.events):
+        for traffic in await traffics(material):
             with watch:
                 for intent in traffic.intents:
                     schemas.encode("ProvisionIntent", intent, number)
 
 
-async def metrics(bench: Bench, watch: Watch) -> None:
+async def metrics(material: Material, watch: Watch) -> None:
     """What is counted of each batch and each transaction."""
     counted = Metrics("0", "load")
-    topic = bench.names.payments
-    batch, transaction = bench.limits.batch, bench.size.events
+    topic = material.names.payments
+    batch, transaction = material.limits.batch, material.size.events
     for _ in watch.rounds(transaction):
         settled = [number / 1000 for number in range(transaction)]
         with watch:
@@ -121,19 +122,19 @@ async def metrics(bench: Bench, watch: Watch) -> None:
             counted.append_to_ledger_many(settled)
 
 
-async def traffics(bench: Bench, events: int | None = None) -> list[Traffic]:
+async def traffics(material: Material, events: int | None = None) -> list[Traffic]:
     """What passes when new events of each type go their whole way."""
     found = []
     for kind in EventType:
-        records = await bench.records(kind, bench.size.events if events is None else events)
-        course = Course(bench, kind, records[0].offset)
+        records = await material.records(kind, material.size.events if events is None else events)
+        course = Course(material, kind, records[0].offset)
         found.append(course.run(records, nullcontext()))
     return found
 
 
-def outgoing(bench: Bench, traffic: Traffic) -> list[Outgoing]:
+def outgoing(material: Material, traffic: Traffic) -> list[Outgoing]:
     """The ledger's records, ready to be produced."""
-    number, topic = schemas.schema_id("ProvisionRecord"), bench.names.ledger
+    number, topic = schemas.schema_id("ProvisionRecord"), material.names.ledger
     return [
         Outgoing(topic, None, record["subject_ref"].encode(), schemas.encode("ProvisionRecord", record, number))
         for record in traffic.ledger

@@ -34,8 +34,8 @@ from gateway.sandbox.genie.head import Head
 from gateway.sandbox.genie.signatures import AnswerSigner
 from gateway.sandbox.leash import popen
 from gateway.tls import tls_context
-from load.stages.bench import Bench, now_ms
 from load.stages.inside import traffics
+from load.stages.material import Material, now_ms
 from load.stages.watch import Watch
 
 CONNECTIONS = 16
@@ -47,38 +47,38 @@ URL = f"https://localhost:8443{BATCH_PATH}"
 Batch = Sequence[OutgoingEntry]
 
 
-async def encode(bench: Bench, watch: Watch) -> None:
+async def encode(material: Material, watch: Watch) -> None:
     """RequestWriter.batch: the content of a request."""
     writer = request_writer()
-    for _ in watch.rounds(len(EventType) * bench.size.events):
-        batches = await new_batches(bench)
+    for _ in watch.rounds(len(EventType) * material.size.events):
+        batches = await new_batches(material)
         with watch:
             for batch in batches:
                 writer.batch(batch)
 
 
-async def sign(bench: Bench, watch: Watch) -> None:
+async def sign(material: Material, watch: Watch) -> None:
     """sign_request: digest, signature base and Ed25519."""
     with TemporaryDirectory() as directory:
         key = credentials(pkis.make(Path(directory))).signing_key
     writer = request_writer()
-    for _ in watch.rounds(len(EventType) * bench.size.events):
-        contents = [writer.batch(batch) for batch in await new_batches(bench)]
+    for _ in watch.rounds(len(EventType) * material.size.events):
+        contents = [writer.batch(batch) for batch in await new_batches(material)]
         now = now_ms() // 1000
         with watch:
             for number, content in enumerate(contents):
                 sign_request(key, URL, content, created=now, expires=now + 30, nonce=f"nonce-{number:018}")
 
 
-async def verify(bench: Bench, watch: Watch) -> None:
+async def verify(material: Material, watch: Watch) -> None:
     """signed_answer and read_reply: digest, Ed25519, and each result in the form that the contract defines."""
     with TemporaryDirectory() as directory:
         pki = pkis.make(Path(directory))
         ours = credentials(pki)
         signer = AnswerSigner.load(pki.genie_ed25519, pkis.GENIE_ED25519_ID, now_ms)
     writer = request_writer()
-    for _ in watch.rounds(len(EventType) * bench.size.events):
-        for batch in await new_batches(bench):
+    for _ in watch.rounds(len(EventType) * material.size.events):
+        for batch in await new_batches(material):
             now = now_ms()
             signed = _signed(ours, writer.batch(batch), now // 1000)
             content = orjson.dumps({"results": [_result(entry, now) for entry in batch]})
@@ -86,35 +86,35 @@ async def verify(bench: Bench, watch: Watch) -> None:
             headers = httpx.Headers({"Content-Type": JSON, **signer.headers(head, 200, JSON, content)})
             with watch:
                 answer = signed_answer(
-                    ours.answer_keys, signed, 200, headers, content, now_ms=now, skew_ms=bench.limits.skew_ms
+                    ours.answer_keys, signed, 200, headers, content, now_ms=now, skew_ms=material.limits.skew_ms
                 )
                 reply = read_reply(200, JSON, None, content, key_id=answer.key_id if answer else None, now_ms=now)
             if not reply.verified or reply.results is None or len(reply.results) != len(batch):
                 raise AssertionError("the answer is not verified: the stage would time the wrong thing")
 
 
-async def send(bench: Bench, watch: Watch) -> None:
+async def send(material: Material, watch: Watch) -> None:
     """GenieClient.send over TLS, with encoding, signing and verifying in it."""
-    await _send(bench, watch, bench.limits.batch, bench.size.events)
+    await _send(material, watch, material.limits.batch, material.size.events)
 
 
-async def single(bench: Bench, watch: Watch) -> None:
+async def single(material: Material, watch: Watch) -> None:
     """GenieClient.send, one event a request."""
-    await _send(bench, watch, 1, max(1, bench.size.events // 10))
+    await _send(material, watch, 1, max(1, material.size.events // 10))
 
 
-async def _send(bench: Bench, watch: Watch, size: int, events: int) -> None:
+async def _send(material: Material, watch: Watch, size: int, events: int) -> None:
     slots = asyncio.Semaphore(CONNECTIONS)
 
     async def post(client: GenieClient, batch: Batch) -> None:
         async with slots:
-            answer = await client.send(batch, now_ms() + bench.limits.expires_ms)
+            answer = await client.send(batch, now_ms() + material.limits.expires_ms)
         if not isinstance(answer, Reply) or not answer.verified or answer.status != 200:
             raise AssertionError("GeNiE did not take a batch: the stage would time the wrong thing")
 
-    async with connected(bench) as client:
+    async with connected(material) as client:
         for _ in watch.rounds(len(EventType) * events):
-            entries = [entry for batch in await new_batches(bench, events) for entry in batch]
+            entries = [entry for batch in await new_batches(material, events) for entry in batch]
             with watch:
                 await asyncio.gather(
                     *(post(client, entries[start : start + size]) for start in range(0, len(entries), size))
@@ -122,7 +122,7 @@ async def _send(bench: Bench, watch: Watch, size: int, events: int) -> None:
 
 
 @asynccontextmanager
-async def connected(bench: Bench) -> AsyncIterator[GenieClient]:
+async def connected(material: Material) -> AsyncIterator[GenieClient]:
     """A client of a GeNiE that answers at once, in a process of its own."""
     with TemporaryDirectory() as directory:
         pki = pkis.make(Path(directory) / "pki")
@@ -135,7 +135,7 @@ async def connected(bench: Bench) -> AsyncIterator[GenieClient]:
                 transport=lambda tls: GenieTransport(tls, CONNECTIONS),
                 writer=request_writer(),
                 credentials=credentials(pki),
-                skew_ms=bench.limits.skew_ms,
+                skew_ms=material.limits.skew_ms,
             )
             await client.start()
             try:
@@ -148,9 +148,9 @@ async def connected(bench: Bench) -> AsyncIterator[GenieClient]:
             await asyncio.to_thread(genie.wait, STOP_S)
 
 
-async def new_batches(bench: Bench, events: int | None = None) -> list[Batch]:
+async def new_batches(material: Material, events: int | None = None) -> list[Batch]:
     """New events of both types on their way to GeNiE."""
-    return [send.entries for traffic in await traffics(bench, events) for send in traffic.sends]
+    return [send.entries for traffic in await traffics(material, events) for send in traffic.sends]
 
 
 def request_writer() -> RequestWriter:

@@ -55,7 +55,7 @@ class Raw:
     headers: Sequence[tuple[str, bytes]] = field(default=(("producer", b"billing"),))
 
 
-class Bench:
+class Material:
     """Records of both input topics, and what reads and judges them. No event is handed out twice."""
 
     def __init__(self, size: Size) -> None:
