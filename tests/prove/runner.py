@@ -18,11 +18,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from tests.prove.rows import ROWS, Check, Row
+from tests.prove.rows import ROWS, Check, Row, Stories
 from tests.prove.tools import RED_ANYWAY, Found, look, red_anyway
 
 AT_A_TIME = 2
-BOUND_S = 480.0  # of a row
+BOUND_S = 480.0  # of a row, and
+STORY_BOUND_S = 6.0  # more for each story of it: a slow machine that has other work too takes half of that
 END_BOUND_S = 10.0  # what a process that is told to end may take to clean up
 END_OF_LOG = 3_000  # characters shown of a row that nothing noticed
 
@@ -63,7 +64,8 @@ class Runner:
         too long."""
         if isinstance(row.by, Check) and not row.by.tests_itself and (why := self._why_red_anyway(row.by)):
             return Found(None, (f"{RED_ANYWAY}: {why}",))
-        found, said = self._apart(partial(look, row, self._kafka, thoroughly=self._thoroughly))
+        bound_s = BOUND_S + (row.by.seeds * STORY_BOUND_S if isinstance(row.by, Stories) else 0)
+        found, said = self._apart(partial(look, row, self._kafka, thoroughly=self._thoroughly), bound_s)
         if found is None or (found.red is None and not found.story):
             return Found(None, said)
         return found
@@ -79,7 +81,7 @@ class Runner:
                 self._red_anyway |= {each: (broke_off if red is None else red).get(each.name) for each in named}
             return self._red_anyway[test]
 
-    def _apart(self, work: Callable[[], Answer]) -> tuple[Answer | None, tuple[str, ...]]:
+    def _apart(self, work: Callable[[], Answer], bound_s: float = BOUND_S) -> tuple[Answer | None, tuple[str, ...]]:
         """What came of this in a process of its own, if it did not break off or take too long; and what it said."""
         if self._stopped:
             return None, ()
@@ -91,8 +93,8 @@ class Runner:
             self._running.add(process)
             theirs.close()
             try:
-                if not ours.poll(BOUND_S):
-                    return None, (f"it took longer than {BOUND_S:g} s",)
+                if not ours.poll(bound_s):
+                    return None, (f"it took longer than {bound_s:g} s",)
                 answer = ours.recv()
                 process.join(END_BOUND_S)
             except EOFError:
