@@ -4,7 +4,6 @@ Knows idempotency, the order of a subject's entries and the highest score. Must 
 faults: time and whether to refuse a sound entry are arguments.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,7 +95,7 @@ class Books:
         self._receipts = receipts
         self._kept: dict[str, First] = {}
         self._sequences: dict[str, int] = {}  # highest score taken, by subject_key
-        self._in_progress: Counter[str] = Counter()
+        self._in_progress: list[frozenset[str]] = []  # keys of each request
         self._seq = 0
         for line in receipts.read():
             self._remember(line)
@@ -107,15 +106,12 @@ class Books:
     @contextmanager
     def in_progress(self, entries: Sequence[Entry]) -> Iterator[None]:
         """Until it ends, a lookup of these keys answers `processing`, unless they are received."""
-        keys = [entry.idempotency_key for entry in entries]
-        self._in_progress.update(keys)
+        keys = frozenset(entry.idempotency_key for entry in entries)
+        self._in_progress.append(keys)
         try:
             yield
         finally:
-            self._in_progress.subtract(keys)
-            for key in keys:
-                if not self._in_progress[key]:
-                    del self._in_progress[key]
+            self._in_progress.remove(keys)
 
     def take(self, entries: Sequence[Entry], now_ms: int, whim: Whim, request: Mapping[str, str]) -> list[Verdict]:
         """Judge the entries in order and keep what is taken; durable when this returns.
@@ -144,10 +140,8 @@ class Books:
         if first is not None:
             received = {"status": "received", "first": first.document(), "receipt_id": first.receipt_id}
             return {"idempotency_key": key} | received
-        return {
-            "idempotency_key": key,
-            "status": "processing" if key in self._in_progress else "not_received",
-        }
+        in_progress = any(key in keys for keys in self._in_progress)
+        return {"idempotency_key": key, "status": "processing" if in_progress else "not_received"}
 
     def _judge(self, entry: Entry, page: _Page, now_ms: int, whim: Whim) -> Verdict:
         """The numbered list under "Idempotency" in the OpenAPI, in its order."""
