@@ -5,15 +5,12 @@ Knows which rounds a command means. Must not know how one is measured or shown.
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway.sandbox.broker import Node
-from load.measure import Meter
+from load.measure import Meter, Progress
 from load.result import Result
 from load.round import Round, Say
 from load.scenario import Scenario
@@ -21,9 +18,9 @@ from load.stage import Kafka, Stage
 
 
 @asynccontextmanager
-async def kafka(directory: Path) -> AsyncIterator[Kafka]:
-    """A node for all rounds, with Java's full compiler: it is warm after the first."""
-    node = Node(directory / "kafka", fast_start=False)
+async def kafka(directory: Path, *, fast_start: bool = False) -> AsyncIterator[Kafka]:
+    """A node for all rounds; with Java's full compiler it takes longer to be warm, and costs less then."""
+    node = Node(directory / "kafka", fast_start=fast_start)
     try:
         await node.start_async()
         yield Kafka(node.bootstrap, node.pid)
@@ -33,32 +30,26 @@ async def kafka(directory: Path) -> AsyncIterator[Kafka]:
 
 async def one(node: Kafka, scenario: Scenario, directory: Path, say: Say) -> Result:
     """One round from its first consent to the verdict."""
-    directory.mkdir(parents=True)
-    async with Meter() as meter, Stage(node, scenario, directory, meter) as stage:
-        running = Round(stage, meter, say)
+    async with (
+        Meter() as meter,
+        Stage(node, scenario, directory, meter) as stage,
+        Progress(node.bootstrap, stage.group) as progress,
+    ):
+        running = Round(stage, meter, progress, say)
         await running.set_up()
-        run = await running.run()
-        say("latencies, and the verifier")
-        waited, verdict = await asyncio.gather(running.latencies(run), stage.verdict())
-        return running.result(run, waited, verdict)
+        run = await running.run(scenario)
+        return running.result(run, await running.judge(run))
 
 
-@asynccontextmanager
-async def workplace(kept: Path | None) -> AsyncIterator[Path]:
-    """Where a command keeps what it makes: a directory that is gone afterwards, or the one that was named."""
-    if kept is not None:
-        kept.mkdir(parents=True, exist_ok=True)
-        yield kept
-        return
-    made = Path(tempfile.mkdtemp(prefix="gateway-load-"))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-async def several(scenarios: Sequence[Scenario], kept: Path | None, say: Say) -> AsyncIterator[Result]:
-    """Each scenario in turn."""
-    async with workplace(kept) as directory, kafka(directory) as node:
+async def several(
+    scenarios: Sequence[Scenario], directory: Path, say: Say, so_far: Callable[[Sequence[Result]], None]
+) -> list[Result]:
+    """Each scenario in turn; after each, `so_far` is told all that there are."""
+    results: list[Result] = []
+    say("starting Apache Kafka")
+    async with kafka(directory) as node:
         for number, scenario in enumerate(scenarios, 1):
-            yield await one(node, scenario, directory / f"{number:02}-{scenario.name}", say)
+            say(f"{scenario.name} ({number} of {len(scenarios)}): {scenario.sentence}")
+            results.append(await one(node, scenario, directory / f"{number:02}-{scenario.name}", say))
+            so_far(results)
+    return results

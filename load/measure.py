@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import aiohttp
 import psutil
+from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from load.result import Kind
@@ -24,6 +25,28 @@ MEGABYTE = 1 << 20
 
 class MeasureError(Exception):
     """Something could not be measured; the text says what."""
+
+
+class Progress:
+    """How many events are settled, asked of Kafka: the gateway itself would have to be kept from its work.
+
+    Lanes commit their watermarks in the transactions that settle; what lies settled behind one that is not waits."""
+
+    def __init__(self, bootstrap: str, group: str) -> None:
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        self._group = group
+
+    async def __aenter__(self) -> Progress:
+        await self._admin.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._admin.close()
+
+    async def settled(self) -> int:
+        """Input records below the watermarks; no offset of an input that is not a record is written here."""
+        committed = await self._admin.list_consumer_group_offsets(self._group)
+        return sum(each.offset for each in committed.values())
 
 
 class Process:

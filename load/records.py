@@ -17,8 +17,9 @@ from typing import Any
 from gateway import schemas
 from gateway.kafka.partitioner import murmur2
 from gateway.sandbox.producers import consents
+from gateway.sandbox.producers.days import start_of
 from gateway.sandbox.producers.payments import Billing
-from gateway.sandbox.producers.population import World
+from gateway.sandbox.producers.population import Subject, World
 from gateway.sandbox.producers.scores import Scoring
 from gateway.sandbox.producers.stream import CONSENTS, PAYMENTS, SCORES
 
@@ -133,11 +134,19 @@ def _customers(world: World, rng: Random, memo: str) -> Iterator[Customer]:
             given=_consent_mould(given),
             withdrawn=_consent_mould(given | {"consent_version": 2, "status": "withdrawn"}),
             payments=[_payment_mould(billing.next(subject).record, memo) for _ in range(PAYMENTS_EACH)],
-            scores=[_score_mould(scoring.next(subject).record) for _ in range(SCORES_EACH)],
+            scores=[_score_mould(_covered(scoring, subject)) for _ in range(SCORES_EACH)],
         )
         found += 1
         if found == CUSTOMERS:
             return
+
+
+def _covered(scoring: Scoring, subject: Subject) -> dict[str, Any]:
+    """A score of which nothing was observed before there was a contract, and so none is withheld for it."""
+    while True:
+        record = scoring.next(subject).record
+        if all(observed["observed_at"] >= start_of(subject.signed_on + 1) for observed in record["inputs"]):
+            return record
 
 
 def _consent_mould(record: dict[str, Any]) -> Mould:

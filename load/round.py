@@ -13,14 +13,14 @@ from typing import Any
 
 from gateway.sandbox.demo.tasks import alongside
 from gateway.sandbox.verifier import Defect
-from load import latency
-from load.measure import Meter
-from load.result import Kind, Latency, Result, Sandbox
+from load import beside, latency
+from load.measure import Meter, Progress
+from load.result import Baseline, Kind, Latency, Result, Sandbox
 from load.scenario import WARM_UP_SECONDS, Scenario
 from load.stage import LOAD_SECONDS, Stage
 from load.window import Sample, Window, slope
 
-LOOK_SECONDS = 0.25  # between two looks at how far the gateway is
+LOOK_SECONDS = 0.1  # between two looks at how far the gateway is
 LONGEST_SECONDS = 7_200.0  # of any one round
 SETTLE_MINUTES = 2.0  # of a round: memory's trend counts from then on
 
@@ -35,6 +35,7 @@ class RoundError(Exception):
 class Run:
     """What was seen of a round before anybody judged it."""
 
+    scenario: Scenario
     window: Window
     settled: int  # since the gateway's start
     produced: int
@@ -47,12 +48,22 @@ class Run:
         return max(0, self.produced - self.settled)
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was found afterwards."""
+
+    verdict: Mapping[str, Any]
+    latency: Latency | None
+    baseline: Baseline | None
+
+
 class Round:
     """Drives one stage, and looks on."""
 
-    def __init__(self, stage: Stage, meter: Meter, say: Say) -> None:
+    def __init__(self, stage: Stage, meter: Meter, progress: Progress, say: Say) -> None:
         self.stage = stage
         self._meter = meter
+        self._progress = progress
         self._say = say
         self._produced = 0
 
@@ -70,22 +81,21 @@ class Round:
         for _ in range(scenario.gateways):
             await self.stage.start_gateway()
 
-    async def run(self) -> Run:
-        """All of the scenario, whatever its kind."""
-        work = self._backlog() if self.stage.scenario.schedule is None else self._paced()
+    async def run(self, scenario: Scenario) -> Run:
+        """All of the scenario, whatever its kind: that of the stage, or one that differs from it in arrivals alone."""
+        work = self._backlog(scenario) if scenario.schedule is None else self._paced(scenario)
         async with asyncio.timeout(LONGEST_SECONDS):
             return await alongside(work, self.stage.crew.watch())
 
-    async def _backlog(self) -> Run:
-        scenario = self.stage.scenario
+    async def _backlog(self, scenario: Scenario) -> Run:
         self._say("warm-up")
         first = await self._until(scenario.warm_up_events)
         if scenario.joins_after is not None:
-            return await self._joined(first, scenario.joins_after)
+            return await self._joined(scenario, first, scenario.joins_after)
         last = await self._until(self._produced)
-        return Run(Window(first, last), int(last.counts.settled), self._produced)
+        return Run(scenario, Window(first, last), int(last.counts.settled), self._produced)
 
-    async def _joined(self, first: Sample, after: float) -> Run:
+    async def _joined(self, scenario: Scenario, first: Sample, after: float) -> Run:
         """One more gateway starts in the middle; what an event costs before and behind that."""
         await asyncio.sleep(after)
         before = await self._sample()
@@ -96,12 +106,11 @@ class Round:
         parts = {"alone": Window(first, before), "joining": Window(before, joined), "together": Window(joined, last)}
         extra = {f"{name}_cpu_us_per_event": part.cpu_us_per_event[Kind.GATEWAY] for name, part in parts.items()}
         extra |= {f"{name}_events_per_second": part.events_per_second for name, part in parts.items()}
-        return Run(Window(first, last), int(last.counts.settled), self._produced, extra=extra)
+        return Run(scenario, Window(first, last), int(last.counts.settled), self._produced, extra=extra)
 
-    async def _paced(self) -> Run:
-        scenario = self.stage.scenario
+    async def _paced(self, scenario: Scenario) -> Run:
         schedule = scenario.paced
-        settled_before = int((await self._sample()).counts.settled)
+        settled_before = await self._progress.settled()
         self._produced += schedule.events
         self._say(f"{schedule.events:,} events arrive in {schedule.seconds:.0f} s")
         producer = self.stage.produce(schedule)
@@ -113,7 +122,9 @@ class Round:
         if extra:
             extra["recovered_after_s"] = last.at - extra.pop("back_at")
         since_ms = max(since_ms, done["started_at_ms"] + int(WARM_UP_SECONDS * 1000))
-        return Run(Window(first, last), int(last.counts.settled), self._produced, since_ms, done["behind_ms"], extra)
+        return Run(
+            scenario, Window(first, last), int(last.counts.settled), self._produced, since_ms, done["behind_ms"], extra
+        )
 
     async def _outage(self, scenario: Scenario, settled_before: int) -> dict[str, float]:
         """Let GeNiE be away as the scenario says; when it came back."""
@@ -133,32 +144,34 @@ class Round:
 
     async def _until(self, settled: int) -> Sample:
         """Wait until so many are settled. Raises RoundError when nothing moves for the scenario's patience."""
-        moved_at, most = time.monotonic(), -1.0
-        while True:
-            sample = await self._sample()
-            now = sample.counts.settled
-            if now >= settled:
-                return sample
+        moved_at, most = time.monotonic(), -1
+        while (now := await self._progress.settled()) < settled:
             if now > most:
-                moved_at, most = sample.at, now
-            elif sample.at - moved_at > self.stage.scenario.patience:
+                moved_at, most = time.monotonic(), now
+            elif time.monotonic() - moved_at > self.stage.scenario.patience:
                 logs = ", ".join(str(gateway.child.log) for gateway in self.stage.gateways)
                 raise RoundError(
-                    f"{settled - now:,.0f} of {settled:,} events are not settled, and none was for "
+                    f"{settled - now:,} of {settled:,} events are not settled, and none was for "
                     f"{self.stage.scenario.patience:.0f} s: see {logs}"
                 )
-            self._say(f"{now:,.0f} of {settled:,} events settled")
+            self._say(f"{now:,} of {settled:,} events settled")
             await asyncio.sleep(LOOK_SECONDS)
+        return await self._sample()
 
-    async def latencies(self, run: Run) -> Latency | None:
-        """Of what arrived by the clock in the measured time."""
-        if not run.since_ms:
-            return None
-        return await latency.read(self.stage.kafka.bootstrap, self.stage.prefix, run.since_ms)
+    async def judge(self, run: Run) -> Judged:
+        """What is found afterwards, all at once: nothing of it is measured by the clock."""
+        self._say("the verifier, latencies, and the baseline")
+        bootstrap, prefix = self.stage.kafka.bootstrap, self.stage.prefix
+        verdict, waited, baseline = await asyncio.gather(
+            self.stage.verdict(),
+            latency.read(bootstrap, prefix, run.since_ms) if run.since_ms else _nothing(),
+            beside.baseline(self.stage, self._produced // 2),
+        )
+        return Judged(verdict, waited, baseline)
 
-    def result(self, run: Run, waited: Latency | None, verdict: Mapping[str, Any]) -> Result:
+    def result(self, run: Run, judged: Judged) -> Result:
         """All of it."""
-        scenario, window = self.stage.scenario, run.window
+        scenario, window, verdict = run.scenario, run.window, judged.verdict
         cpu = window.cpu_us_per_event
         trend = [(minute, mb) for minute, mb in self._meter.memory if minute > SETTLE_MINUTES]
         return Result(
@@ -172,7 +185,7 @@ class Round:
             events_per_second=window.events_per_second,
             gateway_cpu_us_per_event=cpu.get(Kind.GATEWAY, 0.0),
             cpu_us_per_event=cpu,
-            latency_ms=waited,
+            latency_ms=judged.latency,
             wire_bytes_per_event=window.wire_bytes_per_event,
             rss_mb=self._meter.most_rss_mb,
             per_event=window.per_event,
@@ -184,7 +197,12 @@ class Round:
             commit_ms=window.commit_ms,
             rss_slope_mb_per_minute=slope(trend) if scenario.memory_trend else None,
             extra=run.extra,
+            baseline=judged.baseline,
         )
+
+
+async def _nothing() -> None:
+    """Where nothing arrives by a clock, waiting says nothing."""
 
 
 def counts(verdict: Mapping[str, Any]) -> dict[str, int]:

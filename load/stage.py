@@ -69,6 +69,7 @@ class Stage:
         self.prefix = f"load-{uuid.uuid4().hex[:8]}."
         self.gateways: list[Gateway] = []
         self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
         self.crew = Crew(directory)
         self._meter = meter
         self._genie: Mapping[str, Any] = {}
@@ -104,7 +105,7 @@ class Stage:
         )
         each = str(self.scenario.partitions // 2)
         await self._once("topics", "topics", "create", "--partitions", each, "--allow-dev-topics")
-        await self._once("lanes", "lanes", "init", "--from", "earliest", "--group", self._group)
+        await self._once("lanes", "lanes", "init", "--from", "earliest", "--group", self.group)
         self._genie = await genie.says("receipts", START_SECONDS)
         self._meter.watch(Kind.GENIE, genie.pid)
 
@@ -117,7 +118,8 @@ class Stage:
         return [gateway.metrics_url for gateway in self.gateways]
 
     @property
-    def _group(self) -> str:
+    def group(self) -> str:
+        """The gateways' consumer group."""
         return f"{self.prefix}gateway"
 
     async def _once(self, name: str, *arguments: str) -> None:
@@ -176,7 +178,7 @@ class Stage:
             port=port,
         )
         environment = {"GATEWAY_CONFIG": str(settings), **_DEFAULTS}
-        environment |= {"GATEWAY_TOPICS__PREFIX": self.prefix, "GATEWAY_KAFKA__GROUP_ID": self._group}
+        environment |= {"GATEWAY_TOPICS__PREFIX": self.prefix, "GATEWAY_KAFKA__GROUP_ID": self.group}
         if self.scenario.mode is Mode.SINGLE:
             environment["GATEWAY_GENIE__BATCH"] = "1"
         child = self.crew.start(f"gateway-{number}", "serve", watched=True, environment=environment)
