@@ -6,6 +6,7 @@ Knows how the gateway's rooms are made by their doors, with no broker and no par
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -58,10 +59,11 @@ class Raw:
 class Material:
     """Records of both input topics, and what reads and judges them. No event is handed out twice."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: Size, bootstrap: str = "") -> None:
         self.size = size
+        self.bootstrap = bootstrap  # of the broker, for stages that need one
         self.moulds = Moulds(size.subjects)
-        self.names = TopicNames()
+        self.names = TopicNames(f"stage-{uuid.uuid4().hex[:8]}.")
         self.topics = {
             EventType.LEASE_PAYMENT: self.names.payments,
             EventType.NOREL_SCORE_UPDATE: self.names.scores,

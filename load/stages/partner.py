@@ -7,15 +7,11 @@ own here: what it costs is its own affair.
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
 import orjson
 
 from gateway.core.canonical import iso_ms
@@ -30,9 +26,9 @@ from gateway.genie.keys import load_answer_keys, load_signing_key
 from gateway.genie.signing import SignedRequest, sign_request, signed_answer
 from gateway.genie.transport import GenieTransport
 from gateway.sandbox import pki as pkis
+from gateway.sandbox.demo.children import Crew
 from gateway.sandbox.genie.head import Head
 from gateway.sandbox.genie.signatures import AnswerSigner
-from gateway.sandbox.leash import popen
 from gateway.tls import tls_context
 from load.stages.inside import traffics
 from load.stages.material import Material, now_ms
@@ -40,7 +36,6 @@ from load.stages.watch import Watch
 
 CONNECTIONS = 16
 BOUND_S = 120.0
-STOP_S = 5.0
 JSON = "application/json"
 URL = f"https://localhost:8443{BATCH_PATH}"
 
@@ -83,7 +78,9 @@ async def verify(material: Material, watch: Watch) -> None:
             signed = _signed(ours, writer.batch(batch), now // 1000)
             content = orjson.dumps({"results": [_result(entry, now) for entry in batch]})
             head = Head("POST", URL, BATCH_PATH, signed.headers)
-            headers = httpx.Headers({"Content-Type": JSON, **signer.headers(head, 200, JSON, content)})
+            headers = {"content-type": JSON}
+            for name, value in signer.headers(head, 200, JSON, content).items():
+                headers[name.lower()] = value
             with watch:
                 answer = signed_answer(
                     ours.answer_keys, signed, 200, headers, content, now_ms=now, skew_ms=material.limits.skew_ms
@@ -125,16 +122,15 @@ async def _send(material: Material, watch: Watch, size: int, events: int) -> Non
 async def connected(material: Material) -> AsyncIterator[GenieClient]:
     """A client of a GeNiE that answers at once, in a process of its own."""
     with TemporaryDirectory() as directory:
-        pki = pkis.make(Path(directory) / "pki")
-        command = [sys.executable, "-m", "gateway", "dev", "genie", "--data", directory, "--latency-ms", "0", "--json"]
-        genie = popen(command, output=subprocess.PIPE)
+        crew = Crew(Path(directory))
         try:
-            url = json.loads(await asyncio.to_thread(genie.stdout.readline))["url"]  # type: ignore[union-attr]
+            genie = crew.start("genie", "dev", "genie", "--data", directory, "--latency-ms", "0", "--json")
+            told = await genie.says("url", BOUND_S)
             client = GenieClient(
-                base_url=url,
+                base_url=told["url"],
                 transport=lambda tls: GenieTransport(tls, CONNECTIONS),
                 writer=request_writer(),
-                credentials=credentials(pki),
+                credentials=credentials(pkis.Pki(Path(told["pki"]))),
                 skew_ms=material.limits.skew_ms,
             )
             await client.start()
@@ -144,8 +140,7 @@ async def connected(material: Material) -> AsyncIterator[GenieClient]:
             finally:
                 await client.close()
         finally:
-            genie.terminate()
-            await asyncio.to_thread(genie.wait, STOP_S)
+            await crew.end()
 
 
 async def new_batches(material: Material, events: int | None = None) -> list[Batch]:
