@@ -9,13 +9,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NoReturn, TypeAlias
+from types import MappingProxyType
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from gateway import avro
 from gateway.code import Code
 
 Write: TypeAlias = Callable[[Mapping[str, Any]], bytes]
+
+T = TypeVar("T")
 
 
 class UnfitRecordError(ValueError):
@@ -31,24 +33,24 @@ _TYPES = {
     "bytes": "bytes",
     "string": "str",
 }
-LONGS_KEPT = 4096  # numbers remembered: records written together share their times
 TEXTS_KEPT = 1024  # tuples remembered, for each array of texts in a schema
+RECORDS_KEPT = 64  # records that nobody can change, remembered for each place of one in a schema
 _LIMITS = {"int": 1 << 32, "long": 1 << 64}  # of the bits on the wire, where the lowest one is the sign
 
 # A number goes out two bytes at a time, 14 bits: with more to follow, or as its end.
 _PAIR = 0x3FFF
+_THREE_PAIRS = range(1 << 27, 1 << 41)  # numbers that take three of them: all moments from 1970 to 2039
 _MORE = tuple(bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(_PAIR + 1))
-_LONGS: dict[int, bytes] = {}
 _LAST = tuple(bytes((bits,) if bits < 0x80 else (bits & 0x7F | 0x80, bits >> 7)) for bits in range(_PAIR + 1))
 
 
-def compile_writer(record: avro.Record) -> Write:
-    """Writes what is exactly of this schema; raises UnfitRecordError for anything else."""
+def compile_writer(record: avro.Record, head: bytes = b"") -> Write:
+    """Writes what is exactly of this schema, behind `head`; raises UnfitRecordError for anything else."""
     code = Code(_CONSTANTS)
     name = record.name.rpartition(".")[2]
     with code.block("try"):
-        parts = _Generator(code).value(record, "record", name)
-        code.line(f"return {_joined(parts)}")
+        parts = _Generator(code).record(record.fields, "record", name)
+        code.line(f"return {_joined([repr(head), *parts])}")
     with code.block("except (UnicodeEncodeError, OverflowError)"):
         code.line(f"too_much({name!r})")
     return code.function("record")
@@ -85,8 +87,24 @@ class _Generator:
                 entry = {key: avro.Scalar("string"), item: values}
                 parts = self._block(value, f"for {key}, {item} in {value}.items()", entry, f"{path}{{}}")
             case avro.Record(_, fields):
-                self._check(f"type({value}) is dict or isinstance({value}, Mapping)", value, "record", path)
-                parts = self._record(fields, value, path)
+                parts = [self._part(fields, value, path)]
+        return parts
+
+    def record(self, fields: tuple[avro.Field, ...], value: str, path: str) -> list[str]:
+        """As `value`, for what is of a record's type."""
+        code = self.code
+        self._check(f"type({value}) is dict or isinstance({value}, Mapping)", value, "record", path)
+        names = code.constant(tuple(part.name for part in fields))
+        locals_ = [code.local() for _ in fields]
+        with code.block("try"):
+            code.line(f"if len({value}) != {len(fields)}: raise KeyError")
+            for part, local in zip(fields, locals_, strict=True):
+                code.line(f"{local} = {value}[{part.name!r}]")
+        with code.block("except KeyError"):
+            code.line(f"misfit({path!r}, {names}, {value})")
+        parts = []
+        for part, local in zip(fields, locals_, strict=True):
+            parts += self.value(part.type, local, f"{path}.{part.name}")
         return parts
 
     def _check(self, fits: str, value: str, wanted: str, path: str) -> None:
@@ -100,7 +118,8 @@ class _Generator:
             case "int" | "long":
                 many = f"number({value}, {_LIMITS[kind]}, {path!r})"
                 if kind == "long":
-                    many = f"LONGS.get({value}) or remember({value}, {many})"
+                    moment = f"MORE[{value} + {value} & {_PAIR}] + MORE[{value} >> 13 & {_PAIR}] + LAST[{value} >> 27]"
+                    many = f"{moment} if {_THREE_PAIRS.start} <= {value} < {_THREE_PAIRS.stop} else {many}"
                 return [f"(LAST[{value} + {value}] if 0 <= {value} <= {_PAIR >> 1} else {many})"]
             case "string":
                 self.code.line(f"{value} = {value}.encode()")
@@ -134,9 +153,19 @@ class _Generator:
 
     def _texts(self, node: avro.Array, value: str, path: str) -> str:
         """A tuple of texts is written once and remembered: the same few come again and again."""
-        alone = Code(_CONSTANTS)
-        alone.line(f"return {_joined(_Generator(alone)._array(node.items, 'texts', path))}")
-        return f"{self.code.constant(_remembering(alone.function('texts')))}({value})"
+        code, out, known = self.code, self.code.local(), self.code.constant({})
+        write = code.constant(_alone(lambda alone: alone._array(node.items, "value", path)))
+        with code.block("try"):
+            code.line(f"{out} = {known}.get({value}) or keep({known}, {value}, {write}({value}), {TEXTS_KEPT})")
+        with code.block("except TypeError"):  # a list; or what is no text at all, and is refused with its path
+            code.line(f"{out} = {write}({value})")
+        return out
+
+    def _part(self, fields: tuple[avro.Field, ...], value: str, path: str) -> str:
+        """A record inside another has its own function; one that nobody can change is written once."""
+        write = _alone(lambda alone: alone.record(fields, "value", path))
+        once, each = self.code.constant(_once(write)), self.code.constant(write)
+        return f"({once} if type({value}) is Unchanging else {each})({value})"
 
     def _array(self, items: avro.Node, value: str, path: str) -> list[str]:
         item = self.code.local()
@@ -149,38 +178,35 @@ class _Generator:
         with code.block(f"if {value}"):
             code.line(f"{out} = [{self._size(value)}]")
             with code.block(loop):
-                for local, node in entry.items():
-                    for part in self.value(node, local, path):
-                        code.line(f"{out}.append({part})")
+                parts = [part for local, node in entry.items() for part in self.value(node, local, path)]
+                code.line(f"{out} += ({''.join(f'{part}, ' for part in parts)})")
             code.line(f"{out} = b''.join({out}) + b'\\0'")
         return [out]
 
-    def _record(self, fields: tuple[avro.Field, ...], value: str, path: str) -> list[str]:
-        code = self.code
-        names = code.constant(tuple(part.name for part in fields))
-        locals_ = [code.local() for _ in fields]
-        with code.block("try"):
-            code.line(f"if len({value}) != {len(fields)}: raise KeyError")
-            for part, local in zip(fields, locals_, strict=True):
-                code.line(f"{local} = {value}[{part.name!r}]")
-        with code.block("except KeyError"):
-            code.line(f"misfit({path!r}, {names}, {value})")
-        parts = []
-        for part, local in zip(fields, locals_, strict=True):
-            parts += self.value(part.type, local, f"{path}.{part.name}")
-        return parts
+
+def _alone(parts: Callable[[_Generator], list[str]]) -> Callable[[Any], bytes]:
+    code = Code(_CONSTANTS)
+    code.line(f"return {_joined(parts(_Generator(code)))}")
+    return code.function("value")
 
 
-def _remembering(write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
-    remembered = lru_cache(TEXTS_KEPT)(write)
+def _once(write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    known: dict[int, tuple[Any, bytes]] = {}  # with the record itself: as long as it is here, no other has its id
 
-    def texts(value: Any) -> bytes:
-        try:
-            return remembered(value)
-        except TypeError:  # a list; or what is no text at all, and is refused with its path
-            return write(value)
+    def once(value: Any) -> bytes:
+        kept = known.get(id(value))
+        if kept is None:
+            kept = _keep(known, id(value), (value, write(value)), RECORDS_KEPT)
+        return kept[1]
 
-    return texts
+    return once
+
+
+def _keep(known: dict[Any, T], key: Any, written: T, limit: int) -> T:
+    if len(known) >= limit:
+        known.clear()
+    known[key] = written
+    return written
 
 
 def _joined(parts: list[str]) -> str:
@@ -197,13 +223,6 @@ def _number(number: int, limit: int, path: str = "") -> bytes:
         out += _MORE[bits & _PAIR]
         bits >>= 14
     return out + _LAST[bits]
-
-
-def _remember(number: int, written: bytes) -> bytes:
-    if len(_LONGS) >= LONGS_KEPT:
-        _LONGS.clear()
-    _LONGS[number] = written
-    return written
 
 
 def _too_much(path: str) -> NoReturn:
@@ -224,8 +243,9 @@ def _misfit(path: str, names: tuple[str, ...], record: Mapping[str, Any]) -> NoR
 _CONSTANTS = {
     "Mapping": Mapping,
     "LAST": _LAST,
-    "LONGS": _LONGS,
-    "remember": _remember,
+    "MORE": _MORE,
+    "Unchanging": MappingProxyType,
+    "keep": _keep,
     "number": _number,
     "float_bytes": struct.Struct("<f").pack,
     "double_bytes": struct.Struct("<d").pack,

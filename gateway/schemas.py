@@ -133,7 +133,14 @@ def unframe(value: bytes) -> tuple[int, bytes]:
 
 def encode(name: str, record: Mapping[str, Any], number: int | None = None) -> bytes:
     """A framed record of ours; `number` is its id if the registry is not the files. Raises UnfitRecordError."""
-    return frame(schema(name).id if number is None else number, _write(name)(record))
+    return encoder(name, number)(record)
+
+
+@cache
+def encoder(name: str, number: int | None = None) -> Write:
+    """What `encode` does for one record kind, for those who write many."""
+    ours = schema(name)
+    return compile_writer(ours.record, frame(ours.id if number is None else number, b""))
 
 
 def decode(value: bytes) -> tuple[str, dict[str, Any]]:
@@ -147,11 +154,6 @@ def decode(value: bytes) -> tuple[str, dict[str, Any]]:
         raise UnknownSchemaError(f"no schema with id {number} in {directory() / 'ids.json'}")
     record: Any = fastavro.schemaless_reader(BytesIO(payload), written.wire, None)
     return written.name, record
-
-
-@cache
-def _write(name: str) -> Write:
-    return compile_writer(schema(name).record)
 
 
 def _read(path: Path, number: int) -> Schema:

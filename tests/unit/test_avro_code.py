@@ -1,6 +1,7 @@
 """Compiled readers and writers: each canonical form, bounds, what errors say, and what belongs to whom."""
 
 import math
+from types import MappingProxyType
 from typing import Any
 
 import fastavro
@@ -8,7 +9,7 @@ import pytest
 
 from gateway import avro, schemas
 from gateway.avro_reader import REFUSALS, Read, compile_reader
-from gateway.avro_writer import UnfitRecordError, compile_writer
+from gateway.avro_writer import RECORDS_KEPT, UnfitRecordError, compile_writer
 from gateway.core.reasons import Reason
 from tests import avro_oracle
 from tests.unit.test_schemas import CONTROL
@@ -101,6 +102,20 @@ def test_sizes_are_written_and_read_at_every_border(size: int) -> None:
     payload = compile_writer(parsed("string"))({"f0": "x" * size})
     assert payload == avro_oracle.written(fastavro.parse_schema("string"), "x" * size)
     assert reader("string")(payload) == {"f0": "x" * size}
+
+
+def test_a_record_that_nobody_can_change_is_written_as_any_other() -> None:
+    """However many there are, and also the second time; one that is not of its schema is never taken for written."""
+    inner = {"type": "record", "name": "E", "fields": [{"name": "n", "type": "long"}]}
+    write = compile_writer(parsed(inner))
+    for number in range(3 * RECORDS_KEPT):
+        value = {"n": number}
+        unchanging = MappingProxyType(value)
+        assert write({"f0": unchanging}) == write({"f0": unchanging}) == write({"f0": value})
+    unfit = MappingProxyType({"n": "text"})
+    for _ in range(2):
+        with pytest.raises(UnfitRecordError, match=r"^R\.f0\.n: wanted long, got str$"):
+            write({"f0": unfit})
 
 
 def reader(raw: Any) -> Read:
