@@ -32,8 +32,9 @@ def short(result: Result) -> dict[str, Any]:
 
 def _lines(result: Result) -> Iterator[str]:
     yield (
-        f"{result.scenario}: {result.events:,} events in {result.seconds:.1f} s, {result.events_per_second:,.0f} a second, "
-        f"{result.gateways} gateway process(es), {result.partitions} partitions, {result.subjects:,} subjects, "
+        f"{result.scenario}: {result.events:,} events in {result.seconds:.1f} s, "
+        f"{result.events_per_second:,.0f} a second, {result.gateways} gateway process(es), "
+        f"{result.partitions} partitions, {result.subjects:,} subjects, "
         f"{result.mode.value}"
     )
     cpu = ", ".join(f"{kind.value} {cost:.1f}" for kind, cost in result.cpu_us_per_event.items())
@@ -65,8 +66,8 @@ def _sandbox(result: Result) -> Iterator[str]:
     sandbox = result.sandbox
     answered = "nothing" if sandbox.answer_ms is None else f"{sandbox.answer_ms:.0f} ms of the {sandbox.latency_ms:.0f}"
     yield (
-        f"  sandbox: GeNiE used {sandbox.genie_cores:.2f} of a core, answered after {answered} that it was told to take; "
-        f"the producer was {sandbox.producer_behind_ms:.0f} ms behind its clock at worst"
+        f"  sandbox: GeNiE used {sandbox.genie_cores:.2f} of a core, answered after {answered} that it was told to "
+        f"take; the producer was {sandbox.producer_behind_ms:.0f} ms behind its clock at worst"
     )
     if sandbox.busy:
         yield f"  CAREFUL: GeNiE used more than {SANDBOX_BUSY_SHARE:.0%} of a core and may have been the limit"
