@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from gateway.core.decide import Scope
@@ -35,7 +36,7 @@ class Recipient:
 
     def __post_init__(self) -> None:
         record = {"id": self.id, "name": self.name, "address": self.address, "representative": self.representative}
-        object.__setattr__(self, "record", record)
+        object.__setattr__(self, "record", MappingProxyType(record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ class Origin:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lane", f"{self.topic}:{self.partition}")
-        object.__setattr__(self, "gateway", {"version": self.gateway_version, "instance": self.instance})
+        gateway = {"version": self.gateway_version, "instance": self.instance}
+        object.__setattr__(self, "gateway", MappingProxyType(gateway))
 
     def input(self, record: InputRecord) -> dict[str, Any]:
         """The position of an input record."""
