@@ -287,14 +287,21 @@ class LaneDriver:
     def _outgoing(self, command: facts.Produce) -> list[Outgoing]:
         """Ledger, parked, then intents."""
         topics = self._around.topics
-        encode = schemas.encoder("ProvisionRecord", topics.ledger_id)
-        out = [Outgoing(topics.ledger, None, _key(record["subject_ref"]), encode(record)) for record in command.ledger]
+        encode = schemas.encode
+        out = [
+            Outgoing(
+                topics.ledger, None, _key(record["subject_ref"]), encode("ProvisionRecord", record, topics.ledger_id)
+            )
+            for record in command.ledger
+        ]
         for parked in command.parked:
-            value = None if parked.record is None else schemas.encode("ParkedEvent", parked.record, topics.parked_id)
+            value = None if parked.record is None else encode("ParkedEvent", parked.record, topics.parked_id)
             out.append(Outgoing(topics.parked, None, parked.key.encode(), value))
         lane = str(self.name).encode()
-        encode = schemas.encoder("ProvisionIntent", topics.intent_id)
-        out.extend(Outgoing(topics.intents, None, lane, encode(intent)) for intent in command.intents)
+        out.extend(
+            Outgoing(topics.intents, None, lane, encode("ProvisionIntent", intent, topics.intent_id))
+            for intent in command.intents
+        )
         return out
 
     async def _commit(self, command: facts.Commit) -> None:
