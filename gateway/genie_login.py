@@ -16,7 +16,7 @@ def genie_client(settings: Settings, credentials: Credentials) -> GenieClient:
     genie, provider = settings.genie, settings.provider
     return GenieClient(
         base_url=genie.base_url,
-        transport=lambda tls: GenieTransport(tls, genie.connections),
+        transport=lambda tls: GenieTransport(genie.base_url, tls, genie.connections),
         writer=RequestWriter(
             Provider(provider.name, provider.address, provider.representative),
             provider.acquisition,

@@ -1,4 +1,4 @@
-"""Sends batches to GeNiE and asks what became of them; every attempt ends in one answer within its bound.
+"""Sends entries to GeNiE and asks what became of them; every attempt ends in one answer within its bound.
 
 Knows the paths and headers of the contract. Must not know what an answer means (core/outcome.py), when to try
 again (the lane), or how many may be in flight (limiter.py). Each attempt is signed anew and is made once.
@@ -13,28 +13,27 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import httpx
-
 from gateway.core.facts import OutgoingEntry
 from gateway.core.outcome import Answer, LookupReply, Loss, Lost, NotSent, Unsent
 from gateway.genie.contract import MAX_LOOKUP_KEYS, RequestWriter, read_lookup, read_reply
 from gateway.genie.keys import AnswerKey, SigningKey
-from gateway.genie.signing import METHOD, SignedAnswer, SignedRequest, sign_request, signed_answer
-from gateway.genie.transport import TlsRefused
+from gateway.genie.signing import SignedAnswer, SignedRequest, sign_request, signed_answer
+from gateway.genie.transport import HttpAnswer, NotConnectedError, Origin, TlsRefusedError, TooLargeError, Transport
 
 BATCH_PATH = "/v1/provision-batches"
+SINGLE_PATH = "/v1/provisions"  # a batch of one
 LOOKUP_PATH = "/v1/provision-lookups"
-MAX_ANSWER_BYTES = 1024 * 1024
 LOOKUP_TIMEOUT_MS = 5_000
 _NONCE_BYTES = 18
+_UNCOMPRESSED = {"accept-encoding": "identity"}
 _SECOND_MS = 1000
 
 # What an exception says; the first row that fits. Whatever GeNiE makes a library raise, the lane needs an answer,
 # and "it may have arrived" is always safe.
 _FAILURES: tuple[tuple[type[Exception], NotSent | Lost], ...] = (
-    (TlsRefused, NotSent(Unsent.TLS_FAILED)),
-    (httpx.ConnectError, NotSent(Unsent.REFUSED)),
-    (httpx.ConnectTimeout, NotSent(Unsent.REFUSED)),
+    (TlsRefusedError, NotSent(Unsent.TLS_FAILED)),
+    (NotConnectedError, NotSent(Unsent.REFUSED)),
+    (TooLargeError, Lost(Loss.TOO_LARGE)),
     (TimeoutError, Lost(Loss.TIMEOUT)),
     (Exception, Lost(Loss.BROKEN)),
 )
@@ -57,7 +56,7 @@ class Credentials:
 class _Link:
     """Connections made with one set of credentials. `with` it while a request is under way."""
 
-    def __init__(self, credentials: Credentials, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, credentials: Credentials, transport: Transport) -> None:
         self.credentials = credentials
         self.transport = transport
         self._under_way = 0
@@ -85,9 +84,7 @@ class _Link:
 class _Whole:
     """A whole HTTP answer, not yet believed: `key_id` is None unless GeNiE's signature holds."""
 
-    status: int
-    headers: httpx.Headers
-    content: bytes
+    http: HttpAnswer
     key_id: str | None
 
 
@@ -98,14 +95,13 @@ class GenieClient:
         self,
         *,
         base_url: str,
-        transport: Callable[[ssl.SSLContext], httpx.AsyncBaseTransport],
+        transport: Callable[[ssl.SSLContext], Transport],
         writer: RequestWriter,
         credentials: Credentials,
         skew_ms: int,
         now_ms: Callable[[], int] = wall_ms,
     ) -> None:
-        base = httpx.URL(base_url)
-        self._batches, self._lookups = base.join(BATCH_PATH), base.join(LOOKUP_PATH)
+        self._origin = Origin.of(base_url)
         self._make_transport = transport
         self._writer = writer
         self._credentials = credentials
@@ -138,18 +134,9 @@ class GenieClient:
 
     async def send(self, entries: Sequence[OutgoingEntry], expires_at: int) -> Answer:
         """Make one attempt; whatever happens is an Answer, by `expires_at` (ms) at the latest."""
-        content = self._writer.batch(entries)
-        whole = await self._exchange(self._batches, content, expires_at)
-        if not isinstance(whole, _Whole):
-            return whole
-        return read_reply(
-            whole.status,
-            whole.headers.get("content-type", ""),
-            whole.headers.get("retry-after"),
-            whole.content,
-            key_id=whole.key_id,
-            now_ms=self._now_ms(),
-        )
+        path = SINGLE_PATH if len(entries) == 1 else BATCH_PATH
+        whole = await self._exchange(path, self._writer.batch(entries), expires_at)
+        return self._read(whole) if isinstance(whole, _Whole) else whole
 
     async def look_up(self, keys: Sequence[str]) -> LookupReply | None:
         """Ask about the first MAX_LOOKUP_KEYS of `keys`; None unless a verified answer came."""
@@ -159,68 +146,60 @@ class GenieClient:
     async def try_look_up(self, keys: Sequence[str]) -> LookupReply | Answer:
         """The same for whoever wants to know what came instead."""
         asked = keys[:MAX_LOOKUP_KEYS]
-        content = self._writer.lookup(asked)
-        whole = await self._exchange(self._lookups, content, self._now_ms() + LOOKUP_TIMEOUT_MS)
+        whole = await self._exchange(LOOKUP_PATH, self._writer.lookup(asked), self._now_ms() + LOOKUP_TIMEOUT_MS)
         if not isinstance(whole, _Whole):
             return whole
-        if whole.key_id is not None and whole.status == 200:
-            reply = read_lookup(whole.content, frozenset(asked), key_id=whole.key_id)
+        if whole.key_id is not None and whole.http.status == 200:
+            reply = read_lookup(whole.http.content, frozenset(asked), key_id=whole.key_id)
             if reply is not None:
                 return reply
-        media_type = whole.headers.get("content-type", "")
-        return read_reply(whole.status, media_type, None, whole.content, key_id=whole.key_id, now_ms=self._now_ms())
+        return self._read(whole)
 
-    async def _exchange(self, url: httpx.URL, content: bytes, expires_at: int) -> _Whole | NotSent | Lost:
+    def _read(self, whole: _Whole) -> Answer:
+        http, headers = whole.http, whole.http.headers
+        return read_reply(
+            http.status,
+            headers.get("content-type", ""),
+            headers.get("retry-after"),
+            http.content,
+            key_id=whole.key_id,
+            now_ms=self._now_ms(),
+        )
+
+    async def _exchange(self, path: str, content: bytes, expires_at: int) -> _Whole | NotSent | Lost:
         now, link = self._now_ms(), self._link
         created, expires = now // 1000, expires_at // 1000
         if link is None:
             return NotSent(Unsent.CLOSED)
         if expires <= created:
             return NotSent(Unsent.EXPIRED)
-        signed = sign_request(
+        request = sign_request(
             link.credentials.signing_key,
-            str(url),
+            self._origin.uri(path),
             content,
             created=created,
             expires=expires,
             nonce=secrets.token_urlsafe(_NONCE_BYTES),
         )
-        request = httpx.Request(METHOD, url, headers={**signed.headers, "accept-encoding": "identity"}, content=content)
         try:
             with link:
                 async with asyncio.timeout((expires_at - now) / 1000):
-                    return await self._receive(link, request, signed, now)
+                    http = await link.transport.post(path, {**request.headers, **_UNCOMPRESSED}, content)
+                return self._believed(link.credentials, request, http, now)
         except Exception as error:
             return next(answer for kind, answer in _FAILURES if isinstance(error, kind))
 
-    async def _receive(self, link: _Link, request: httpx.Request, signed: SignedRequest, sent_at: int) -> _Whole | Lost:
-        response = await link.transport.handle_async_request(request)
-        try:
-            if response.headers.get("content-encoding", "identity") != "identity":
-                return Lost(Loss.ENCODED)
-            chunks, size = [], 0
-            async for chunk in response.aiter_raw():
-                size += len(chunk)
-                if size > MAX_ANSWER_BYTES:
-                    return Lost(Loss.TOO_LARGE)
-                chunks.append(chunk)
-        finally:
-            await response.aclose()
-        content, now = b"".join(chunks), self._now_ms()
+    def _believed(self, ours: Credentials, request: SignedRequest, http: HttpAnswer, sent_at: int) -> _Whole | Lost:
+        if http.headers.get("content-encoding", "identity") != "identity":
+            return Lost(Loss.ENCODED)
+        now = self._now_ms()
         answer = signed_answer(
-            link.credentials.answer_keys,
-            signed,
-            response.status_code,
-            response.headers,
-            content,
-            now_ms=now,
-            skew_ms=self._skew_ms,
+            ours.answer_keys, request, http.status, http.headers, http.content, now_ms=now, skew_ms=self._skew_ms
         )
-        if answer is not None:
-            self._compare_clocks(answer, sent_at, now)
-            if not answer.fresh:
-                return Lost(Loss.CLOCK)
-        return _Whole(response.status_code, response.headers, content, answer.key_id if answer is not None else None)
+        if answer is None:
+            return _Whole(http, None)
+        self._compare_clocks(answer, sent_at, now)
+        return _Whole(http, answer.key_id) if answer.fresh else Lost(Loss.CLOCK)
 
     def _compare_clocks(self, answer: SignedAnswer, sent_at: int, now: int) -> None:
         """It was signed between sending and now, within the second that it names."""

@@ -71,7 +71,7 @@ async def genie_client(
     """Our client, started, with the development keys unless a test wants others."""
     client = GenieClient(
         base_url=url,
-        transport=lambda tls: GenieTransport(tls, CONNECTIONS),
+        transport=lambda tls: GenieTransport(url, tls, CONNECTIONS),
         writer=RequestWriter(Provider("見本", "見本市", "見本 花子"), "見本", "genie"),
         credentials=credentials(pki, signing=signing, key_id=key_id, ca=ca),
         skew_ms=SKEW_MS,

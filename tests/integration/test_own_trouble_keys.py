@@ -14,7 +14,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from gateway.genie.client import BATCH_PATH
+from gateway.genie.client import LOOKUP_PATH
 from gateway.sandbox import pki as pkis
 from gateway.sandbox.genie.answer import Wire
 from gateway.sandbox.genie.faults import Point
@@ -39,7 +39,7 @@ class Witness:
         self.serial = 0
 
     async def act(self, wire: Wire, chance: random.Random) -> None:
-        if wire.head.path == BATCH_PATH:
+        if wire.head.path != LOOKUP_PATH:
             self.key_id = re.search(r'keyid="([^"]+)"', wire.head.headers["signature-input"])[1]  # type: ignore[index]
             self.serial = int(wire._request.transport.get_extra_info("peercert")["serialNumber"], 16)
 

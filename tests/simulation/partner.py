@@ -1,4 +1,4 @@
-"""GeNiE without a network: the sandbox's own server, books, signatures and faults behind an in-memory httpx transport.
+"""GeNiE without a network: the sandbox's own server, books, signatures and faults behind an in-memory transport.
 
 Knows how a request gets from a gateway to GeNiE and back, and what may befall it on that wire. Must not know what is
 in it. GeNiE's side runs outside of every simulated host: a gateway that is killed or frozen ends nothing at GeNiE.
@@ -16,12 +16,19 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-import httpx
 import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.genie.transport import CONNECT_TIMEOUT_S, TlsRefused
+from gateway.genie.transport import (
+    CONNECT_TIMEOUT_S,
+    BrokenError,
+    HttpAnswer,
+    NotConnectedError,
+    Origin,
+    TlsRefusedError,
+    Transport,
+)
 from gateway.sandbox import pki as pkis
 from gateway.sandbox.genie.books import Books
 from gateway.sandbox.genie.faults import Faults
@@ -116,16 +123,16 @@ class Wire:
         del self._under_way[number]
 
     async def to_genie(self) -> bool:
-        """Carry a request; False if it never arrives. Raises what httpx raises where no connection can be opened."""
+        """Carry a request; False if it never arrives. Raises NotConnectedError where no connection can be opened."""
         await self._pass()
         if self.trouble is LinkTrouble.CUT:
             self._strike()
-            raise httpx.ConnectError("no connection")
+            raise NotConnectedError("no connection")
         if self.trouble is LinkTrouble.SILENT:
             self._strike()
             if len(self._under_way) > self._open:
                 await asyncio.sleep(CONNECT_TIMEOUT_S)
-                raise httpx.ConnectTimeout("no connection in time")
+                raise NotConnectedError("no connection in time")
             await self._healed.wait()
             return self._rng.random() < 0.5  # what lay in buffers may arrive although its sender has given up
         self._open = max(self._open, len(self._under_way))
@@ -158,15 +165,16 @@ class Wire:
 class Exchange:
     """One request as aiohttp would hand it to the server, its connection, and the future of its answer."""
 
-    def __init__(self, request: httpx.Request, client: str) -> None:
+    method = "POST"
+
+    def __init__(self, host: str, path: str, headers: Mapping[str, str], content: bytes, client: str) -> None:
         self.answered: asyncio.Future[web.Response] = asyncio.get_running_loop().create_future()
-        self.method = request.method
-        self.host = request.url.netloc.decode("ascii")
-        self.raw_path = request.url.raw_path.decode("ascii")
-        self.headers = CIMultiDict(request.headers.multi_items())
+        self.host = host
+        self.raw_path = path
+        self.headers = CIMultiDict({"host": host, **headers, "content-length": str(len(content))})
         self.transport = self
         self.content = self
-        self._content = request.content
+        self._content = content
         self._client = HOST.get()
         self._closed = False
         self.asked = Asked(self.answered.get_loop().time(), client, self.raw_path, self._content)
@@ -190,11 +198,11 @@ class Exchange:
 
     def abort(self) -> None:
         """The connection ends."""
-        self.fail(httpx.ReadError("connection broken"))
+        self.fail(BrokenError("connection broken"))
 
     # --- what the client gets -----------------------------------------------------------------------------
 
-    def fail(self, error: httpx.TransportError) -> None:
+    def fail(self, error: BrokenError | NotConnectedError) -> None:
         self._closed = True
         if not self.answered.done():
             self.answered.set_exception(error)
@@ -247,9 +255,9 @@ class Partner:
             self._wires[client] = Wire(Random(f"{self._rng.random()}/{client}"), client)
         return self._wires[client]
 
-    def transport(self, client: str) -> Callable[[ssl.SSLContext, int], httpx.AsyncBaseTransport]:
+    def transport(self, client: str) -> Callable[[str, ssl.SSLContext, int], Transport]:
         """Stands where the gateway's GenieTransport would."""
-        return lambda _tls, _connections: _Transport(self, self.wire(client))
+        return lambda base_url, _tls, _connections: _Transport(self, self.wire(client), Origin.of(base_url))
 
     def fail_as_usual(self, usual: Mapping[str, object]) -> None:
         """These of the sandbox's faults are on all along."""
@@ -310,17 +318,17 @@ class Partner:
             if not await wire.to_genie():
                 return
             if not self.is_up:
-                exchange.fail(httpx.ConnectError("no connection"))
+                exchange.fail(NotConnectedError("no connection"))
                 return
             if self.faults.handshake() is not None:
-                exchange.fail(TlsRefused("TLS handshake failed"))
+                exchange.fail(TlsRefusedError("TLS handshake failed"))
                 return
             response = await self._genie.handle(exchange)  # type: ignore[arg-type]  # it has all that is asked of one
             if isinstance(response, web.Response):
                 exchange.say(response)
                 if await wire.from_genie():
                     exchange.answer(response)
-        except httpx.TransportError as error:
+        except (BrokenError, NotConnectedError) as error:
             exchange.fail(error)
 
     def _made(self) -> Genie:
@@ -339,13 +347,14 @@ class Partner:
         )
 
 
-class _Transport(httpx.AsyncBaseTransport):
-    def __init__(self, partner: Partner, wire: Wire) -> None:
+class _Transport:
+    def __init__(self, partner: Partner, wire: Wire, origin: Origin) -> None:
         self._partner = partner
         self._wire = wire
+        self._origin = origin
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        exchange = Exchange(request, self._wire.client)
+    async def post(self, path: str, headers: Mapping[str, str], content: bytes) -> HttpAnswer:
+        exchange = Exchange(self._origin.authority, path, headers, content, self._wire.client)
         self._partner.carry(exchange, self._wire)
         try:
             response = await exchange.answered
@@ -353,14 +362,7 @@ class _Transport(httpx.AsyncBaseTransport):
             exchange.leave()
             raise
         body = response.body if isinstance(response.body, bytes) else b""
-        return httpx.Response(
-            response.status, headers=list(response.headers.items()), stream=_Content(body), request=request
-        )
+        return HttpAnswer(response.status, {name.lower(): text for name, text in response.headers.items()}, body)
 
-
-class _Content(httpx.AsyncByteStream):
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._body
+    async def aclose(self) -> None:
+        """Nothing stands open."""

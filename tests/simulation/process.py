@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any, Self
 from unittest import mock
 
-import httpx
 import orjson
 import structlog
 from aiokafka.client import AIOKafkaClient
@@ -42,6 +41,7 @@ from gateway import app, code, files, genie_login, preflight
 from gateway.app import Gateway
 from gateway.files import Files
 from gateway.findings import Finding
+from gateway.genie.transport import Transport
 from gateway.kafka import consent_view, intake, replay_intake, source, view_store, writer
 from gateway.kafka.registry import Registry
 from gateway.kafka.taster import Taster
@@ -58,7 +58,7 @@ VIEW_POLL_MS = 200  # four times the gateway's own, and of the next too: a quart
 SOURCE_POLL_MS = 400
 CAUSES = 20  # of an error, whose frames are let go
 
-Transport = Callable[[ssl.SSLContext, int], httpx.AsyncBaseTransport]
+Connect = Callable[[str, ssl.SSLContext, int], Transport]
 LogSink = Callable[[str, str, str, Mapping[str, Any]], None]
 
 
@@ -66,13 +66,13 @@ LogSink = Callable[[str, str, str, Mapping[str, Any]], None]
 class Below:
     """What all processes of one world stand on."""
 
-    transport: Callable[[str], Transport]  # to GeNiE, by the name of the host that asks
+    transport: Callable[[str], Connect]  # to GeNiE, by the name of the host that asks
     registry: Registry
     log: LogSink | None = None  # is told of each line: host, level, event, what is beside it
 
-    def connect(self, tls: ssl.SSLContext, connections: int) -> httpx.AsyncBaseTransport:
+    def connect(self, base_url: str, tls: ssl.SSLContext, connections: int) -> Transport:
         """As the gateway makes its transport."""
-        return self.transport(_host_name())(tls, connections)
+        return self.transport(_host_name())(base_url, tls, connections)
 
 
 def settings(keys: Pki, name: str, view: Path, **sections: Mapping[str, Any]) -> Settings:

@@ -117,7 +117,7 @@ class _World:
 
     # --- what gateways stand on -----------------------------------------------------------------------------
 
-    def transport(self, name: str) -> process.Transport:
+    def transport(self, name: str) -> process.Connect:
         return self._made.partner.transport(name)
 
     def hear(self, host: str, level: str, event: str, beside: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from tests.simulation.clocks import taken_over, wall_ms
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.partner import Partner
 
+URL = "https://genie.invalid"
 EXPIRES_MS = 3_000
 Act = Callable[[GenieClient, Partner, Callable[[], Awaitable[Answer]]], Awaitable[None]]
 
@@ -38,8 +39,8 @@ def play(made: Pki, act: Act) -> Partner:
         partner = Partner(made, seed=1)
         transport = partner.transport("one")
         client = GenieClient(
-            base_url="https://genie.invalid",
-            transport=lambda tls: transport(tls, 4),
+            base_url=URL,
+            transport=lambda tls: transport(URL, tls, 4),
             writer=RequestWriter(Provider("見本", "見本市", "見本 花子"), "見本", "genie"),
             credentials=Credentials(
                 ssl.create_default_context(),

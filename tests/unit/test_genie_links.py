@@ -2,50 +2,35 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import pytest
 
+from gateway.core.facts import OutgoingEntry
 from gateway.core.outcome import LookupReply, Loss, Lost, NotSent, Unsent
 from gateway.genie import client as client_module
-from gateway.genie.client import Credentials, GenieClient
+from gateway.genie.client import BATCH_PATH, SINGLE_PATH, Credentials, GenieClient
 from gateway.genie.contract import Provider, RequestWriter
 from gateway.genie.keys import SigningKey
 from gateway.genie.signing import SignedAnswer
+from gateway.genie.transport import BrokenError, HttpAnswer, NotConnectedError, TlsRefusedError, TooLargeError
 
 NOW_MS = 1_772_000_000_000
 SOON_MS = NOW_MS + 60_000
 
 
-class Answer(httpx.AsyncByteStream):
-    """The body of an answer."""
-
-    def __init__(self, *chunks: bytes, hangs: bool = False) -> None:
-        self._chunks = chunks
-        self._hangs = hangs
-        self.closed = 0
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self._chunks:
-            yield chunk
-        if self._hangs:
-            await asyncio.Event().wait()
-
-    async def aclose(self) -> None:
-        self.closed += 1
-
-
-class Transport(httpx.AsyncBaseTransport):
+class Transport:
     """Each request waits until it is answered."""
 
     def __init__(self) -> None:
-        self.requests: list[asyncio.Future[httpx.Response]] = []
+        self.requests: list[asyncio.Future[HttpAnswer]] = []
+        self.paths: list[str] = []
         self.closed = 0
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def post(self, path: str, headers: Mapping[str, str], content: bytes) -> HttpAnswer:
         self.requests.append(asyncio.get_running_loop().create_future())
+        self.paths.append(path)
         return await self.requests[-1]
 
     async def aclose(self) -> None:
@@ -87,9 +72,8 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-def plain(*chunks: bytes, status: int = 200, hangs: bool = False, **headers: str) -> tuple[httpx.Response, Answer]:
-    body = Answer(*chunks, hangs=hangs)
-    return httpx.Response(status, headers=headers, stream=body), body
+def plain(content: bytes = b"", status: int = 200, **headers: str) -> HttpAnswer:
+    return HttpAnswer(status, headers, content)
 
 
 @pytest.fixture
@@ -122,15 +106,15 @@ async def test_what_is_under_way_ends_with_the_old_set(world: World) -> None:
     changing = asyncio.create_task(world.client.use(credentials("norel-2")))
     await turns()
     third, newer = await world.sent(1)
-    answer.set_result(plain()[0])
+    answer.set_result(plain())
     await first
     await turns()
     assert (world.transports[0].closed, changing.done()) == (0, False)
-    other.set_result(plain()[0])
+    other.set_result(plain())
     await second
     await changing
     assert world.transports[0].closed == 1
-    newer.set_result(plain()[0])
+    newer.set_result(plain())
     await third
     assert world.transports[1].closed == 0
 
@@ -146,28 +130,39 @@ async def test_a_change_that_is_broken_off_leaves_no_old_connections(world: Worl
     under_way.cancel()
 
 
-async def test_every_answer_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read whole, too large, encoded, or not to its end in time: its connection must be free or gone."""
-    monkeypatch.setattr(client_module, "MAX_ANSWER_BYTES", 10)
-    cases: list[tuple[Any, Any]] = [
-        (plain(b"12345", b"67890"), None),
-        (plain(b"12345", b"678901"), Lost(Loss.TOO_LARGE)),
-        (plain(**{"content-encoding": "gzip"}), Lost(Loss.ENCODED)),
-    ]
-    for (response, body), expected in cases:
-        task, answer = await world.sent()
-        answer.set_result(response)
-        got = await task
-        assert expected in (None, got)
-        assert body.closed == 1
+@pytest.mark.parametrize(
+    ("failed", "expected"),
+    [
+        (TlsRefusedError(), NotSent(Unsent.TLS_FAILED)),
+        (NotConnectedError(), NotSent(Unsent.REFUSED)),
+        (TooLargeError(), Lost(Loss.TOO_LARGE)),
+        (BrokenError(), Lost(Loss.BROKEN)),
+        (TimeoutError(), Lost(Loss.TIMEOUT)),
+        (RuntimeError("whatever a library may raise"), Lost(Loss.BROKEN)),
+    ],
+)
+async def test_every_failure_is_an_answer(world: World, failed: Exception, expected: Any) -> None:
+    """Whatever is raised below."""
     task, answer = await world.sent()
-    response, body = plain(b"1", hangs=True)
-    answer.set_result(response)
+    answer.set_exception(failed)
+    assert await task == expected
+
+
+async def test_a_compressed_answer_is_none(world: World) -> None:
+    """It was ruled out, and to undo it may cost any amount of memory."""
+    task, answer = await world.sent()
+    answer.set_result(plain(**{"content-encoding": "gzip"}))
+    assert await task == Lost(Loss.ENCODED)
+
+
+@pytest.mark.parametrize(("entries", "path"), [(1, SINGLE_PATH), (2, BATCH_PATH)])
+async def test_one_entry_goes_by_itself(world: World, entries: int, path: str) -> None:
+    """A batch of one has a path of its own."""
+    entry = OutgoingEntry("key", "origin", b"s" * 32, b"{}")
+    task = asyncio.create_task(world.client.send([entry] * entries, SOON_MS))
     await turns()
-    assert body.closed == 0
+    assert world.transports[0].paths == [path]
     task.cancel()
-    await asyncio.wait({task})
-    assert body.closed == 1
 
 
 @pytest.mark.parametrize(("status", "is_reply"), [(200, True), (503, False)])
@@ -178,7 +173,7 @@ async def test_only_a_200_tells_what_became_of_keys(
     monkeypatch.setattr(client_module, "signed_answer", lambda *_, **__: SignedAnswer("genie-1", NOW_MS, True))
     looking = asyncio.create_task(world.client.look_up([]))
     await turns()
-    response, _ = plain(b'{"as_of":"2026-11-22T01:02:03.004Z","results":[]}', status=status)
+    response = plain(b'{"as_of":"2026-11-22T01:02:03.004Z","results":[]}', status=status)
     world.transports[0].requests[-1].set_result(response)
     assert isinstance(await looking, LookupReply) is is_reply
 
@@ -193,6 +188,6 @@ async def test_the_clocks_differ_by_what_a_signed_answer_proves(
     """It names whole seconds, so a difference below that proves nothing."""
     monkeypatch.setattr(client_module, "signed_answer", lambda *_, **__: SignedAnswer("genie-1", created_ms, True))
     task, answer = await world.sent()
-    answer.set_result(plain()[0])
+    answer.set_result(plain())
     await task
     assert world.client.clock_difference_ms == difference
