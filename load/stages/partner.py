@@ -128,7 +128,7 @@ async def connected(material: Material) -> AsyncIterator[GenieClient]:
             told = await genie.says("url", BOUND_S)
             client = GenieClient(
                 base_url=told["url"],
-                transport=lambda tls: GenieTransport(url, tls, CONNECTIONS),
+                transport=lambda tls: GenieTransport(told["url"], tls, CONNECTIONS),
                 writer=request_writer(),
                 credentials=credentials(pkis.Pki(Path(told["pki"]))),
                 skew_ms=material.limits.skew_ms,
