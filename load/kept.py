@@ -26,9 +26,7 @@ class Kept:
     rounds: Sequence[Result] = ()
     stages: Sequence[Stage] = ()
     sizes: Sizes | None = None
-    views: Sequence[Mapping[str, float]] = field(
-        default_factory=tuple
-    )  # by load/view.py, one for each count of subjects
+    views: Sequence[Mapping[str, float]] = ()  # of load/view.py, one for each count of subjects
 
 
 def read(where: Path = RESULTS) -> Kept:
