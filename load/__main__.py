@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Done = TypeVar("Done")
 
 INTERRUPTED = 130
-WRONG, UNREACHABLE = 1, 3
+WRONG, WRONG_USE, UNREACHABLE = 1, 2, 3
 MOST_RATE = 1e6
 MOST_MINUTES = 24 * 60.0
 BENCH = ("backlog", "backlog", "backlog", "steady", "quiet", "single", "slow", "join")  # several rounds of what counts
@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--scenario", choices=list(SCENARIOS), default="steady", metavar="NAME", help="see below")
     run.add_argument("--rate", type=_number(MOST_RATE), help="events a second, where they arrive by the clock")
     run.add_argument("--minutes", type=_number(MOST_MINUTES), help="how long they arrive")
+    stages = commands.add_parser("stages", help="the gateway's stages one by one")
+    stages.add_argument("names", nargs="*", metavar="STAGE", help="these alone")
+    stages.set_defaults(do=_stages, directory=None)
     return parser
 
 
@@ -116,6 +119,18 @@ def _run(given: argparse.Namespace) -> int:
     from load.scenarios import SCENARIOS, at
 
     return _rounds(given, [at(SCENARIOS[given.scenario], given.rate, given.minutes)])
+
+
+def _stages(given: argparse.Namespace) -> int:
+    from load import stages
+
+    try:
+        found = stages.run(given.names)
+    except stages.UnknownStageError as error:
+        sys.stderr.write(f"{error}\n")
+        return WRONG_USE
+    print(stages.table(found))
+    return _end({"stages": {stage.name: stage.us for stage in found}}, verified=True)
 
 
 def _rounds(given: argparse.Namespace, scenarios: Sequence[Scenario]) -> int:

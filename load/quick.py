@@ -16,7 +16,7 @@ from load.result import Result
 from load.round import Round, Say
 from load.scenario import Scenario
 from load.schedule import Schedule, Stretch
-from load.stage import Stage
+from load.stage import Kafka, Stage
 
 BACKLOG = 100_000
 RATE = 1_000.0
@@ -52,9 +52,14 @@ class Quick:
 
 async def quick(directory: Path, say: Say, full: Scenario = FULL, easy: Scenario = EASY) -> Quick:
     """Both, judged together."""
-    say("starting Apache Kafka and GeNiE")
+    say("starting Apache Kafka")
+    async with kafka(directory, fast_start=True) as node:
+        return await both(node, directory, say, full, easy)
+
+
+async def both(node: Kafka, directory: Path, say: Say, full: Scenario, easy: Scenario) -> Quick:
+    """The same on a node that is there."""
     async with (
-        kafka(directory, fast_start=True) as node,
         Meter() as meter,
         Stage(node, full, directory / "quick", meter) as stage,
         Progress(node.bootstrap, stage.group) as progress,

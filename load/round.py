@@ -16,7 +16,7 @@ from gateway.sandbox.verifier import Defect
 from load import beside, latency
 from load.measure import Meter, Progress
 from load.result import Baseline, Kind, Latency, Result, Sandbox
-from load.scenario import WARM_UP_SECONDS, Scenario
+from load.scenario import Scenario
 from load.stage import LOAD_SECONDS, Stage
 from load.window import Sample, Window, slope
 
@@ -121,7 +121,7 @@ class Round:
         last = await self._until(settled_before + schedule.events)
         if extra:
             extra["recovered_after_s"] = last.at - extra.pop("back_at")
-        since_ms = max(since_ms, done["started_at_ms"] + int(WARM_UP_SECONDS * 1000))
+        since_ms = max(since_ms, done["started_at_ms"] + int(scenario.warm_up_seconds * 1000))
         return Run(
             scenario, Window(first, last), int(last.counts.settled), self._produced, since_ms, done["behind_ms"], extra
         )

@@ -15,7 +15,7 @@ SUBJECTS = 100_000
 PARTITIONS = 6  # of both input topics together, half of them each
 GENIE_MS = 20.0
 WARM_UP_SHARE = 0.2  # of a backlog
-WARM_UP_SECONDS = 4.0  # of a schedule
+WARM_UP_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Scenario:
     hot_share: float = 0.0  # of the events, that are one subject's
     withdrawals: float = 0.0  # a second
     memo_bytes: int = 0
+    warm_up_seconds: float = WARM_UP_SECONDS  # of a schedule
     patience: float = 120.0  # seconds without a newly settled event: then the round has failed
     memory_trend: bool = False  # it is long enough for one
 
@@ -53,7 +54,7 @@ class Scenario:
         """The schedule with its warm-up."""
         if self.schedule is None:
             raise ValueError(f"{self.name} has no schedule")
-        return Schedule((Stretch(self.schedule.stretches[0].rate, WARM_UP_SECONDS), *self.schedule.stretches))
+        return Schedule((Stretch(self.schedule.stretches[0].rate, self.warm_up_seconds), *self.schedule.stretches))
 
     @property
     def events(self) -> int:
@@ -65,4 +66,4 @@ class Scenario:
         """Those that are not measured."""
         if self.schedule is None:
             return int(self.backlog * WARM_UP_SHARE)
-        return round(self.schedule.stretches[0].rate * WARM_UP_SECONDS)
+        return round(self.schedule.stretches[0].rate * self.warm_up_seconds)

@@ -45,7 +45,7 @@ class Kafka:
     """A node that somebody else started and ends."""
 
     bootstrap: str
-    pid: int
+    pid: int | None = None  # None: what it costs is not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,8 @@ class Stage:
             await self._http.close()
 
     async def _start(self) -> None:
-        self._meter.watch(Kind.KAFKA, self.kafka.pid)
+        if self.kafka.pid is not None:
+            self._meter.watch(Kind.KAFKA, self.kafka.pid)
         faults = [f"--fault={name}={share}" for name, share in self.scenario.faults.items()]
         genie = self.crew.start(
             "genie",
