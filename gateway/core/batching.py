@@ -78,7 +78,8 @@ class Batching:
         announcement, checks = batch.announcement, self.passed.checks
         checking = False
         for entry in self._order.line(head):
-            limit = min(limit, entry.batch_limit or limit)
+            if entry.batch_limit:
+                limit = min(limit, entry.batch_limit)
             key, offset = entry.record.idempotency_key, entry.record.offset
             if entry.state is not State.QUEUED or len(batch.entries) >= limit or key in keys or offset >= below:
                 return entry is not head

@@ -6,7 +6,7 @@ is core/lane.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from gateway.core.consent import Consent, ConsentState
@@ -141,7 +141,7 @@ class Entry:
     consent: ConsentState = None  # as last seen
     permit: Permit | None = None  # the last that was given
     made: Made | None = None
-    held: list[Held] = field(default_factory=list)  # oldest first
+    held: tuple[Held, ...] = ()  # oldest first
     must_ask: bool = False  # a replay: what GeNiE has already is not sent again
     maybe_received: bool = False  # some attempt's outcome is unknown
     last_expires: int = 0  # until when GeNiE might accept such an attempt, ms
@@ -170,11 +170,11 @@ class Entry:
                 older.announcement.holders -= 1
             else:
                 kept.append(older)
-        self.held = [*kept, held]
+        self.held = (*kept, held)
         held.announcement.holders += 1
 
     def release(self) -> None:
         """Let go of every announcement: surely nothing was received, or all is settled."""
         for held in self.held:
             held.announcement.holders -= 1
-        self.held = []
+        self.held = ()

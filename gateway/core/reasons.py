@@ -6,9 +6,26 @@ Knows the words of the ledger. Must not know how any of them is reached.
 from __future__ import annotations
 
 from enum import Enum
+from typing import Self
 
 
-class Outcome(Enum):
+class Coded(Enum):
+    """Members of a closed set, of which each event asks several times for one.
+
+    An Enum computes `value` and the hash in Python, each time; a member has its code at hand, and is one object.
+    """
+
+    code: str
+
+    def __new__(cls, code: str) -> Self:
+        member = object.__new__(cls)
+        member._value_ = member.code = code
+        return member
+
+    __hash__ = object.__hash__
+
+
+class Outcome(Coded):
     """How an input record ended: one of six, terminal."""
 
     PROVIDED = "PROVIDED"
@@ -19,7 +36,7 @@ class Outcome(Enum):
     INVALID = "INVALID"
 
 
-class Transmitted(Enum):
+class Transmitted(Coded):
     """Whether the body reached GeNiE."""
 
     YES = "yes"
@@ -27,16 +44,16 @@ class Transmitted(Enum):
     UNKNOWN = "unknown"
 
 
-class Reason(Enum):
+class Reason(Coded):
     """Why an input record ended so: (code, outcome, sentence for people, what to do)."""
 
     outcome: Outcome
     sentence: str
     remedy: str
 
-    def __new__(cls, code: str, outcome: Outcome, sentence: str, remedy: str) -> Reason:
+    def __new__(cls, code: str, outcome: Outcome, sentence: str, remedy: str) -> Self:
         member = object.__new__(cls)
-        member._value_ = code
+        member._value_ = member.code = code
         member.outcome = outcome
         member.sentence = sentence
         member.remedy = remedy

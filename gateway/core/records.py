@@ -117,17 +117,17 @@ def held_in(record: Record, announcement: Announcement) -> Iterator[tuple[int, s
 
 def provision_record(origin: Origin, entry: Entry, ending: Ending, settled_at: int) -> Record:
     """The one terminal ledger record of an input record."""
-    record, held, event = entry.record, ending.held, entry.record.event
-    invalid = ending.reason.outcome is Outcome.INVALID
+    record, held, event, reason = entry.record, ending.held, entry.record.event, ending.reason
+    invalid = reason.outcome is Outcome.INVALID
     return {
         "input": origin.input(record),
         "source_digest": record.source_digest,
         "event_id": event.event_id if event else None,
-        "event_type": event.type.value if event else None,
+        "event_type": event.type.code if event else None,
         "subject_ref": None if invalid else record.subject_ref,
-        "outcome": ending.reason.outcome.value,
-        "reason": ending.reason.value,
-        "transmitted": ending.transmitted.value,
+        "outcome": reason.outcome.code,
+        "reason": reason.code,
+        "transmitted": ending.transmitted.code,
         "recipient": origin.recipient.record,
         "consent": _consent(ending.consent),
         "items": held.scope.items if held else (),
@@ -153,12 +153,12 @@ def parked_event(origin: Origin, entry: Entry, ending: Ending, parked_at: int) -
         problem = UNLISTED_PROBLEM
     return {
         "input": origin.input(record),
-        "event_type": record.event.type.value if record.event else None,
+        "event_type": record.event.type.code if record.event else None,
         "subject_ref": record.subject_ref,
         "producer": record.producer,
-        "reason": ending.reason.value,
+        "reason": ending.reason.code,
         "detail": problem or ending.reason.sentence,
-        "transmitted": ending.transmitted.value,
+        "transmitted": ending.transmitted.code,
         "parked_at": parked_at,
         "input_expires_at": record.timestamp + origin.input_retention_ms,
         "attempts": entry.sends,

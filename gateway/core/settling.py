@@ -76,13 +76,15 @@ class Settling:
 
     def take(self) -> list[Entry]:
         """Settle all that can be, by a transaction that begins now."""
-        taken = []
-        while self.is_due:
-            offset, entry = heapq.heappop(self._finished)
-            self.window.settle(offset)
-            self._bytes -= entry.record.size
-            entry.release()
-            taken.append(entry)
+        taken, finished, settle = [], self._finished, self.window.settle
+        while self.is_due:  # again: what is settled moves the watermark, and with it the end
+            beyond = self.beyond
+            while finished and finished[0][0] < beyond:
+                offset, entry = heapq.heappop(finished)
+                settle(offset)
+                self._bytes -= entry.record.size
+                entry.release()
+                taken.append(entry)
         return taken
 
     def committed(self) -> None:

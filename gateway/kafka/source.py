@@ -155,8 +155,10 @@ class Feed:
 
 def _size(record: Any) -> int:
     """Bytes that a raw record keeps in memory."""
-    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
-    return len(record.value or b"") + len(record.key or b"") + headers
+    size = len(record.value or b"") + len(record.key or b"")
+    for name, value in record.headers:
+        size += len(name) + len(value or b"")
+    return size
 
 
 class Source(ConsumerRebalanceListener):

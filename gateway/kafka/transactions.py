@@ -14,12 +14,12 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
+from gateway.core.values import value
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.partitioner import partition_of
 from gateway.kafka.strict_producer import AnswerLostError, StrictProducer
@@ -34,7 +34,7 @@ _NO_EPOCH = -1
 _NO_OFFSET = -1  # what the broker answers for a batch that it had already, too long ago to know where
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Outgoing:
     """A record to produce; without a partition its key decides."""
 
@@ -44,7 +44,7 @@ class Outgoing:
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Produced:
     """Where a record came to lie."""
 

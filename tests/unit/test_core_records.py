@@ -39,7 +39,7 @@ RECEIPT = Receipt("receipt-1", 6_010, b"answer", "genie-1")
 
 
 def entry(**changes: Any) -> Entry:
-    return Entry(replace(RECORD, **changes), held=[HELD], sends=2)
+    return Entry(replace(RECORD, **changes), held=(HELD,), sends=2)
 
 
 def ended(reason: Reason, transmitted: Transmitted = Transmitted.NO, **more: Any) -> Ending:
@@ -82,7 +82,7 @@ def test_an_intent_says_all_that_another_owner_needs() -> None:
 def test_what_is_read_back_from_an_intent_is_what_was_announced() -> None:
     """The last announcement of each entry, for lists come back as lists."""
     older = replace(HELD, digest=b"older")
-    other = Entry(replace(RECORD, offset=42, idempotency_key="key-42"), held=[older, HELD])
+    other = Entry(replace(RECORD, offset=42, idempotency_key="key-42"), held=(older, HELD))
     record = intent(ORIGIN, ANNOUNCEMENT, [entry(), other], epoch=5)
     for each in record["entries"]:
         each["items"], each["permitted_purposes"] = list(each["items"]), list(each["permitted_purposes"])

@@ -26,7 +26,7 @@ def test_a_later_announcement_of_the_same_body_stands_for_the_earlier() -> None:
     entry, one, two, three = Entry(record(0)), held(100), held(100), held(101)
     for each in (one, two, three):
         entry.announce(each)
-    assert entry.held == [three]
+    assert entry.held == (three,)
     assert holders(one, two, three) == [0, 0, 1]
 
 
@@ -35,7 +35,7 @@ def test_an_announcement_that_expires_later_is_kept_beside_a_newer_one() -> None
     entry, late, newer = Entry(record(0)), held(101), held(100)
     entry.announce(late)
     entry.announce(newer)
-    assert entry.held == [late, newer]
+    assert entry.held == (late, newer)
     assert holders(late, newer) == [1, 1]
 
 
@@ -44,7 +44,7 @@ def test_another_body_is_held_beside_the_first() -> None:
     entry, one, other = Entry(record(0)), held(100), held(200, b"other")
     entry.announce(one)
     entry.announce(other)
-    assert entry.held == [one, other]
+    assert entry.held == (one, other)
 
 
 def test_what_is_released_holds_no_announcement() -> None:
@@ -54,7 +54,7 @@ def test_what_is_released_holds_no_announcement() -> None:
     entry.announce(one)
     entry.announce(other)
     entry.release()
-    assert entry.held == []
+    assert entry.held == ()
     assert holders(one, other) == [0, 4]
 
 

@@ -59,7 +59,7 @@ def test_an_entry_that_nobody_names_is_left_alone() -> None:
     live = recovered(intent(100, 130, named(3)))
     entry = Entry(record(4), must_ask=True)
     live.remember(entry)
-    assert (entry.held, entry.maybe_received, entry.must_ask, entry.sends) == ([], False, True, 0)
+    assert (entry.held, entry.maybe_received, entry.must_ask, entry.sends) == ((), False, True, 0)
 
 
 def test_an_intent_lives_until_all_that_it_names_is_delivered_and_done() -> None:

@@ -33,7 +33,7 @@ def beyond_the_bound() -> None:
 
 
 def final_without_reason() -> None:
-    entry = Entry(record(0), held=[held(100)])
+    entry = Entry(record(0), held=(held(100),))
     outcome = BatchOutcome((EntryOutcome(Meaning.FINAL),))
     Fates(Limits()).answered(entry, outcome.entries[0], Batch(Announcement("b", 0, 1), [entry]), outcome, 0)
 
