@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from statistics import median
 
 from gateway.sandbox.broker import Node
 from load.measure import Meter, Progress
 from load.result import Result
 from load.round import Round, Say
 from load.scenario import Scenario
+from load.scenarios import at
 from load.stage import Kafka, Stage
+
+CAPACITY = "backlog"  # the rounds that tell what this machine can do
 
 
 @asynccontextmanager
@@ -48,8 +52,17 @@ async def several(
     results: list[Result] = []
     say("starting Apache Kafka")
     async with kafka(directory) as node:
-        for number, scenario in enumerate(scenarios, 1):
-            say(f"{scenario.name} ({number} of {len(scenarios)}): {scenario.sentence}")
+        for number, planned in enumerate(scenarios, 1):
+            say(f"{planned.name} ({number} of {len(scenarios)}): {planned.sentence}")
+            scenario = _fitted(planned, results)
             results.append(await one(node, scenario, directory / f"{number:02}-{scenario.name}", say))
             so_far(results)
     return results
+
+
+def _fitted(scenario: Scenario, before: Sequence[Result]) -> Scenario:
+    """At its share of what this machine can do, as far as that is known."""
+    full = [result.events_per_second for result in before if result.scenario == CAPACITY]
+    if not scenario.capacity_share or not full:
+        return scenario
+    return at(scenario, rate=scenario.capacity_share * median(full), minutes=None)

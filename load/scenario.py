@@ -34,6 +34,7 @@ class Scenario:
     sentence: str
     backlog: int = 0
     schedule: Schedule | None = None  # behind the warm-up, which goes at the rate of its first stretch
+    capacity_share: float = 0.0  # above 0: at this share of what the backlogs before it came to, if there are any
     mode: Mode = Mode.BATCH
     subjects: int = SUBJECTS
     partitions: int = PARTITIONS

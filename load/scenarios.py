@@ -11,7 +11,7 @@ from load.result import Mode
 from load.scenario import Outage, Scenario
 from load.schedule import Schedule, Stretch
 
-STEADY_RATE = 2_000.0  # events a second, if nobody says otherwise: half of what two cores give to all parts together
+STEADY_RATE = 2_000.0  # events a second, if nothing says otherwise
 STEADY_SECONDS = 30.0
 BURST = 10  # times the rate, for BURST_SECONDS
 BURST_SECONDS = 10.0
@@ -27,8 +27,9 @@ def _at(rate: float, seconds: float = STEADY_SECONDS) -> Schedule:
 _ALL = (
     Scenario(
         name="steady",
-        sentence="Events arrive at an even rate; with --rate at that one.",
+        sentence="Events arrive at an even rate: 70 % of what the backlogs before it came to, or --rate.",
         schedule=_at(STEADY_RATE),
+        capacity_share=0.7,
     ),
     Scenario(
         name="quiet",
@@ -142,4 +143,5 @@ def at(scenario: Scenario, rate: float | None, minutes: float | None) -> Scenari
     faster = 1.0 if rate is None else rate / stretches[0].rate
     longer = 1.0 if minutes is None else minutes * 60 / scenario.schedule.seconds
     scaled = tuple(Stretch(stretch.rate * faster, stretch.seconds * longer) for stretch in stretches)
-    return replace(scenario, schedule=Schedule(scaled))
+    share = scenario.capacity_share if rate is None else 0.0
+    return replace(scenario, schedule=Schedule(scaled), capacity_share=share)

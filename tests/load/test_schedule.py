@@ -1,10 +1,14 @@
 """Arrivals by the clock."""
 
+from dataclasses import replace
+
 import pytest
 
+from load.bench import _fitted
 from load.scenario import WARM_UP_SECONDS
 from load.scenarios import BURST, SCENARIOS, at
 from load.schedule import Schedule, ScheduleError
+from tests.load.results import SOUND
 
 TWO_RATES = Schedule.parse("100x2,1000x3")
 
@@ -56,3 +60,15 @@ def test_each_scenario_is_one_of_both_kinds() -> None:
         assert 0 < scenario.warm_up_events < scenario.events
         assert scenario.partitions >= 2 and scenario.partitions % 2 == 0
         assert scenario.sentence.endswith(".")
+
+
+def test_steady_goes_at_a_share_of_what_the_machine_can_do() -> None:
+    """As the backlogs before it tell, the middle one of them; without any, or at a rate that was named, as it is."""
+    backlogs = [replace(SOUND, events_per_second=rate) for rate in (5_000.0, 10_000.0, 50_000.0)]
+    steady = SCENARIOS["steady"]
+    fitted = _fitted(steady, [*backlogs, replace(SOUND, scenario="single", events_per_second=1.0)])
+    assert fitted.schedule is not None
+    assert [stretch.rate for stretch in fitted.schedule.stretches] == [7_000.0]
+    assert _fitted(steady, []) == steady
+    named = at(steady, rate=10.0, minutes=None)
+    assert _fitted(named, backlogs) == named
