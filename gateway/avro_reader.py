@@ -35,13 +35,14 @@ _MAX_NUMBER_BYTES = 10
 # For each byte after the first: how far it is shifted, and the sum of the bits _MORE of all before it.
 _SHIFTS = tuple((7 * n, sum(_MORE << 7 * m for m in range(n))) for n in range(1, _MAX_NUMBER_BYTES))
 _LIMITS = {"int": 1 << 32, "long": 1 << 64}  # of the bits on the wire, where the lowest one is the sign
+_STRAIGHT = {"int": 3, "long": 6}  # so many bytes are read without a call: a day, a moment
 _SHORT_SYMBOLS = 64  # indexes below it take one byte
 
 
-def compile_reader(written: avro.Record, ours: avro.Record) -> Read:
-    """Reads what was written by one schema, with the defaults of the fields that only ours has."""
+def compile_reader(written: avro.Record, ours: avro.Record, head: int = 0) -> Read:
+    """Reads what was written by one schema behind `head` bytes, with the defaults of the fields that only ours has."""
     code = Code(_CONSTANTS)
-    code.line("at = 0")
+    code.line(f"at = {head}")
     record = code.local()
     _Generator(code).value(written, ours, record)
     with code.block("if at != len(data)"):
@@ -87,9 +88,11 @@ class _Generator:
             case "boolean":
                 self._byte(f"{into} = BOOLEANS[data[at]]")
             case "int" | "long":
-                self._byte(f"{into} = LONGS[data[at]]")
-                with code.block(f"if {into} is None"):
-                    code.line(f"{into}, at = number(data, at, {_LIMITS[kind]})")
+                self._byte(f"{into} = data[at]")
+                with code.block(f"if {into} < {_MORE}"):
+                    code.line(f"{into} = LONGS[{into}]")
+                with code.block("else"):
+                    self._number(kind, 1, into)
             case "bytes":
                 self._size("size")
                 self._slice("size", into)
@@ -101,6 +104,21 @@ class _Generator:
                 size = struct.calcsize(_FORMATS[kind])
                 self._slice(str(size), into)
                 code.line(f"{into} = {kind}_value({into})")
+
+    def _number(self, kind: str, known: int, into: str) -> None:
+        """Read on where so many bytes of a number all say that more follow; `into` holds the sum of their bits."""
+        code = self.code
+        if known == _STRAIGHT[kind]:
+            code.line(f"{into}, at = number(data, at - {known - 1}, {_LIMITS[kind]})")
+            return
+        shift, following = _SHIFTS[known - 1]
+        self._byte("byte = data[at]")
+        code.line(f"{into} += byte << {shift}")
+        with code.block(f"if byte < {_MORE}"):
+            code.line("if not byte: raise Malformed")
+            code.line(f"{into} = {into} - {following} >> 1 if not {into} & 1 else ~({into} - {following} >> 1)")
+        with code.block("else"):
+            self._number(kind, known + 1, into)
 
     def _byte(self, text: str) -> None:
         self.code.line(text)
@@ -227,7 +245,7 @@ def _float(data: bytes) -> float:
 _FORMATS = {"float": "<f", "double": "<d"}
 _CONSTANTS = {
     # by the first byte; None if more follow or if it is no size
-    "LONGS": tuple(byte >> 1 ^ -(byte & 1) if byte < _MORE else None for byte in range(256)),
+    "LONGS": tuple(byte >> 1 ^ -(byte & 1) for byte in range(_MORE)),
     "SIZES": tuple(byte >> 1 if byte < _MORE and not byte & 1 else None for byte in range(256)),
     "BOOLEANS": {0: False, 1: True},
     "number": _number,

@@ -59,8 +59,8 @@ class Codec:
         }
         self._names = {topic: schemas.schema(name).record.name for topic, name in records.items()}
         self._clock = clock
-        self._writers: dict[int, writer.Writer] = {}
-        self._unfit: dict[int, tuple[float, writer.Unfit]] = {}  # with when it was found so
+        self._writers: dict[bytes, tuple[int, writer.Writer]] = {}  # by the head of a value; with the schema's id
+        self._unfit: dict[bytes, tuple[float, writer.Unfit]] = {}  # with when it was found so
 
     @property
     def remembered(self) -> int:
@@ -70,11 +70,11 @@ class Codec:
     async def prepare(self, values: Iterable[bytes | None]) -> None:
         """Learn the schemas of these values; raises RegistryAway while they cannot be known."""
         heads = {value[: schemas.HEADER_BYTES] for value in values if value}
-        wanted = {_schema_id(head) for head in heads if _framed(head)}
+        wanted = {head for head in heads if _framed(head)}
         since = self._clock() - UNFIT_FOR_S
-        while missing := [number for number in wanted if not self._knows(number, since)]:
-            for number in missing:
-                await self._learn(number)
+        while missing := [head for head in wanted if not self._knows(head, since)]:
+            for head in missing:
+                await self._learn(head)
 
     def decode(self, topic: str, value: bytes | None) -> Decoded | Undecodable:
         """The record of a value, or why there is none."""
@@ -82,20 +82,18 @@ class Codec:
             return Undecodable(Reason.NULL_VALUE)
         if len(value) > self._most_bytes[topic]:
             return Undecodable(Reason.TOO_LARGE)
-        if not _framed(value):
-            return Undecodable(Reason.NOT_AVRO)
-        schema_id = _schema_id(value)
-        written = self._writers.get(schema_id)
-        if written is None:
-            return Undecodable(self._unfit_reason(schema_id, topic))
+        known = self._writers.get(value[: schemas.HEADER_BYTES])
+        if known is None:
+            return Undecodable(self._unfit_reason(value, topic))
+        schema_id, written = known
         if written.name != self._names[topic]:
             return Undecodable(Reason.NOT_AVRO)
-        read = written.read(value[schemas.HEADER_BYTES :])
-        return Undecodable(read) if isinstance(read, Reason) else Decoded(schema_id, read)
+        read = written.read(value)
+        return Decoded(schema_id, read) if isinstance(read, dict) else Undecodable(read)
 
     def fields(self, schema_id: int) -> Mapping[str, str]:
         """Leaf path -> item of a writer's schema that `decode` has read by; KeyError for any other."""
-        return self._writers[schema_id].items
+        return self._writers[schemas.frame(schema_id, b"")][1].items
 
     async def source(self, value: bytes | None) -> Any | None:
         """The JSON of the schema that a value would be decoded by; None if nothing of it would be decoded.
@@ -113,16 +111,21 @@ class Codec:
         """The record kind of a topic."""
         return self._kinds[topic]
 
-    def _unfit_reason(self, schema_id: int, topic: str) -> Reason:
-        if schema_id not in self._unfit:
-            raise RuntimeError(f"schema {schema_id} is not known yet: await prepare() with the same values first")
-        unfit = self._unfit[schema_id][1]
+    def _unfit_reason(self, value: bytes, topic: str) -> Reason:
+        if not _framed(value):
+            return Reason.NOT_AVRO
+        head = value[: schemas.HEADER_BYTES]
+        if head not in self._unfit:
+            number = _schema_id(head)
+            raise RuntimeError(f"schema {number} is not known yet: await prepare() with the same values first")
+        unfit = self._unfit[head][1]
         return unfit.reason if unfit.name in (None, self._names[topic]) else Reason.NOT_AVRO
 
-    def _knows(self, number: int, since: float) -> bool:
-        return number in self._writers or (number in self._unfit and self._unfit[number][0] > since)
+    def _knows(self, head: bytes, since: float) -> bool:
+        return head in self._writers or (head in self._unfit and self._unfit[head][0] > since)
 
-    async def _learn(self, number: int) -> None:
+    async def _learn(self, head: bytes) -> None:
+        number = _schema_id(head)
         try:
             raw = await self._registry.writer_schema(number)
         except avro.SchemaError as error:
@@ -130,9 +133,9 @@ class Codec:
         else:
             written = writer.Unfit(Reason.UNKNOWN_SCHEMA_ID) if raw is None else writer.make_ready(raw)
         if isinstance(written, writer.Unfit):
-            _put(self._unfit, number, (self._clock(), written), MAX_UNFIT_IDS)
+            _put(self._unfit, head, (self._clock(), written), MAX_UNFIT_IDS)
         else:
-            _put(self._writers, number, written, MAX_WRITERS)
+            _put(self._writers, head, (number, written), MAX_WRITERS)
 
 
 def _framed(value: bytes) -> bool:
@@ -143,8 +146,8 @@ def _schema_id(value: bytes) -> int:
     return int.from_bytes(value[1 : schemas.HEADER_BYTES], "big")
 
 
-def _put(known: dict[int, T], number: int, what: T, limit: int) -> None:
-    known.pop(number, None)
+def _put(known: dict[bytes, T], head: bytes, what: T, limit: int) -> None:
+    known.pop(head, None)
     while len(known) >= limit:
         del known[next(iter(known))]
-    known[number] = what
+    known[head] = what

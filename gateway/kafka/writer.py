@@ -35,10 +35,11 @@ class Writer:
     items: Mapping[str, str]  # leaf path -> item
     _read: Read
 
-    def read(self, payload: bytes) -> dict[str, Any] | Reason:
-        """The record, with the defaults of fields that the writer did not know yet; or why there is none."""
+    def read(self, value: bytes) -> dict[str, Any] | Reason:
+        """The record of a framed value, with the defaults of fields that the writer did not know yet; or why there is
+        none."""
         try:
-            return self._read(payload)
+            return self._read(value)
         except TrailingBytesError:
             return Reason.TRAILING_BYTES
         except REFUSALS:
@@ -64,7 +65,7 @@ def make_ready(raw: Any) -> Writer | Unfit:
     return Writer(
         name=written.name,
         items=MappingProxyType({leaf.path: leaf.item or "" for leaf in avro.leaves(written)}),
-        _read=compile_reader(written, ours),
+        _read=compile_reader(written, ours, schemas.HEADER_BYTES),
     )
 
 

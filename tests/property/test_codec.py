@@ -109,7 +109,7 @@ def test_any_schema_is_made_ready_or_unfit(raw: Any, payload: bytes) -> None:
     made = make_ready(raw)
     if isinstance(made, Writer):
         assert all(made.items.values())
-        assert isinstance(made.read(payload), dict | Reason)
+        assert isinstance(made.read(bytes(schemas.HEADER_BYTES) + payload), dict | Reason)
     else:
         assert isinstance(made, Unfit)
         assert made.reason.outcome in (Outcome.INVALID, Outcome.PARKED)
