@@ -17,6 +17,7 @@ from gateway.sandbox.verifier.policy import Policy, jst_day
 
 Json = Mapping[str, Any]
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_DAY_MS = 86_400_000
 _DIGEST = re.compile(r"[A-Za-z0-9_-]{43}")  # base64url of 32 bytes, unpadded
 _KNOWN_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")  # anything else in a finding could be data
 
@@ -30,11 +31,14 @@ def _day(days: int) -> str | None:
 
 
 def _time(ms: int) -> str | None:
-    try:
-        moment = _EPOCH + dt.timedelta(milliseconds=ms)
-    except OverflowError:
-        return None
-    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
+    days, rest = divmod(ms, _DAY_MS)
+    date = _day(days)
+    return date and f"{date}T{_clock(rest // 1000)}.{rest % 1000:03}Z"
+
+
+@lru_cache(maxsize=86_400)
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def _same(value: Any) -> Any:
@@ -159,7 +163,7 @@ def sent(body: Json, kind: EventKind, record: Json) -> Sent:
         event_items=kind.items,
         items=frozenset(items),
         purposes=frozenset(p for p in purposes if isinstance(p, str)) if isinstance(purposes, list) else frozenset(),
-        policy_version=None if version_ms is None else version_ms // 86_400_000,
+        policy_version=None if version_ms is None else version_ms // _DAY_MS,
         consented_at=_ms(consent.get("consented_at")),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 REFERENCES = ("subject_ref", "contract_ref")  # these may stand in topics, but nowhere else
 
 _ANCHOR = 3  # characters that a search looks up before it compares whole values
-_SHORTEST_ASCII = 6
+_SHORTEST_ASCII = re.compile(r"[0-9A-Za-z](?:[^0-9A-Za-z]*[0-9A-Za-z]){5}")  # six letters or digits, one in front
 _SHORTEST_NUMBER = 8  # shorter ones stand in any log
 _PHONE_DIGITS = 10
 _PREFIX = 16  # a long value that was cut short is still found by its beginning
@@ -26,6 +26,7 @@ _STARTS = re.compile(r"(?<![0-9A-Za-z])[0-9A-Za-z]|[^\x00-\x7f]")
 _ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 _ESCAPED_BYTES = re.compile(r"(?:\\x[0-9a-fA-F]{2})+")
 _SPACE = re.compile(r"\s+")
+_NO_DIGIT = re.compile(r"[^0-9]+")
 _DIGITS_AND_DASHES = re.compile(r"[0-9+() -]+")
 
 
@@ -74,17 +75,18 @@ class Personal:
     def learn(self, record: Mapping[str, Any]) -> None:
         """Take the personal values of an input record."""
         for name in REFERENCES:
-            if name in record and self._is_new(record[name]):
-                self.canaries.add(record[name], name)
+            reference = record.get(name)
+            if reference is not None and self._is_new(reference):
+                self.canaries.add(reference, name)
         for part in ("customer", "vehicle"):
             fields = record.get(part)
             if fields is None or not self._is_new(tuple(fields.values())):
                 continue
             for name, value in fields.items():
-                if name == "birth_date":
-                    self._learn_birth_date(value)
-                elif isinstance(value, str):
+                if type(value) is str:
                     self.canaries.add(value, f"{part}.{name}")
+                elif name == "birth_date" and self._is_new((name, value)):
+                    self._learn_birth_date(value)
 
     def _learn_birth_date(self, days: int) -> None:
         try:
@@ -96,9 +98,11 @@ class Personal:
                 self.canaries.add(day.strftime(form), "customer.birth_date")
 
     def _is_new(self, part: object) -> bool:
-        before = len(self._seen)
-        self._seen.add(hash(part))
-        return len(self._seen) > before
+        number = hash(part)
+        if number in self._seen:
+            return False
+        self._seen.add(number)
+        return True
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -107,7 +111,7 @@ def _forms(value: str) -> Iterator[str]:
     if not text.isascii():
         yield _SPACE.sub("", text)
     elif _DIGITS_AND_DASHES.fullmatch(text):
-        digits = "".join(filter(str.isdigit, text))
+        digits = _NO_DIGIT.sub("", text)
         if len(digits) >= _PHONE_DIGITS:
             yield digits
     if len(text) > _PREFIX:
@@ -119,7 +123,7 @@ def _distinctive(text: str) -> bool:
         return len(text) >= _ANCHOR
     if text.isdigit():
         return len(text) >= _SHORTEST_NUMBER
-    return sum(map(str.isalnum, text)) >= _SHORTEST_ASCII and text[0].isalnum()
+    return _SHORTEST_ASCII.match(text) is not None
 
 
 def _ends_a_word(text: str, end: int) -> bool:

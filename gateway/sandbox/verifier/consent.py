@@ -6,16 +6,15 @@ Knows consent records and the policy; `moment` is an argument. Must not know top
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from gateway.sandbox.verifier.policy import Policy, jst_day
 
 Record = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One record of a subject in the consent topic."""
 
     appended_at: int  # ms, by the broker's clock
@@ -23,8 +22,7 @@ class Change:
     record: Record | None  # None: a tombstone, or a value that cannot be read
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What was sent of one event, and what of the event decides whether that was allowed."""
 
     subject_ref: str
@@ -39,8 +37,7 @@ class Sent:
     consented_at: int | None  # as the body cites it
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What is known of a subject's consent after some changes: a record that counts, or why none does."""
 
     record: Record | None
@@ -96,63 +93,62 @@ def _refusal(sent: Sent, state: State, policy: Policy, *, moment: int, expires_a
     record = state.record
     if record is None:
         return state.why_none
-    return (
-        _not_in_force(record, sent, policy, moment + skew, expires_at)
-        or _not_covered(record, sent)
-        or _too_much(record, sent, policy)
+    objections = chain(
+        _not_in_force(record, sent, policy, moment + skew, expires_at),
+        _not_covered(record, sent),
+        _too_much(record, sent, policy),
     )
+    return next(objections, None)
 
 
-def _not_in_force(record: Record, sent: Sent, policy: Policy, latest: int, expires_at: int) -> str | None:
-    version = record["policy_version"]
-    expiry = record["expires_at"]
-    rules = (
-        (record["subject_ref"] == sent.subject_ref, "the consent record is another subject's"),
-        (record["recipient"] == policy.recipient_id, "the consent names another recipient"),
-        (record["legal_basis"] == "consent", "the legal basis is not consent"),
-        (record["status"] in {"given", "renewed"}, f"the consent is {record['status']}"),
-        (version in policy.starts, "the consent cites a policy version that does not exist"),
-        (version in policy.with_clause, "the cited policy version is not known to have the GeNiE clause"),
-        (
-            policy.in_force(jst_day(record["consented_at"])) == version,
-            "consented on a day on which the cited policy version was not in force",
-        ),
-        (record["consented_at"] <= latest, "the consent is dated later than the decision"),
-        (expiry is None or expiry > expires_at, "the consent ends before the attempt does"),
-    )
-    return next((why for holds, why in rules if not holds), None)
+def _not_in_force(record: Record, sent: Sent, policy: Policy, latest: int, expires_at: int) -> Iterator[str]:
+    version, consented_at, expiry = record["policy_version"], record["consented_at"], record["expires_at"]
+    if record["subject_ref"] != sent.subject_ref:
+        yield "the consent record is another subject's"
+    if record["recipient"] != policy.recipient_id:
+        yield "the consent names another recipient"
+    if record["legal_basis"] != "consent":
+        yield "the legal basis is not consent"
+    if record["status"] not in {"given", "renewed"}:
+        yield f"the consent is {record['status']}"
+    if version not in policy.starts:
+        yield "the consent cites a policy version that does not exist"
+    if version not in policy.with_clause:
+        yield "the cited policy version is not known to have the GeNiE clause"
+    if policy.in_force(jst_day(consented_at)) != version:
+        yield "consented on a day on which the cited policy version was not in force"
+    if consented_at > latest:
+        yield "the consent is dated later than the decision"
+    if expiry is not None and expiry <= expires_at:
+        yield "the consent ends before the attempt does"
 
 
-def _not_covered(record: Record, sent: Sent) -> str | None:
-    since = jst_day(record["consented_at"])
+def _not_covered(record: Record, sent: Sent) -> Iterator[str]:
+    since, contracts = jst_day(record["consented_at"]), record["contract_refs"]
     if record["history_from"] is not None:
         since = min(since, record["history_from"])
-    contracts = record["contract_refs"]
-    rules = (
-        (all(day >= since for day in sent.days), "what was sent is older than the consent covers"),
-        (contracts is None or sent.contract_ref in contracts, "the consent does not cover this contract"),
-        (sent.creditor in {None, "idom_caas"}, "the payment is owed to another lessor"),
-    )
-    return next((why for holds, why in rules if not holds), None)
+    if min(sent.days) < since:
+        yield "what was sent is older than the consent covers"
+    if contracts is not None and sent.contract_ref not in contracts:
+        yield "the consent does not cover this contract"
+    if sent.creditor not in {None, "idom_caas"}:
+        yield "the payment is owed to another lessor"
 
 
-def _too_much(record: Record, sent: Sent, policy: Policy) -> str | None:
+def _too_much(record: Record, sent: Sent, policy: Policy) -> Iterator[str]:
     opted_out = frozenset(record["purposes_opted_out"])
     items = sent.event_items & policy.items & frozenset(record["items"])
-    rules = (
-        (opted_out <= policy.opt_out_allowed, "a purpose that has no opt-out was opted out of"),
-        (sent.matter in items, f"{sent.matter} is not consented to"),
-        (sent.items <= items, f"items beyond the consent: {_listed(sent.items - items, policy.items)}"),
-        (
-            sent.purposes <= policy.purposes - opted_out,
-            f"purposes beyond the consent: {_listed(sent.purposes - (policy.purposes - opted_out), policy.purposes)}",
-        ),
-        (
-            (sent.policy_version, sent.consented_at) == (record["policy_version"], record["consented_at"]),
-            "the body cites another consent than the one in force",
-        ),
-    )
-    return next((why for holds, why in rules if not holds), None)
+    purposes = policy.purposes - opted_out
+    if not opted_out <= policy.opt_out_allowed:
+        yield "a purpose that has no opt-out was opted out of"
+    if sent.matter not in items:
+        yield f"{sent.matter} is not consented to"
+    if not sent.items <= items:
+        yield f"items beyond the consent: {_listed(sent.items - items, policy.items)}"
+    if not sent.purposes <= purposes:
+        yield f"purposes beyond the consent: {_listed(sent.purposes - purposes, policy.purposes)}"
+    if (sent.policy_version, sent.consented_at) != (record["policy_version"], record["consented_at"]):
+        yield "the body cites another consent than the one in force"
 
 
 def _listed(names: frozenset[str], known: frozenset[str]) -> str:

@@ -10,10 +10,9 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway import schemas
 from gateway.sandbox.verifier.body import KINDS, EventKind
@@ -47,8 +46,7 @@ class Topic(Enum):
 INPUTS = frozenset({Topic.PAYMENTS, Topic.SCORES, Topic.REPLAYS})
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(NamedTuple):
     """One record of a topic, as a read_committed reader gets it."""
 
     topic: str
@@ -64,8 +62,7 @@ class Raw:
         return f"{self.topic}:{self.partition}:{self.offset}"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One entry of an intent."""
 
     row: int
@@ -75,8 +72,7 @@ class Attempt:
     same_body: bool  # it announced the very body in question
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One ledger record that names an idempotency key."""
 
     input: int | None
@@ -87,8 +83,7 @@ class Entry:
     decided_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """An input record that could be read."""
 
     where: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right, insort
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.sandbox.verifier import body as bodies
 from gateway.sandbox.verifier.consent import objection
@@ -21,8 +21,7 @@ DEFAULT_SKEW_MS = 5_000
 _AT_GENIE = frozenset({"PROVIDED", "DUPLICATE", "SUPERSEDED"})  # outcomes that say GeNiE has the event
 
 
-@dataclass(frozen=True, slots=True)
-class _Decision:
+class _Decision(NamedTuple):
     """When a body that GeNiE received may have been decided on."""
 
     moment: int

@@ -62,21 +62,25 @@ class OwnRecords:
 
     def _gather(self, record: Mapping[str, Any], path: str, unknown: list[tuple[str, str]]) -> None:
         """Add (path, text) of every text in a record that is not known to be harmless; bytes that are no digest too."""
+        harmless = self._harmless
         for name, value in record.items():
-            if isinstance(value, str):
-                if value not in self._harmless:
+            kind = type(value)
+            if kind is str:
+                if value not in harmless:
                     unknown.append((path + name, value))
-            elif isinstance(value, dict):
+            elif kind is dict:
                 self._gather(value, f"{path}{name}.", unknown)
-            elif isinstance(value, bytes):
-                if len(value) != _DIGEST_BYTES:
-                    unknown.append((path + name, value.decode("utf-8", "replace")))
-            elif isinstance(value, list):
-                for inner in value:
-                    if isinstance(inner, dict):
-                        self._gather(inner, f"{path}{name}.", unknown)
-                    elif inner not in self._harmless:
-                        unknown.append((path + name, str(inner)))
+            elif kind is list:
+                self._gather_list(value, path + name, unknown)
+            elif kind is bytes and len(value) != _DIGEST_BYTES:
+                unknown.append((path + name, value.decode("utf-8", "replace")))
+
+    def _gather_list(self, values: list[Any], path: str, unknown: list[tuple[str, str]]) -> None:
+        for value in values:
+            if isinstance(value, dict):
+                self._gather(value, f"{path}.", unknown)
+            elif value not in self._harmless:
+                unknown.append((path, str(value)))
 
     def _search(self, where: str, path: str, text: str) -> None:
         if text in self._harmless or _MADE_UP.fullmatch(text):
