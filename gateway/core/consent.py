@@ -6,17 +6,21 @@ Knows the fields of a consent record and that its version only grows. Must not k
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
+from operator import attrgetter
 from types import NoneType
 from typing import Any
 
 from gateway.core.events import check_ref, is_uuid
 from gateway.core.reasons import Reason
+from gateway.core.values import value
 
 
 class ConsentStatus(StrEnum):
     """The state of a consent as the consent service tells it."""
+
+    __hash__ = str.__hash__  # Enum's own is written in Python
 
     GIVEN = "given"
     RENEWED = "renewed"
@@ -28,13 +32,15 @@ class ConsentStatus(StrEnum):
 class LegalBasis(StrEnum):
     """What a provision would rest on; only consent is acted on, people handle the others."""
 
+    __hash__ = str.__hash__
+
     CONSENT = "consent"
     LEGAL_OBLIGATION = "legal_obligation"
     VITAL_INTEREST = "vital_interest"
     PUBLIC_TASK = "public_task"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Consent:
     """The newest consent record of a subject."""
 
@@ -53,7 +59,7 @@ class Consent:
     legal_basis: LegalBasis
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Denied:
     """The subject's records contradict each other or can't be read: nothing leaves until a higher version."""
 
@@ -69,9 +75,21 @@ class InvalidConsentError(ValueError):
     """A consent record with an impossible value. Its text names the field, never the value."""
 
 
-_INTEGERS = ("version", "policy_version", "consented_at")
-_OPTIONAL_INTEGERS = ("expires_at", "history_from")
-_TEXTS = ("record_id", "subject_ref", "recipient")
+_STATUSES = {status.value: status for status in ConsentStatus}
+_BASES = {basis.value: basis for basis in LegalBasis}
+_TYPES = {
+    "version": (int,),
+    "policy_version": (int,),
+    "consented_at": (int,),
+    "expires_at": (int, NoneType),
+    "history_from": (int, NoneType),
+    "record_id": (str,),
+    "subject_ref": (str,),
+    "recipient": (str,),
+}
+_ALLOWED = frozenset(product(*_TYPES.values()))
+_NEEDED = {(int,): "an integer", (int, NoneType): "an integer or null", (str,): "text"}
+_typed = attrgetter(*_TYPES)
 
 
 def parse_consent(record: Mapping[str, Any]) -> Consent:
@@ -83,7 +101,7 @@ def parse_consent(record: Mapping[str, Any]) -> Consent:
             version=record["consent_version"],
             subject_ref=record["subject_ref"],
             recipient=record["recipient"],
-            status=ConsentStatus(record["status"]),
+            status=_STATUSES[record["status"]],
             policy_version=record["policy_version"],
             consented_at=record["consented_at"],
             expires_at=record["expires_at"],
@@ -91,24 +109,23 @@ def parse_consent(record: Mapping[str, Any]) -> Consent:
             items=frozenset(record["items"]),
             opted_out=frozenset(record["purposes_opted_out"]),
             contract_refs=None if refs is None else frozenset(refs),
-            legal_basis=LegalBasis(record["legal_basis"]),
+            legal_basis=_BASES[record["legal_basis"]],
         )
     except (LookupError, TypeError, ValueError):
         raise InvalidConsentError("consent record: a field is missing, or status or legal_basis is unknown") from None
-    for name in _INTEGERS:
-        if type(getattr(consent, name)) is not int:
-            raise InvalidConsentError(f"consent record: {name} must be an integer")
-    for name in _OPTIONAL_INTEGERS:
-        if type(getattr(consent, name)) not in (int, NoneType):
-            raise InvalidConsentError(f"consent record: {name} must be an integer or null")
-    for name in _TEXTS:
-        if type(getattr(consent, name)) is not str:
-            raise InvalidConsentError(f"consent record: {name} must be text")
+    types = tuple(map(type, _typed(consent)))
+    if types not in _ALLOWED:
+        raise InvalidConsentError(f"consent record: {_mistyped(types)}")
     if not is_uuid(consent.record_id):  # it goes into intents and ledger: no text of any length, no e-mail address
         raise InvalidConsentError("consent record: record_id is not a UUID in lower case")
     if check_ref(consent.subject_ref) is None:
         raise InvalidConsentError("consent record: subject_ref is not a reference")
     return consent
+
+
+def _mistyped(types: tuple[type, ...]) -> str:
+    name = next(name for name, found in zip(_TYPES, types, strict=True) if found not in _TYPES[name])
+    return f"{name} must be {_NEEDED[_TYPES[name]]}"
 
 
 def successor(current: ConsentState, incoming: Consent) -> Consent | Denied:

@@ -30,7 +30,6 @@ from gateway.kafka.connection import (
     within,
 )
 from gateway.kafka.registry import RegistryAway
-from gateway.kafka.remembered import Remembered
 from gateway.kafka.view_reader import Changes, ViewCounts, ViewReader
 from gateway.kafka.view_store import Origin, Rebuilt, ViewFullError, ViewStore
 from gateway.observe.logs import get_logger
@@ -72,7 +71,6 @@ class ConsentView:
         self._directory = directory
         self._max_idle_ms = max_idle_ms
         self._now = now
-        self._remembered = Remembered()
         self._held: dict[str, Hold] = {}
         self.holds = Holds()
         self._applied: dict[TopicPartition, int] = {}
@@ -120,18 +118,7 @@ class ConsentView:
 
     def get_many(self, subjects: Iterable[str]) -> dict[str, ConsentState]:
         """Each subject's consent as applied so far."""
-        states: dict[str, ConsentState] = {}
-        missing = []
-        for subject in subjects:
-            if subject in self._remembered:
-                states[subject] = self._remembered[subject]
-            else:
-                missing.append(subject)
-        if missing:
-            for subject, seen in self._opened().get_many(missing).items():
-                states[subject] = None if seen is None else seen.state
-                self._remembered.add(subject, states[subject])
-        return states
+        return self._opened().get_many(subjects)
 
     def subjects(self) -> int:
         """How many subjects have a state."""
@@ -140,7 +127,7 @@ class ConsentView:
     @property
     def remembered(self) -> int:
         """How many states are kept decoded."""
-        return len(self._remembered)
+        return self._opened().remembered
 
     def caught_up_at(self) -> int:
         """When the view last surely held all of its topics, ms."""
@@ -281,10 +268,8 @@ class ConsentView:
                 return
 
     async def _apply(self, records: Sequence[Any], positions: Mapping[TopicPartition, int]) -> None:
-        changes = self._reader.read(records, self._opened().get_many)
+        changes = self._reader.read(records, self._opened().seen)
         await self._write(changes, positions)
-        for subject in changes.seen:
-            self._remembered.forget(subject)
         held = {**self._held, **changes.holds}
         self._held = {hold_id: hold for hold_id, hold in held.items() if hold is not None}
         self.holds = Holds(self._held.values())

@@ -1,62 +1,54 @@
-"""Decoded consents that are kept ready, so that a hot subject's is not read from the disk for each of its records.
+"""Decoded consents that are kept ready: what a fetch has looked up, the fence behind it asks for again.
 
-Knows what a state takes in memory, and its bound. Must not know where states come from or when they change.
+Knows two generations and their bound. Must not know where states come from or when they change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
-from gateway.core.consent import Consent, ConsentState
+from gateway.core.consent import ConsentState
 
-REMEMBERED_BYTES = 48 << 20  # about 65,000 subjects
-STATE_BYTES = 500  # of a state and its place here, beside its texts
-CHARS_SHARED = 512  # in the texts of a set of items or purposes that many subjects have in common
-TEXT_BYTES = 50  # of a text, beside its characters
+REMEMBERED_BYTES = 32 << 20  # of these, the older half goes at once; about 60,000 subjects
+STATE_BYTES = 500  # of a state and its place here, beside its own texts
+TEXT_FACTOR = 25  # a text of one letter takes so many times what it takes in a row
 
 
 class Remembered:
-    """States by subject; beyond the bound the one that came first is forgotten."""
+    """States by subject. When the young are half of what may be kept, they become the old, and the old are forgotten:
+    that costs nothing for each."""
 
     def __init__(self, most_bytes: int = REMEMBERED_BYTES) -> None:
-        self._states: dict[str, ConsentState] = {}
-        self._bytes = 0
-        self._most_bytes = most_bytes
+        self._young: dict[str, ConsentState] = {}
+        self._old: dict[str, ConsentState] = {}
+        self._young_bytes = 0
+        self._half_bytes = most_bytes // 2
 
     def __len__(self) -> int:
-        return len(self._states)
+        return len(self._young) + len(self._old)
 
-    def __contains__(self, subject: str) -> bool:
-        return subject in self._states
+    def find(self, subjects: Iterable[str]) -> dict[str, ConsentState]:
+        """The states of those subjects that are remembered."""
+        young, old, found = self._young, self._old, {}
+        for subject in subjects:
+            if subject in young:
+                found[subject] = young[subject]
+            elif subject in old:
+                found[subject] = old[subject]
+        return found
 
-    def __getitem__(self, subject: str) -> ConsentState:
-        return self._states[subject]
+    def add(self, subject: str, state: ConsentState, text_bytes: int) -> None:
+        """Keep a state that was read, and so many bytes of text with it."""
+        size = STATE_BYTES + TEXT_FACTOR * text_bytes
+        if size > self._half_bytes:
+            return
+        if self._young_bytes + size > self._half_bytes:
+            self._young, self._old, self._young_bytes = {}, self._young, 0
+        self._young[subject] = state
+        self._young_bytes += size
 
-    def add(self, subject: str, state: ConsentState) -> None:
-        """Keep a state that was read."""
-        self.forget(subject)
-        self._states[subject] = state
-        self._bytes += _size(state)
-        while self._bytes > self._most_bytes:
-            self.forget(next(iter(self._states)))
-
-    def forget(self, subject: str) -> None:
-        """It has changed."""
-        if subject in self._states:
-            self._bytes -= _size(self._states.pop(subject))
-
-
-def _size(state: ConsentState) -> int:
-    return STATE_BYTES + sum(TEXT_BYTES + len(text) for text in _texts(state))
-
-
-def _texts(state: ConsentState) -> Iterator[str]:
-    """What differs from subject to subject: sets of items and purposes do so only if they are long."""
-    if state is None:
-        return
-    yield state.record_id or ""
-    if isinstance(state, Consent):
-        yield from state.contract_refs or ()
-        if sum(map(len, state.items)) + sum(map(len, state.opted_out)) > CHARS_SHARED:
-            yield from state.items
-            yield from state.opted_out
+    def forget(self, subjects: Iterable[str]) -> None:
+        """They have changed."""
+        for subject in subjects:
+            self._young.pop(subject, None)
+            self._old.pop(subject, None)

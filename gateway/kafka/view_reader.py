@@ -24,7 +24,7 @@ from gateway.core.events import check_ref
 from gateway.core.holds import Hold, HoldScope, InvalidHoldError, parse_control
 from gateway.core.reasons import Reason
 from gateway.kafka.codec import Codec, Decoded
-from gateway.kafka.view_store import Seen
+from gateway.kafka.view_rows import Seen
 from gateway.observe.logs import get_logger
 
 LOGGED_OF_EACH = 20  # later findings of the same kind are only counted

@@ -11,35 +11,31 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import lmdb
 import orjson
 from aiokafka.structs import TopicPartition
 
-from gateway.core.consent import Consent, ConsentStatus, Denied, LegalBasis
+from gateway.core.consent import ConsentState
 from gateway.core.holds import Hold, HoldScope
-from gateway.core.reasons import Reason
-from gateway.kafka.remembered import CHARS_SHARED
+from gateway.kafka.remembered import Remembered
+from gateway.kafka.view_rows import PACKED_BYTES, UNREADABLE, Rows, Seen, key_of
 
-FORMAT = 1
-MAP_BYTES = 16 * 1024**3  # address space, not disk: about 50 million subjects
+FORMAT = 2
+MAP_BYTES = 16 * 1024**3  # address space, not disk: about 150 million subjects
+NOTED_EVERY_MS = 1_000  # how late a killed process may have known that its view was whole, against days of max_idle_ms
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _DATA, _LOCK = "view.mdb", "owner.lock"
 _META, _ORIGIN, _TRUST = b"meta", b"origin", b"trust"
-_CONSENT, _DENIED = 0, 1
 # LMDB calls a write that came out shorter than it should be an input/output error: mostly the disk is full.
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-_REASONS = {reason.value: reason for reason in Reason}
-
-_SETS_KEPT = 1_024  # of items and of opted-out purposes: most subjects have the same few
 
 T = TypeVar("T")
 
@@ -79,14 +75,6 @@ class Origin:
         return orjson.dumps([FORMAT, self.cluster_id, topics])
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A subject's state, and the partition that its records are in."""
-
-    partition: int
-    state: Consent | Denied
-
-
 class ViewStore:
     """One LMDB environment, owned by one process. Use `open`."""
 
@@ -96,6 +84,9 @@ class ViewStore:
         self._origin = origin
         self.rebuilt: Rebuilt | None = None
         self.closed = False
+        self._rows = Rows({})
+        self._remembered = Remembered()
+        self._caught_up_at = self._noted_at = 0
         self._open_environment()
 
     @classmethod
@@ -108,7 +99,8 @@ class ViewStore:
             if why is not None:
                 store._empty()
                 store.rebuilt = why
-            store._trust(clean=False, caught_up_at=now if why else store.caught_up_at())
+                store._caught_up_at = now
+            store._note(clean=False)
             store._environment.sync(True)
         except lmdb.Error as error:
             os.close(owner)
@@ -124,8 +116,11 @@ class ViewStore:
         store = None
         try:
             store = cls(directory, owner, origin)
-            return store, store._distrust(now, max_idle_ms) if existed else Rebuilt.NEW
-        except (lmdb.Error, ValueError) as error:
+            why = store._distrust(now, max_idle_ms) if existed else Rebuilt.NEW
+            if why is None:
+                store._rows = Rows(store._read_terms())
+            return store, why
+        except (lmdb.Error, *UNREADABLE) as error:
             if store is not None:
                 store._environment.close()
             if isinstance(error, lmdb.Error) and _full(directory, error):
@@ -143,11 +138,18 @@ class ViewStore:
 
     def caught_up_at(self) -> int:
         """When the view last held all of its topics, ms; 0 if never."""
-        return int(self._trusted()[1])
+        return self._caught_up_at
 
     def note_caught_up(self, at: int) -> None:
-        """Remember that all that was in the topics at this time is applied."""
-        self._guarded(lambda: self._trust(clean=False, caught_up_at=at))
+        """Remember that all that was in the topics at this time is applied; on disk now and then."""
+        self._caught_up_at = at
+        if at - self._noted_at >= NOTED_EVERY_MS:
+            self._guarded(lambda: self._note(clean=False))
+
+    @property
+    def remembered(self) -> int:
+        """How many states are kept ready."""
+        return len(self._remembered)
 
     def positions(self) -> dict[TopicPartition, int]:
         """The applied positions."""
@@ -157,13 +159,30 @@ class ViewStore:
         """All holds that are set."""
         return self._guarded(self._read_holds)
 
-    def get_many(self, subjects: Iterable[str]) -> dict[str, Seen | None]:
-        """Each subject's state; None for one without any record."""
+    def get_many(self, subjects: Iterable[str]) -> dict[str, ConsentState]:
+        """Each subject's state, kept ready if it was asked for lately; None for one without any record."""
+        subjects = list(subjects)
+        states = self._remembered.find(subjects)
+        missing = [subject for subject in subjects if subject not in states]
+
+        def read() -> None:
+            with self._environment.begin(self._consents) as transaction:
+                for subject in missing:
+                    row = transaction.get(key_of(subject))
+                    states[subject] = None if row is None else self._rows.read(subject, row).state
+                    self._remembered.add(subject, states[subject], 0 if row is None else len(row) - PACKED_BYTES)
+
+        if missing:
+            self._guarded(read)
+        return states
+
+    def seen(self, subjects: Iterable[str]) -> dict[str, Seen | None]:
+        """What was seen of each subject, read anew; None for one without any record."""
 
         def read() -> dict[str, Seen | None]:
-            with self._environment.begin(self._consents, buffers=True) as transaction:
-                found = ((subject, transaction.get(subject.encode())) for subject in subjects)
-                return {subject: _decode(subject, raw) if raw is not None else None for subject, raw in found}
+            with self._environment.begin(self._consents) as transaction:
+                rows = ((subject, transaction.get(key_of(subject))) for subject in subjects)
+                return {subject: None if row is None else self._rows.read(subject, row) for subject, row in rows}
 
         return self._guarded(read)
 
@@ -178,10 +197,12 @@ class ViewStore:
         Raises ViewFullError, and may be tried again.
         """
 
+        rows = sorted((key_of(subject), self._rows.write(what)) for subject, what in seen.items())
+
         def change() -> None:
             with self._environment.begin(write=True) as transaction:
-                for subject, what in seen.items():
-                    transaction.put(subject.encode(), _encode(what), db=self._consents)
+                transaction.cursor(self._consents).putmulti(rows)
+                transaction.cursor(self._terms).putmulti(self._rows.unsaved().items())
                 for hold_id, hold in holds.items():
                     if hold is None:
                         transaction.delete(hold_id.encode(), db=self._holds)
@@ -192,6 +213,8 @@ class ViewStore:
                     transaction.put(key, orjson.dumps(offset), db=self._positions)
 
         self._guarded(change)
+        self._rows.all_saved()
+        self._remembered.forget(seen)
 
     def count(self) -> int:
         """How many subjects have a state."""
@@ -212,7 +235,7 @@ class ViewStore:
     def _open_environment(self) -> None:
         path = self._directory / _DATA
         self._environment = lmdb.open(
-            str(path), subdir=False, map_size=MAP_BYTES, max_dbs=4, sync=False, metasync=False
+            str(path), subdir=False, map_size=MAP_BYTES, max_dbs=5, sync=False, metasync=False
         )
         needed = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()["psize"]
         if path.stat().st_size < needed:
@@ -221,6 +244,7 @@ class ViewStore:
             raise ValueError("the file is shorter than its own table of pages says")
         self._meta = self._environment.open_db(_META)
         self._consents = self._environment.open_db(b"consents")
+        self._terms = self._environment.open_db(b"terms")
         self._holds = self._environment.open_db(b"holds")
         self._positions = self._environment.open_db(b"positions")
 
@@ -229,21 +253,21 @@ class ViewStore:
             origin = transaction.get(_ORIGIN)
         if origin != self._origin.encode():
             return Rebuilt.OTHER_ORIGIN
-        clean, caught_up_at, boot = self._trusted()
+        clean, self._caught_up_at, boot = self._trusted()
         if not clean and (not boot or boot != _boot_id()):
             return Rebuilt.POWER_LOST
-        if now - caught_up_at > max_idle_ms:
+        if now - self._caught_up_at > max_idle_ms:
             return Rebuilt.IDLE_TOO_LONG
         return None
 
     def _flush(self) -> None:
         self._environment.sync(True)  # first: pages reach the disk in any order, and the mark vouches for all others
-        self._trust(clean=True, caught_up_at=self.caught_up_at())
+        self._note(clean=True)
         self._environment.sync(True)
 
     def _empty(self) -> None:
         with self._environment.begin(write=True) as transaction:
-            for database in (self._consents, self._holds, self._positions, self._meta):
+            for database in (self._consents, self._terms, self._holds, self._positions, self._meta):
                 transaction.drop(database, delete=False)
             transaction.put(_ORIGIN, self._origin.encode(), db=self._meta)
 
@@ -253,9 +277,14 @@ class ViewStore:
         clean, caught_up_at, boot = orjson.loads(raw) if raw else (False, 0, "")
         return clean, caught_up_at, boot
 
-    def _trust(self, *, clean: bool, caught_up_at: int) -> None:
+    def _note(self, *, clean: bool) -> None:
         with self._environment.begin(self._meta, write=True) as transaction:
-            transaction.put(_TRUST, orjson.dumps([clean, caught_up_at, _boot_id()]))
+            transaction.put(_TRUST, orjson.dumps([clean, self._caught_up_at, _boot_id()]))
+        self._noted_at = self._caught_up_at
+
+    def _read_terms(self) -> dict[bytes, bytes]:
+        with self._environment.begin(self._terms) as transaction:
+            return dict(transaction.cursor())
 
     def _read_positions(self) -> dict[TopicPartition, int]:
         with self._environment.begin(self._positions) as transaction:
@@ -268,7 +297,7 @@ class ViewStore:
     def _guarded(self, access: Callable[[], T]) -> T:
         try:
             return access()
-        except (lmdb.Error, LookupError, ValueError) as error:
+        except (lmdb.Error, *UNREADABLE) as error:
             if isinstance(error, lmdb.Error) and (full := _full(self._directory, error)):
                 raise full from error
             self.discard()
@@ -285,64 +314,6 @@ def _full(directory: Path, error: lmdb.Error) -> ViewFullError | None:
     return ViewFullError(
         f"the consent view in {directory} can't be written: no room on the disk, or the disk fails; make room there"
     )
-
-
-def _encode(seen: Seen) -> bytes:
-    state = seen.state
-    if isinstance(state, Denied):
-        return orjson.dumps([_DENIED, seen.partition, state.reason.value, state.record_id, state.version])
-    return orjson.dumps(
-        [
-            _CONSENT,
-            seen.partition,
-            state.record_id,
-            state.version,
-            state.recipient,
-            state.status.value,
-            state.policy_version,
-            state.consented_at,
-            state.expires_at,
-            state.history_from,
-            sorted(state.items),
-            sorted(state.opted_out),
-            None if state.contract_refs is None else sorted(state.contract_refs),
-            state.legal_basis.value,
-        ]
-    )
-
-
-def _decode(subject: str, raw: Any) -> Seen:
-    kind, partition, *fields = orjson.loads(raw)
-    if kind == _DENIED:
-        reason, record_id, version = fields
-        return Seen(partition, Denied(_REASONS[reason], record_id, version))
-    record_id, version, recipient, status, policy_version, consented_at, expires_at, history_from = fields[:8]
-    items, opted_out, contract_refs, legal_basis = fields[8:]
-    consent = Consent(
-        record_id=record_id,
-        version=version,
-        subject_ref=subject,
-        recipient=recipient,
-        status=ConsentStatus(status),
-        policy_version=policy_version,
-        consented_at=consented_at,
-        expires_at=expires_at,
-        history_from=history_from,
-        items=_set_of(items),
-        opted_out=_set_of(opted_out),
-        contract_refs=None if contract_refs is None else frozenset(contract_refs),
-        legal_basis=LegalBasis(legal_basis),
-    )
-    return Seen(partition, consent)
-
-
-def _set_of(members: Sequence[str]) -> frozenset[str]:
-    return _shared(*members) if sum(map(len, members)) <= CHARS_SHARED else frozenset(members)
-
-
-@lru_cache(_SETS_KEPT)
-def _shared(*members: str) -> frozenset[str]:
-    return frozenset(members)
 
 
 def _encode_hold(hold: Hold) -> bytes:

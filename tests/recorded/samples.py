@@ -16,7 +16,8 @@ from gateway.core.holds import Hold, HoldScope
 from gateway.core.metadata import MAX_LIVE_INTENTS, MAX_WINDOW, CommitMetadata, IntentRef
 from gateway.core.minimise import Minimiser
 from gateway.core.reasons import Reason
-from gateway.kafka.view_store import Origin, Seen
+from gateway.kafka.view_rows import Seen
+from gateway.kafka.view_store import Origin
 from tests.core_cases import IDENTITY, NOW, POLICY, SUBJECT, day, payment, payment_event, score, score_event
 
 AT = 10**9
@@ -183,6 +184,24 @@ SEEN = {
             items=frozenset(ITEMS),
             opted_out=frozenset({"credit_product_marketing"}),
             contract_refs=frozenset({"contract-1a"}),
+            legal_basis=LegalBasis.CONSENT,
+        ),
+    ),
+    "subject-3c": Seen(
+        1,
+        Consent(
+            record_id=str(UUID(int=7)),
+            version=1,
+            subject_ref="subject-3c",
+            recipient="genie",
+            status=ConsentStatus.GIVEN,
+            policy_version=day("2026-02-25"),
+            consented_at=NOW - 2,
+            expires_at=NOW + 2,
+            history_from=None,
+            items=frozenset(ITEMS),
+            opted_out=frozenset(),
+            contract_refs=frozenset({"contract-3a"}),
             legal_basis=LegalBasis.CONSENT,
         ),
     ),

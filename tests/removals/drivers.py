@@ -64,7 +64,7 @@ class LeftOut(Enum):
 LEFT_OUT: Mapping[LeftOut, tuple[str, ...]] = {
     LeftOut.VALUES: (
         *(f"kafka.{name}" for name in ("acls", "inflation", "names", "partitioner", "registry", "remembered")),
-        *(f"kafka.{name}" for name in ("requests", "surroundings", "troubles", "writer")),
+        *(f"kafka.{name}" for name in ("requests", "surroundings", "troubles", "view_rows", "writer")),
         *(f"genie.{name}" for name in ("budget", "keys", "retry")),
         *("avro", "avro_reader", "avro_writer", "code", "schemacheck", "schemas", "findings", "memory", "mistakes"),
     ),

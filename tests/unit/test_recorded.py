@@ -107,7 +107,7 @@ def test_the_view_is_read(release: Path, tmp_path: Path) -> None:
     store = ViewStore.open(tmp_path / VIEW, origin, now=recorded["caught_up_at"], max_idle_ms=1)
     try:
         assert store.rebuilt is None
-        assert plain(store.get_many(recorded["seen"])) == recorded["seen"]
+        assert plain(store.seen(recorded["seen"])) == recorded["seen"]
         assert plain(store.holds()) == recorded["holds"]
         assert [[*at, offset] for at, offset in sorted(store.positions().items())] == sorted(recorded["positions"])
     finally:

@@ -1,41 +1,50 @@
-"""Decoded consents kept ready: bounded in bytes, whatever a consent holds."""
+"""Decoded consents kept ready: two generations, bounded in bytes whatever a consent holds."""
 
-from dataclasses import replace
-
-from gateway.kafka.remembered import STATE_BYTES, Remembered
+from gateway.core.consent import ConsentState
+from gateway.kafka.remembered import STATE_BYTES, TEXT_FACTOR, Remembered
 from tests.core_cases import consent
 
-SMALL = replace(consent(), contract_refs=frozenset({"contract-1a"}))
-LONG = replace(consent(), contract_refs=frozenset(f"contract-{number}" for number in range(1_000)))
+STATE: ConsentState = consent()
+MOST = 20  # states that are kept at most
+
+
+def remembered(count: int) -> Remembered:
+    """After so many states, one after the other."""
+    made = Remembered(MOST * STATE_BYTES)
+    for number in range(count):
+        made.add(str(number), STATE, 0)
+    return made
 
 
 def test_what_came_first_is_forgotten_at_the_bound() -> None:
-    """Many small states, and fewer when one is long; the newest is there."""
-    remembered = Remembered(200 * STATE_BYTES)
-    for number in range(1_000):
-        remembered.add(f"subject-{number}", SMALL)
-    assert 100 < len(remembered) <= 200
-    assert "subject-999" in remembered
-    assert "subject-0" not in remembered
-    remembered.add("subject-long", LONG)
-    assert len(remembered) < 100
-    assert remembered["subject-long"] is LONG
+    """The newest half of the bound is always there, and never more than the bound."""
+    for count in range(1, 100):
+        made = remembered(count)
+        newest = [str(number) for number in range(max(0, count - MOST // 2), count)]
+        assert made.find(newest).keys() == set(newest)
+        assert len(made) == len(made.find(map(str, range(count)))) <= MOST
+
+
+def test_long_states_leave_room_for_fewer() -> None:
+    """What a consent holds counts as what it takes in memory."""
+    made = remembered(0)
+    for number in range(100):
+        made.add(str(number), STATE, 2 * STATE_BYTES // TEXT_FACTOR)
+    assert MOST // 6 <= len(made) <= MOST // 3
 
 
 def test_a_state_longer_than_the_bound_is_not_kept() -> None:
-    """It is read from the disk each time."""
-    remembered = Remembered(10 * STATE_BYTES)
-    remembered.add("subject-long", LONG)
-    assert len(remembered) == 0
+    """It is read from the disk each time, and drives out no other."""
+    made = remembered(MOST // 2)
+    made.add("subject-long", STATE, MOST * STATE_BYTES)
+    assert len(made) == MOST // 2
+    assert made.find(["subject-long", "0"]) == {"0": STATE}
 
 
-def test_what_is_forgotten_makes_room() -> None:
-    """Changing a state again and again keeps no more than one, and forgets no other."""
-    remembered = Remembered(200 * STATE_BYTES)
-    remembered.add("subject-a", None)
-    for _ in range(1_000):
-        remembered.add("subject-b", SMALL)
-        remembered.forget("subject-b")
-    remembered.forget("subject-b")
-    assert len(remembered) == 1
-    assert remembered["subject-a"] is None
+def test_what_has_changed_is_forgotten_in_both_generations() -> None:
+    """Nobody is told what is not so any more; that there is no consent is remembered, and forgotten, like one."""
+    made = remembered(MOST // 2)
+    made.add("subject-young", None, 0)
+    assert made.find(["0", "subject-young", "subject-other"]) == {"0": STATE, "subject-young": None}
+    made.forget(["0", "subject-young", "subject-other"])
+    assert made.find(["0", "subject-young", "1"]) == {"1": STATE}

@@ -13,7 +13,8 @@ from gateway.core.reasons import Reason
 from gateway.kafka.codec import Codec
 from gateway.kafka.registry import FileRegistry
 from gateway.kafka.view_reader import LOGGED_OF_EACH, Changes, ViewCounts, ViewReader
-from gateway.kafka.view_store import Origin, Seen, ViewStore
+from gateway.kafka.view_rows import Seen
+from gateway.kafka.view_store import Origin, ViewStore
 from tests.view_records import consent_value, control_value
 
 CONSENTS, CONTROLS = "consent.records", "genie.gateway.controls"

@@ -3,22 +3,25 @@
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from uuid import UUID
 
 import lmdb
 import pytest
 from aiokafka.structs import TopicPartition
 
-from gateway.core.consent import Consent, ConsentStatus, Denied, LegalBasis
+from gateway.core.consent import Consent, ConsentState, ConsentStatus, Denied, LegalBasis
 from gateway.core.holds import Hold, HoldScope
 from gateway.core.reasons import Reason
 from gateway.kafka import view_store
-from gateway.kafka.remembered import CHARS_SHARED
+from gateway.kafka.remembered import STATE_BYTES, Remembered
+from gateway.kafka.view_rows import Seen, key_of
 from gateway.kafka.view_store import (
+    NOTED_EVERY_MS,
     Origin,
     Rebuilt,
-    Seen,
     ViewDamagedError,
     ViewFullError,
     ViewInUseError,
@@ -50,6 +53,7 @@ SEEN = {
     ),
     "subject-bert": Seen(0, Denied(Reason.NO_CONSENT, None, None)),
 }
+ANNAS = SEEN["subject-anna"].state
 HOLDS = {"h1": Hold("h1", HoldScope.SUBJECT, "subject-anna", 99)}
 
 
@@ -64,7 +68,7 @@ def filled(directory: Path) -> ViewStore:
 
 
 def is_whole(store: ViewStore) -> bool:
-    found = store.get_many([*SEEN, "subject-none"])
+    found = store.seen([*SEEN, "subject-none"])
     return (found, store.holds(), store.positions()) == ({**SEEN, "subject-none": None}, dict(HOLDS), {AT: 12})
 
 
@@ -85,6 +89,81 @@ def test_a_restart_finds_everything(tmp_path: Path) -> None:
         assert is_whole(again)
         assert again.count() == len(SEEN)
         again.close()
+
+
+def withdrawn(version: int) -> Seen:
+    """Anna's consent as it may go on."""
+    return Seen(3, replace(ANNAS, version=version, status=ConsentStatus.WITHDRAWN))
+
+
+def test_what_was_written_is_what_is_told(tmp_path: Path) -> None:
+    """A state that was asked for is kept ready, the same object; one that has changed is told as it is now."""
+    store = filled(tmp_path)
+    told = store.get_many(["subject-anna", "subject-carl"])
+    assert told == {"subject-anna": ANNAS, "subject-carl": None}
+    assert store.get_many(["subject-anna"])["subject-anna"] is told["subject-anna"]
+    store.write({"subject-anna": withdrawn(8), "subject-carl": SEEN["subject-bert"]}, {}, {})
+    assert store.get_many(told) == {"subject-anna": withdrawn(8).state, "subject-carl": SEEN["subject-bert"].state}
+    store.close()
+
+
+def test_what_was_not_written_is_not_told(tmp_path: Path) -> None:
+    """While there is no room the view is as it was, and as it is once there is."""
+    store = filled(tmp_path)
+    store.get_many(["subject-anna"])
+    many = {f"subject-{number:05}": withdrawn(number) for number in range(2_000)}
+    with no_room(tmp_path / "view.mdb"):
+        with pytest.raises(ViewFullError):
+            store.write({**many, "subject-anna": withdrawn(8)}, {}, {})
+        assert store.get_many(["subject-anna"]) == {"subject-anna": ANNAS}
+    store.write({"subject-anna": withdrawn(8)}, {}, {})
+    assert store.get_many(["subject-anna"]) == {"subject-anna": withdrawn(8).state}
+    store.close()
+
+
+def test_no_answer_is_ever_older_than_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is asked and written in whatever order, and however little is kept ready."""
+    monkeypatch.setattr(view_store, "Remembered", lambda: Remembered(60 * STATE_BYTES))  # a few
+    rng, store, truth = Random(7), opened(tmp_path), dict[str, ConsentState]()
+    subjects = [f"subject-{number}" for number in range(12)]
+    for turn in range(2_000):
+        some = rng.sample(subjects, rng.randrange(1, 5))
+        if rng.random() < 0.3:
+            seen = {subject: Seen(0, replace(ANNAS, subject_ref=subject, version=turn)) for subject in some}
+            store.write(seen, {}, {})
+            truth.update({subject: each.state for subject, each in seen.items()})
+        else:
+            assert store.get_many(some) == {subject: truth.get(subject) for subject in some}
+    assert 0 < store.remembered < len(subjects)
+    store.close()
+
+
+def test_terms_that_a_failed_write_made_come_with_the_next(tmp_path: Path) -> None:
+    """A row never points to what is not on the disk."""
+    store = opened(tmp_path)
+    anna = Seen(3, replace(ANNAS, record_id=str(UUID(int=5))))
+    many = {f"subject-{number:05}": anna for number in range(2_000)}
+    with no_room(tmp_path / "view.mdb"), pytest.raises(ViewFullError):
+        store.write(many, {}, {})
+    store.write({"subject-anna": anna}, {}, {})
+    die(store)
+    again = opened(tmp_path)
+    assert again.rebuilt is None
+    assert again.seen(["subject-anna"]) == {"subject-anna": anna}
+    again.close()
+
+
+def test_when_it_was_whole_is_noted_now_and_then(tmp_path: Path) -> None:
+    """Each fence knows at once; a process that is killed forgets no more than a moment."""
+    store = filled(tmp_path)
+    for at in range(1, 3 * NOTED_EVERY_MS, 7):
+        store.note_caught_up(at)
+        assert store.caught_up_at() == at
+    last = store.caught_up_at()
+    die(store)
+    again = opened(tmp_path)
+    assert last - NOTED_EVERY_MS < again.caught_up_at() <= last
+    again.close()
 
 
 def test_a_hold_that_is_gone_is_gone(tmp_path: Path) -> None:
@@ -115,7 +194,7 @@ def test_a_view_of_something_else_is_rebuilt(tmp_path: Path, origin: Origin) -> 
 def test_a_view_of_another_format_is_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later release that keeps states otherwise does not read the old ones."""
     filled(tmp_path).close()
-    monkeypatch.setattr(view_store, "FORMAT", 2)
+    monkeypatch.setattr(view_store, "FORMAT", view_store.FORMAT + 1)
     store = opened(tmp_path)
     assert store.rebuilt is Rebuilt.OTHER_ORIGIN
     store.close()
@@ -152,7 +231,7 @@ def test_nothing_is_unflushed_when_the_view_is_called_whole(tmp_path: Path, monk
     """Pages reach the disk in any order: a mark written together with others could be there without them."""
     store = filled(tmp_path)
     done: list[str] = []
-    environment, trust = store._environment, store._trust
+    environment, note = store._environment, store._note
 
     class Watched:
         def sync(self, force: bool) -> None:
@@ -162,12 +241,12 @@ def test_nothing_is_unflushed_when_the_view_is_called_whole(tmp_path: Path, monk
         def __getattr__(self, name: str) -> object:
             return getattr(environment, name)
 
-    def mark(**what: bool | int) -> None:
-        trust(**what)
+    def mark(**what: bool) -> None:
+        note(**what)
         done.append("marked")
 
     monkeypatch.setattr(store, "_environment", Watched())
-    monkeypatch.setattr(store, "_trust", mark)
+    monkeypatch.setattr(store, "_note", mark)
     store.close()
     assert done == ["flushed", "marked", "flushed"]
 
@@ -189,11 +268,22 @@ def test_a_value_that_cannot_be_read_deletes_the_view(tmp_path: Path) -> None:
     """Damage found while running ends the process, and the next start rebuilds."""
     store = filled(tmp_path)
     with store._environment.begin(store._consents, write=True) as transaction:
-        transaction.put(b"subject-anna", b"[0,1")
+        transaction.put(key_of("subject-anna"), b"[0,1")
     with pytest.raises(ViewDamagedError, match="rebuilds"):
         store.get_many(["subject-anna"])
     again = opened(tmp_path)
     assert again.rebuilt is Rebuilt.NEW
+    again.close()
+
+
+def test_terms_that_cannot_be_read_rebuild_the_view(tmp_path: Path) -> None:
+    """Without them nobody knows what the rows say."""
+    store = filled(tmp_path)
+    with store._environment.begin(store._terms, write=True) as transaction:
+        transaction.put(b"\0\0", b"[]")
+    store.close()
+    again = opened(tmp_path)
+    assert (again.rebuilt, again.count()) == (Rebuilt.DAMAGED, 0)
     again.close()
 
 
@@ -232,7 +322,7 @@ def test_a_view_without_room_closes_and_says_so_at_the_start(tmp_path: Path, mon
         raise lmdb.MapFullError("full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(ViewStore, "_trust", full)
+        patched.setattr(ViewStore, "_note", full)
         store.close()
         with pytest.raises(ViewFullError, match=f"{tmp_path}.*make room"):
             opened(tmp_path)
@@ -265,7 +355,7 @@ def test_a_disk_without_room_at_the_start_is_not_a_damaged_view(
             opened(tmp_path)
     store = opened(tmp_path)
     assert store.rebuilt is None
-    assert store.get_many(SEEN) == SEEN
+    assert store.seen(SEEN) == SEEN
     store.close()
 
 
@@ -300,7 +390,7 @@ def test_what_lmdb_says_of_damage_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         raise error
 
     with monkeypatch.context() as context:
-        context.setattr(ViewStore, "_trust", damaged)
+        context.setattr(ViewStore, "_note", damaged)
         with pytest.raises(lmdb.CorruptedError):
             opened(tmp_path)
     store = filled(tmp_path)
@@ -309,11 +399,3 @@ def test_what_lmdb_says_of_damage_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(ViewDamagedError, match="CorruptedError"):
             store.holds()
     assert opened(tmp_path).rebuilt is Rebuilt.NEW
-
-
-def test_few_and_short_items_are_kept_once_in_memory() -> None:
-    """Most subjects have the same; long ones are kept by nobody but their subject."""
-    short, long = ["name", "phone"], ["x" * (CHARS_SHARED + 1)]
-    assert view_store._set_of(short) is view_store._set_of(list(short))
-    assert view_store._set_of(long) is not view_store._set_of(list(long))
-    assert view_store._set_of(long) == frozenset(long)
