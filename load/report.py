@@ -39,7 +39,7 @@ def write(kept: Kept, docs: Path = DOCS) -> list[Path]:
         written.append(page)
     if kept.stages:
         written.append(picture.cost_budget(parts(kept.stages, cost(kept)), docs))
-    if any(each.latency_ms for each in kept.rounds):
+    if _is_late(kept):
         written.append(picture.latency(typical(kept.rounds), docs))
     return written
 
@@ -69,6 +69,11 @@ def cost(kept: Kept) -> float | None:
     return next((each.gateway_cpu_us_per_event for each in typical(kept.rounds) if each.scenario == BACKLOG), None)
 
 
+def _is_late(kept: Kept) -> bool:
+    """Whether any round says how late its events were."""
+    return any(each.latency_ms is not None for each in kept.rounds)
+
+
 def _middle(several: Sequence[Result]) -> Result:
     cost = median_low(each.gateway_cpu_us_per_event for each in several)
     return next(each for each in several if each.gateway_cpu_us_per_event == cost)
@@ -85,7 +90,10 @@ def _rounds(kept: Kept) -> str:
         *("p50 ms", "p99 ms", "p99.9 ms", "max ms", "RSS MB"),
     )
     counted = {each.scenario: sum(other.scenario == each.scenario for other in kept.rounds) for each in kept.rounds}
-    return _table(head, (_round(each, counted[each.scenario]) for each in typical(kept.rounds)))
+    table = _table(head, (_round(each, counted[each.scenario]) for each in typical(kept.rounds)))
+    if not _is_late(kept):
+        return table
+    return f"{table}\n\n![From append to ledger, by percentile and scenario]({picture.LATENCY})"
 
 
 def _round(result: Result, count: int) -> list[str]:
@@ -132,7 +140,8 @@ def _budget(kept: Kept) -> str:
     found = parts(kept.stages, cost(kept))
     total = sum(part.us for part in found)
     rows = [[part.name, f"{part.us:.2f}", f"{part.us / total:.0%}", part.sentence] for part in found]
-    return _table(("part", "CPU µs an event", "share", "what"), [*rows, ["**all**", f"**{total:.1f}**", "", ""]])
+    table = _table(("part", "CPU µs an event", "share", "what"), [*rows, ["**all**", f"**{total:.1f}**", "", ""]])
+    return f"![Where an event's microseconds go]({picture.BUDGET})\n\n{table}"
 
 
 def _stages(kept: Kept) -> str:
