@@ -30,6 +30,7 @@ def cost_budget(parts: Sequence[Part], where: Path) -> Path:
         axes.barh([0], [part.us], left=at, color=colours(number % 20), label=f"{part.name} {part.us:.1f}")
         at += part.us
     axes.set_yticks([])
+    axes.set_xlim(0, at or 1)
     axes.set_xlabel("CPU µs an event, in batches of 100")
     axes.set_title(f"Where {at:.0f} µs go")
     figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize="small")
@@ -46,6 +47,7 @@ def latency(results: Sequence[Result], where: Path) -> Path:
             axes.plot([_nines(percentile) for percentile, _ in values], [ms for _, ms in values], label=result.scenario)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xticks([_nines(each) for each in _TICKS], [f"{each:g} %" for each in _TICKS])
     axes.minorticks_off()
     axes.set_xlabel("share of the events that are settled by then")
