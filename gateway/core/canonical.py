@@ -26,6 +26,11 @@ def canonical_json(obj: Any) -> bytes:
     return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
 
 
+def sorted_json(obj: Any) -> bytes:
+    """The same of an `obj` whose keys are in order already: sorting them again costs a quarter of the writing."""
+    return orjson.dumps(obj)
+
+
 @lru_cache(DAYS_KEPT)
 def iso_day(day: int) -> str:
     """YYYY-MM-DD of days since epoch."""
@@ -34,7 +39,6 @@ def iso_day(day: int) -> str:
 
 def iso_ms(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds, of ms since epoch."""
-    seconds, ms = divmod(ms, 1000)
-    minutes, second = divmod(seconds, 60)
-    day, minute = divmod(minutes, 1440)
-    return iso_day(day) + _MINUTES[minute] + _SECONDS[second] + _MILLIS[ms]
+    seconds = ms // 1000
+    minutes = seconds // 60
+    return f"{iso_day(minutes // 1440)}{_MINUTES[minutes % 1440]}{_SECONDS[seconds % 60]}{_MILLIS[ms % 1000]}"

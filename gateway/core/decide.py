@@ -159,13 +159,13 @@ def _covered_from(consent: Consent) -> int:
 
 
 def _leaving(event: Event, policy: Policy, items: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Those of the items that this event fills, and the days that they speak of."""
+    """Those of the items that this event fills, and the days that they speak of: of inputs' days the first."""
     if _INPUTS not in items:
         return items, event.covered_days
     inputs = policy.registered_inputs(event.record)
     if not inputs:  # the ledger must not say that inputs were provided
         return tuple([item for item in items if item != _INPUTS]), event.covered_days
-    return items, (*event.covered_days, *[jst_day(each["observed_at"]) for each in inputs])
+    return items, (*event.covered_days, jst_day(min([each["observed_at"] for each in inputs])))
 
 
 @lru_cache(SCOPES_KEPT)

@@ -110,7 +110,7 @@ def check_ref(ref: bytes | str) -> str | None:
     if isinstance(ref, bytes):
         if not ref.isascii():
             return None
-        ref = ref.decode("ascii")
+        ref = ref.decode()
     return ref if _REF(ref) else None
 
 

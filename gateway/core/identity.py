@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hmac import HMAC  # its copies cost a third 
 
 from gateway.core.events import EventType
 
-SEPARATOR = b"\x1f"  # the unit separator: in no part, so no two lists of parts join alike
+_SEPARATOR = "\x1f"  # the unit separator: in no part, so no two lists of parts join alike
 KEY_VERSION = 1  # of the idempotency key: a new key is a new version, and both are tried
 KEY_BYTES_MIN = 32
 
@@ -44,7 +44,7 @@ class Identity:
 
     def origin(self, topic: str, partition: int, offset: int) -> str:
         """The name of an input record: tells a producer's duplicate from our own second attempt."""
-        return b64url(_digest(self._origins, SEPARATOR.join((topic.encode(), b"%d" % partition, b"%d" % offset))))
+        return b64url(_digest(self._origins, f"{topic}{_SEPARATOR}{partition}{_SEPARATOR}{offset}".encode()))
 
     def source_digest(self, value: bytes) -> bytes:
         """Stands for the content of an input record."""
@@ -63,7 +63,7 @@ def _keyed(key: bytes, *parts: str) -> HMAC:
     """An HMAC that has read `parts`, each with a separator behind it."""
     keyed = HMAC(key, SHA256())
     for part in parts:
-        keyed.update(part.encode() + SEPARATOR)
+        keyed.update(f"{part}{_SEPARATOR}".encode())
     return keyed
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.code import Code
-from gateway.core.canonical import canonical_json, iso_day, iso_ms
+from gateway.core.canonical import iso_day, iso_ms, sorted_json
 from gateway.core.decide import Scope
 from gateway.core.events import Event, EventType, Item, Layout, Record
 from gateway.core.identity import Identity
@@ -47,20 +47,20 @@ class Minimiser:
                 self._projections.clear()
             self._projections[key] = projection
         envelope, items = projection(event.record)
-        body = {
-            "event_type": kind.code,
-            "envelope": envelope,
-            "subject_key": self._identity.subject_key(event.subject_ref),
-            "items": items,
-            "permitted_purposes": scope.purposes,
+        body: dict[str, Any] = {  # keys in order, as those of a projection are
             "consent": {
-                "policy_version": iso_day(scope.policy_version),
                 "consented_at": iso_ms(scope.consented_at),
-            },
+                "policy_version": iso_day(scope.policy_version),
+            }
         }
         if event.contract_ref is not None:
             body["contract_key"] = self._identity.contract_key(event.contract_ref)
-        return canonical_json(body)
+        body["envelope"] = envelope
+        body["event_type"] = kind.code
+        body["items"] = items
+        body["permitted_purposes"] = scope.purposes
+        body["subject_key"] = self._identity.subject_key(event.subject_ref)
+        return sorted_json(body)
 
     def _compile(self, kind: EventType, layout: Layout, items: tuple[str, ...]) -> Projection:
         """A function that picks out of a record what may leave of it; an item with nothing in it stays out."""
@@ -80,8 +80,8 @@ class Minimiser:
 
 
 def _allowed(fields: Fields, layout: Layout, item: str) -> Fields:
-    """Those fields whose leaf the writer schema has, and labels with this very item."""
-    return {path: kind for path, kind in fields.items() if layout.items.get(path) == item}
+    """Those fields whose leaf the writer schema has, and labels with this very item; in the order of their names."""
+    return {path: kind for path, kind in sorted(fields.items()) if layout.items.get(path) == item}
 
 
 def _group(code: Code, fields: Fields) -> str:

@@ -43,6 +43,13 @@ def body(event: Event, scope: Scope | None = None) -> dict[str, Any]:
     return loaded
 
 
+@pytest.mark.parametrize("event", [payment_event(), score_event(inputs=[score_input()])], ids=["payment", "score"])
+def test_keys_are_in_order(event: Event) -> None:
+    """At every depth, in whatever order the policy lists its fields."""
+    made = Minimiser(POLICY, IDENTITY).body(event, scope_of(event))
+    assert made.decode() == json.dumps(json.loads(made), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def test_the_body_of_a_payment():
     """Every field of the five items is there, written as the contract says, and nulls are not."""
     assert body(payment_event()) == {
