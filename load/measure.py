@@ -20,6 +20,7 @@ from load.result import Kind
 from load.window import Counts, Sample
 
 LOOK_SECONDS = 0.25  # between two looks at memory and at the CPU time of processes that may end
+FAMILY_EVERY = 8  # looks
 MEGABYTE = 1 << 20
 
 
@@ -58,20 +59,30 @@ class Process:
         self.rss_mb = 0.0
         self.most_rss_mb = 0.0
         self.read_bytes = 0.0
+        self._looks = 0
         self._process = psutil.Process(pid)  # type: ignore[no-untyped-call]  # psutil ships no types
+        self._family = [self._process]
         self.look()
 
     def look(self) -> None:
         """What stands there now; of one that has ended, what stood there last."""
+        if self._looks % FAMILY_EVERY == 0:
+            self._find_family()
+        self._looks += 1
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            children = self._process.children(recursive=True)  # type: ignore[no-untyped-call]  # psutil ships no types
-            family = [self._process, *children]
-            times = [each.cpu_times() for each in family]
-            self.cpu_seconds = max(self.cpu_seconds, sum(each.user + each.system for each in times))
-            self.rss_mb = sum(each.memory_info().rss for each in family) / MEGABYTE
+            times = [each.cpu_times() for each in self._family]
+            spent = sum(each.user + each.system + each.children_user + each.children_system for each in times)
+            self.cpu_seconds = max(self.cpu_seconds, spent)
+            self.rss_mb = sum(each.memory_info().rss for each in self._family) / MEGABYTE
             self.most_rss_mb = max(self.most_rss_mb, self.rss_mb)
             if self.kind is Kind.GENIE and psutil.LINUX:
-                self.read_bytes = self._process.io_counters().read_chars  # type: ignore[no-untyped-call]  # psutil ships no types
+                self.read_bytes = self._process.io_counters().read_chars  # type: ignore[no-untyped-call]  # no types
+
+    def _find_family(self) -> None:
+        """Whom it has started and not lost: to find them is dear, for all processes of the machine are looked at."""
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            children = self._process.children(recursive=True)  # type: ignore[no-untyped-call]  # psutil ships no types
+            self._family = [self._process, *children]
 
 
 class Meter:
