@@ -6,7 +6,6 @@ import argparse
 import json
 import logging
 import math
-import os
 import shutil
 import sys
 import tempfile
@@ -27,12 +26,9 @@ WRONG, WRONG_USE, UNREACHABLE = 1, 2, 3
 MOST_RATE = 1e6
 MOST_MINUTES = 24 * 60.0
 BENCH = ("backlog", "backlog", "backlog", "steady", "quiet", "single", "slow", "join")  # several rounds of what counts
-_SETTINGS_PREFIX = "GATEWAY_"  # of the shell: it must not reach into a round
 
 
 def main(arguments: list[str]) -> int:
-    for name in [name for name in os.environ if name.startswith(_SETTINGS_PREFIX)]:
-        del os.environ[name]
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.directory is not None and given.directory.exists() and any(given.directory.iterdir()):

@@ -15,7 +15,7 @@ STEADY_RATE = 2_000.0  # events a second, if nothing says otherwise
 STEADY_SECONDS = 30.0
 BURST = 10  # times the rate, for BURST_SECONDS
 BURST_SECONDS = 10.0
-BACKLOG = 300_000
+BACKLOG = 200_000
 MILLION = 1_000_000
 SOAK_SECONDS = 1_800.0
 
@@ -84,7 +84,7 @@ _ALL = (
     Scenario(
         name="join",
         sentence="A second process joins in the middle of a backlog and takes half of the partitions.",
-        backlog=2 * BACKLOG,
+        backlog=BACKLOG * 3 // 2,
         joins_after=8.0,
     ),
     Scenario(
