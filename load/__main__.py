@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import math
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from load.work import WRONG, done
 
 if TYPE_CHECKING:
     from load.quick import Quick
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
     from load.round import Say
     from load.scenario import Scenario
 
-Done = TypeVar("Done")
-
 INTERRUPTED = 130
-WRONG, WRONG_USE, UNREACHABLE = 1, 2, 3
 MOST_RATE = 1e6
 MOST_MINUTES = 24 * 60.0
 BENCH = ("backlog", "backlog", "backlog", "steady", "quiet", "single", "slow", "join")  # several rounds of what counts
@@ -42,6 +38,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from load import accounts
     from load.scenarios import SCENARIOS
 
     told = "\n".join(f"  {scenario.name:<14}{scenario.sentence}" for scenario in SCENARIOS.values())
@@ -67,9 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--scenario", choices=list(SCENARIOS), default="steady", metavar="NAME", help="see below")
     run.add_argument("--rate", type=_number(MOST_RATE), help="events a second, where they arrive by the clock")
     run.add_argument("--minutes", type=_number(MOST_MINUTES), help="how long they arrive")
-    stages = commands.add_parser("stages", help="the gateway's stages one by one")
-    stages.add_argument("names", nargs="*", metavar="STAGE", help="these alone")
-    stages.set_defaults(do=_stages, directory=None)
+    accounts.add(command)
     return parser
 
 
@@ -92,84 +87,56 @@ def _quick(given: argparse.Namespace) -> int:
     def work(directory: Path, say: Say) -> Coroutine[Any, Any, Quick]:
         return quick(directory, say)
 
-    done = _done(given, work)
-    results = [done.full, done.easy]
+    found = done(given.directory, work)
+    results = [found.full, found.easy]
     _keep(given.json, results)
     _tell(results)
-    return _end(done.line(), verified=done.verified)
+    return _end(found.line(), verified=found.verified)
 
 
 def _bench(given: argparse.Namespace) -> int:
     from load.scenarios import SCENARIOS
 
-    return _rounds(given, [SCENARIOS[name] for name in BENCH])
+    return _for_the_report(given, [SCENARIOS[name] for name in BENCH])
 
 
 def _all(given: argparse.Namespace) -> int:
     from load.scenarios import SCENARIOS
 
-    return _rounds(given, list(SCENARIOS.values()))
+    return _for_the_report(given, list(SCENARIOS.values()))
 
 
 def _run(given: argparse.Namespace) -> int:
     from load.scenarios import SCENARIOS, at
 
-    return _rounds(given, [at(SCENARIOS[given.scenario], given.rate, given.minutes)])
+    return _end_of(_rounds(given, [at(SCENARIOS[given.scenario], given.rate, given.minutes)]))
 
 
-def _stages(given: argparse.Namespace) -> int:
-    from load import stages
+def _for_the_report(given: argparse.Namespace, scenarios: Sequence[Scenario]) -> int:
+    """Rounds that count go into docs/."""
+    from load import kept, report
 
-    try:
-        found = stages.run(given.names)
-    except stages.UnknownStageError as error:
-        sys.stderr.write(f"{error}\n")
-        return WRONG_USE
-    print(stages.table(found))
-    return _end({"stages": {stage.name: stage.us for stage in found}}, verified=True)
+    results = _rounds(given, scenarios)
+    kept.keep_rounds([result for result in results if result.verified])
+    report.write(kept.read())
+    return _end_of(results)
 
 
-def _rounds(given: argparse.Namespace, scenarios: Sequence[Scenario]) -> int:
-    from load import words
+def _rounds(given: argparse.Namespace, scenarios: Sequence[Scenario]) -> list[Result]:
     from load.bench import several
 
     def work(directory: Path, say: Say) -> Coroutine[Any, Any, list[Result]]:
         return several(scenarios, directory, say, lambda results: _keep(given.json, results))
 
-    results = _done(given, work)
+    return done(given.directory, work)
+
+
+def _end_of(results: Sequence[Result]) -> int:
+    from load import words
+
     _tell(results)
     verified = all(result.verified for result in results)
     return _end({"rounds": [words.short(result) for result in results], "verified": verified}, verified=verified)
-
-
-def _done(given: argparse.Namespace, work: Callable[[Path, Say], Coroutine[Any, Any, Done]]) -> Done:
-    """What came of it. Raises SystemExit, with what went wrong and where to look."""
-    import uvloop
-
-    from gateway.sandbox.broker import ArtifactError, NodeError, UnreachableError
-    from gateway.sandbox.demo.children import ChildError
-    from gateway.sandbox.verifier import TopicsError
-    from load.measure import MeasureError
-    from load.round import RoundError
-    from load.screen import Screen
-
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
-    screen = Screen()
-    directory = given.directory or Path(tempfile.mkdtemp(prefix="gateway-load-"))
-    wrong = None
-    try:
-        return uvloop.run(work(directory, screen.say))
-    except (ArtifactError, ChildError, MeasureError, NodeError, OSError, RoundError, TopicsError) as error:
-        wrong = error
-    finally:
-        screen.end()
-        shutil.rmtree(directory / "kafka", ignore_errors=True)
-        if given.directory is None and wrong is None:
-            shutil.rmtree(directory, ignore_errors=True)
-    away = isinstance(wrong, UnreachableError) or getattr(wrong, "unreachable", False)
-    sys.stderr.write(f"{type(wrong).__name__}: {wrong}\nlogs are in {directory}\n")
-    print(json.dumps({"verified": False, "error": type(wrong).__name__}))
-    raise SystemExit(UNREACHABLE if away else WRONG)
 
 
 def _keep(file: Path | None, results: Sequence[Result]) -> None:

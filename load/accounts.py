@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from load.result import Result
+    from load.round import Say
     from load.stages.stage import Stage
 
 FINE, WRONG, WRONG_USE = 0, 1, 2
@@ -93,12 +93,13 @@ def _run(names: Sequence[str]) -> list[Stage]:
 
 def _quick(given: argparse.Namespace) -> Result:
     """The gateway and the naive baseline beside it."""
-    import uvloop
+    from load.quick import Quick, quick
+    from load.work import done
 
-    from load.quick import quick
+    def work(directory: Path, say: Say) -> Coroutine[Any, Any, Quick]:
+        return quick(directory, say)
 
-    with tempfile.TemporaryDirectory(prefix="gateway-load-") as made:
-        return uvloop.run(quick(given.directory or Path(made), lambda said: print(said, file=sys.stderr))).full
+    return done(given.directory, work).full
 
 
 def _report(given: argparse.Namespace) -> int:
