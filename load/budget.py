@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from load.stages.stage import Stage
 
 REST_OF = {  # what of a stage lies in none of its parts
+    "intake": ("names", "its names and digests, and the record that a lane takes"),
     "lane": ("lane", "the lane's state machine, what it remembers, the ledger's and intents' mappings"),
     "send": ("http", "HTTP, TLS and its sockets"),
 }

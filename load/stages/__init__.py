@@ -43,7 +43,9 @@ class Recipe:
 
 RECIPES = (
     Recipe("poll", "the consumer, up to raw records in a lane's hands", kafka.poll, on_kafka=True),
-    Recipe("decode", "Avro, checks, names and digests of an input record", inside.decode),
+    Recipe("intake", "from an input record's bytes to what a lane takes", inside.intake),
+    Recipe("decode", "its Avro", inside.decode, "intake"),
+    Recipe("check", "its fields: formats, ranges, and whose it is", inside.check, "intake"),
     Recipe("consent", "the view's lookups, for what was fetched and behind the fence", kafka.consent, on_kafka=True),
     Recipe("lane", "the lane's own state machine", inside.lane),
     Recipe("decide", "consent rules, at the announcement and behind the fence", inside.decide, "lane"),

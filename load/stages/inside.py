@@ -6,12 +6,14 @@ Knows the doors of the pure core, of intake, Avro and metrics. Must not know how
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 from gateway import schemas
 from gateway.core.decide import Permit
-from gateway.core.events import EventType
+from gateway.core.events import EventType, Layout, parse
 from gateway.core.minimise import body_digest
 from gateway.core.outcome import SentEntry, classify
+from gateway.kafka.codec import Undecodable
 from gateway.kafka.transactions import Outgoing
 from gateway.observe.metrics import Metrics
 from load.stages.course import Course, Traffic, accepted
@@ -22,15 +24,50 @@ FETCH = 500  # records decoded at once, as a lane asks for them
 MOSTLY = 0.9  # of the load's events may be provided
 
 
-async def decode(material: Material, watch: Watch) -> None:
+async def intake(material: Material, watch: Watch) -> None:
     """Intake.read: Avro, checks, names and digests."""
     count = material.size.events
     for _ in watch.rounds(len(EventType) * count):
-        for kind, intake in material.intakes.items():
+        for kind, reader in material.intakes.items():
             raws = material.raws(kind, count)
             for start in range(0, count, FETCH):
                 with watch:
-                    await intake.read(raws[start : start + FETCH])
+                    await reader.read(raws[start : start + FETCH])
+
+
+async def decode(material: Material, watch: Watch) -> None:
+    """Codec: from an input record's bytes to a mapping."""
+    codec = material.codec
+    for _ in watch.rounds(len(EventType) * material.size.events):
+        for kind, topic in material.topics.items():
+            values = [raw.value for raw in material.raws(kind, material.size.events)]
+            with watch:
+                await codec.prepare(values)
+                for value in values:
+                    codec.decode(topic, value)
+
+
+async def check(material: Material, watch: Watch) -> None:
+    """events.parse: formats, ranges, and whose it is."""
+    for _ in watch.rounds(len(EventType) * material.size.events):
+        for kind in EventType:
+            decoded = await _decoded(material, kind)
+            with watch:
+                for layout, record, key in decoded:
+                    parse(kind, layout, record, key)
+
+
+async def _decoded(material: Material, kind: EventType) -> list[tuple[Layout, dict[str, Any], bytes | None]]:
+    """New events as the codec hands them on."""
+    codec, raws = material.codec, material.raws(kind, material.size.events)
+    await codec.prepare([raw.value for raw in raws])
+    found = []
+    for raw in raws:
+        decoded = codec.decode(raw.topic, raw.value)
+        if isinstance(decoded, Undecodable):
+            raise AssertionError("an event of the load can't be decoded")
+        found.append((Layout(decoded.schema_id, codec.fields(decoded.schema_id)), decoded.record, raw.key))
+    return found
 
 
 async def lane(material: Material, watch: Watch) -> None:

@@ -40,7 +40,7 @@ class Size:
 
     subjects: int = 100_000
     events: int = 2_000  # of each topic, a round
-    rounds: int = 9
+    rounds: int = 7
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ import gc
 
 import pytest
 
+from load.budget import REST_OF
 from load.stages import RECIPES, Size, UnknownStageError, run, table
 from load.stages.sizes import sizes
 
@@ -27,6 +28,11 @@ def test_a_part_names_a_stage() -> None:
     """What lies within another stage lies within one that there is."""
     names = {recipe.name for recipe in RECIPES}
     assert {recipe.within for recipe in RECIPES} - {None} <= names
+
+
+def test_what_a_stage_does_besides_its_parts_has_a_name() -> None:
+    """No cost of a stage with parts is left without a word for it."""
+    assert {recipe.within for recipe in RECIPES} - {None} == set(REST_OF)
 
 
 def test_the_table_has_a_line_for_each_stage() -> None:
