@@ -39,6 +39,7 @@ class Run:
     window: Window
     settled: int  # since the gateway's start
     produced: int
+    events_per_second: float
     since_ms: int = 0  # when the measured arrivals began; 0 where nothing arrived by a clock
     behind_ms: float = 0.0
     extra: Mapping[str, float] = field(default_factory=dict)
@@ -68,15 +69,10 @@ class Round:
         self._produced = 0
 
     async def set_up(self) -> None:
-        """Consents, and the backlog if there is one, are in Kafka; then the gateways start."""
+        """Consents are in Kafka; then the gateways start."""
         scenario = self.stage.scenario
-        self._say(f"{scenario.subjects:,} consents" + (f" and {scenario.backlog:,} events" if scenario.backlog else ""))
-        writing = [self.stage.load_consents()]
-        if scenario.backlog:
-            writing.append(self.stage.fill(scenario.backlog))
-            self._produced += scenario.backlog
-        for child in writing:
-            await child.succeeds(LOAD_SECONDS)
+        self._say(f"{scenario.subjects:,} consents")
+        await self.stage.load_consents().succeeds(LOAD_SECONDS)
         self._say(f"starting {scenario.gateways} gateway process(es)")
         for _ in range(scenario.gateways):
             await self.stage.start_gateway()
@@ -88,25 +84,40 @@ class Round:
             return await alongside(work, self.stage.crew.watch())
 
     async def _backlog(self, scenario: Scenario) -> Run:
-        self._say("warm-up")
-        first = await self._until(scenario.warm_up_events)
-        if scenario.joins_after is not None:
-            return await self._joined(scenario, first, scenario.joins_after)
-        last = await self._until(self._produced)
-        return Run(scenario, Window(first, last), int(last.counts.settled), self._produced)
+        """All of it is written at once, by a producer that is much faster than any gateway.
 
-    async def _joined(self, scenario: Scenario, first: Sample, after: float) -> Run:
-        """One more gateway starts in the middle; what an event costs before and behind that."""
+        When the first sample is taken nothing is under way, and nothing is at the last: a gateway reads far ahead, so
+        between two moments under load much would be counted that was done before, or left out that is done behind."""
+        self._say(f"warm-up: {scenario.warm_up_events:,} events")
+        await self._fill(scenario.warm_up_events)
+        first = await self._until(self._produced)
+        self._say(f"{scenario.backlog:,} events")
+        await self._fill(scenario.backlog)
+        full = await self._sample()
+        extra = {} if scenario.joins_after is None else await self._joined(scenario.joins_after)
+        last = await self._until(self._produced)
+        rate = Window(full, last).events_per_second  # from when all of it was there
+        return Run(scenario, Window(first, last), int(last.counts.settled), self._produced, rate, extra=extra)
+
+    async def _fill(self, events: int) -> None:
+        self._produced += events
+        await self.stage.fill(events).succeeds(LOAD_SECONDS)
+
+    async def _joined(self, after: float) -> dict[str, float]:
+        """One more gateway starts in the middle; how many events a second before that and behind it."""
+        began = await self._sample()
         await asyncio.sleep(after)
-        before = await self._sample()
+        alone = await self._sample()
         self._say("one more gateway process joins")
         await self.stage.start_gateway()
         joined = await self._sample()
-        last = await self._until(self._produced)
-        parts = {"alone": Window(first, before), "joining": Window(before, joined), "together": Window(joined, last)}
-        extra = {f"{name}_cpu_us_per_event": part.cpu_us_per_event[Kind.GATEWAY] for name, part in parts.items()}
-        extra |= {f"{name}_events_per_second": part.events_per_second for name, part in parts.items()}
-        return Run(scenario, Window(first, last), int(last.counts.settled), self._produced, extra=extra)
+        await asyncio.sleep(after)
+        together = await self._sample()
+        return {
+            "alone_events_per_second": Window(began, alone).events_per_second,
+            "joining_seconds": joined.at - alone.at,
+            "together_events_per_second": Window(joined, together).events_per_second,
+        }
 
     async def _paced(self, scenario: Scenario) -> Run:
         schedule = scenario.paced
@@ -122,9 +133,9 @@ class Round:
         if extra:
             extra["recovered_after_s"] = last.at - extra.pop("back_at")
         since_ms = max(since_ms, done["started_at_ms"] + int(scenario.warm_up_seconds * 1000))
-        return Run(
-            scenario, Window(first, last), int(last.counts.settled), self._produced, since_ms, done["behind_ms"], extra
-        )
+        window = Window(first, last)
+        rate, behind_ms = window.events_per_second, done["behind_ms"]
+        return Run(scenario, window, int(last.counts.settled), self._produced, rate, since_ms, behind_ms, extra)
 
     async def _outage(self, scenario: Scenario, settled_before: int) -> dict[str, float]:
         """Let GeNiE be away as the scenario says; when it came back."""
@@ -182,7 +193,7 @@ class Round:
             subjects=scenario.subjects,
             events=window.events,
             seconds=window.seconds,
-            events_per_second=window.events_per_second,
+            events_per_second=run.events_per_second,
             gateway_cpu_us_per_event=cpu.get(Kind.GATEWAY, 0.0),
             cpu_us_per_event=cpu,
             latency_ms=judged.latency,

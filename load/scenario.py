@@ -14,7 +14,8 @@ from load.schedule import Schedule, Stretch
 SUBJECTS = 100_000
 PARTITIONS = 6  # of both input topics together, half of them each
 GENIE_MS = 20.0
-WARM_UP_SHARE = 0.2  # of a backlog
+WARM_UP_SHARE = 0.2  # of a backlog, on top of it
+WARM_UP_MOST = 20_000
 WARM_UP_SECONDS = 4.0
 
 
@@ -28,7 +29,7 @@ class Outage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One round. Either a backlog lies there before the gateway starts, or events arrive by a schedule."""
+    """One round. Either a backlog comes all at once, or events arrive by a schedule."""
 
     name: str
     sentence: str
@@ -60,11 +61,11 @@ class Scenario:
     @property
     def events(self) -> int:
         """All that are produced, those of the warm-up too."""
-        return self.backlog if self.schedule is None else self.paced.events
+        return self.backlog + self.warm_up_events if self.schedule is None else self.paced.events
 
     @property
     def warm_up_events(self) -> int:
-        """Those that are not measured."""
+        """Those that are not measured; before a backlog they are settled to the last."""
         if self.schedule is None:
-            return int(self.backlog * WARM_UP_SHARE)
+            return int(min(self.backlog * WARM_UP_SHARE, WARM_UP_MOST))
         return round(self.schedule.stretches[0].rate * self.warm_up_seconds)

@@ -43,12 +43,12 @@ _ALL = (
     ),
     Scenario(
         name="backlog",
-        sentence="A backlog lies there when the gateway starts: as fast as it can.",
+        sentence="A backlog comes at once: as fast as the gateway can.",
         backlog=BACKLOG,
     ),
     Scenario(
         name="million",
-        sentence="A backlog of a million lies there when the gateway starts.",
+        sentence="A backlog of a million comes at once.",
         backlog=MILLION,
     ),
     Scenario(

@@ -19,7 +19,7 @@ async def test_a_small_round_counts(kafka: str, tmp_path: Path) -> None:
     steps: list[str] = []
     done = await both(Kafka(kafka), tmp_path, steps.append, FULL, EASY)
     assert done.full.voids == done.easy.voids == ()
-    assert done.full.provided == FULL.backlog + EASY.events
+    assert done.full.provided == FULL.events + EASY.events
     assert done.full.settled.keys() == {"PROVIDED"}
     assert done.full.cpu_us_per_event.keys() == {Kind.GATEWAY, Kind.GENIE}
     assert done.full.wire_bytes_per_event > 0
