@@ -90,6 +90,7 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         async with AsyncExitStack() as stack:
+            _spare_the_collector()
             await self._start(stack, self._start_observing(stack))
             _spare_the_collector()
             log.info("serving", group=self._settings.kafka.group_id, instance=self._settings.instance)

@@ -35,9 +35,9 @@ from gateway.kafka.view_store import Origin, Rebuilt, ViewFullError, ViewStore
 from gateway.observe.logs import get_logger
 
 POLL_MS = 50  # markers move the position without delivering anything, so it is looked at as often
-POLL_RECORDS = 1_000  # applied in one write
-FETCH_BYTES = 8 * 1024 * 1024
-PARTITION_FETCH_BYTES = 1024 * 1024
+POLL_RECORDS = 500  # applied in one write; the lanes wait meanwhile
+FETCH_BYTES = 4 * 1024 * 1024
+PARTITION_FETCH_BYTES = 256 * 1024
 REFRESH_S = 15.0  # how often partitions and freshness are looked at without a fence
 TOPICS_APPEAR_S = 5.0  # a topic just created is not known to every broker yet
 RETRY_S = 0.5  # after a read that failed, while the registry is away, or while there is no room on the disk

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from gateway.core.consent import ConsentState
 
-REMEMBERED_BYTES = 32 << 20  # of these, the older half goes at once; about 60,000 subjects
+REMEMBERED_BYTES = 48 << 20  # about 100,000 subjects
 STATE_BYTES = 500  # of a state and its place here, beside its own texts
 TEXT_FACTOR = 25  # a text of one letter takes so many times what it takes in a row
 

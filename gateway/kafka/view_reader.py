@@ -66,29 +66,29 @@ class ViewReader:
     def read(self, records: Sequence[Any], look_up: LookUp) -> Changes:
         """What these records change in the states that `look_up` tells."""
         changes = Changes()
-        before = dict(look_up({ref for record in records if (ref := check_ref(record.key or b"")) is not None}))
-        for record in records:
+        owners = [check_ref(record.key or b"") for record in records]
+        before = dict(look_up({owner for owner in owners if owner is not None}))
+        for record, owner in zip(records, owners, strict=True):
             self._counts.read += 1
             if record.topic != self._consents:
                 hold_id, hold = self._control(record)
                 changes.holds[hold_id] = hold
                 continue
-            for subject, state_of in self._consent(record).items():
+            subjects, said = self._consent(record, owner)
+            for subject in subjects:
                 if subject not in before:  # named in the value alone
                     before.update(look_up([subject]))
-                after = self._home(record, before[subject], state_of)
-                before[subject] = changes.seen[subject] = after
+                before[subject] = changes.seen[subject] = self._after(record, before[subject], said)
         return changes
 
-    def _consent(self, record: Any) -> dict[str, Callable[[ConsentState], Consent | Denied]]:
-        """The subjects that a record is about, and what it makes of their states."""
-        owner = check_ref(record.key or b"")
+    def _consent(self, record: Any, owner: str | None) -> tuple[Iterable[str], Consent | Reason]:
+        """The subjects that a record is about, and their consent, or why they are denied."""
         if record.value is None:
             self._counts.tombstones += 1
-            return {} if owner is None else {owner: lambda state: deny(state, Reason.NO_CONSENT)}
+            return _known(owner), Reason.NO_CONSENT
         consent = self._parsed(record)
         if consent is not None and consent.subject_ref == owner:
-            return {owner: lambda state: self._successor(record, state, consent)}
+            return (owner,), consent
         self._counts.unreadable_consents += 1
         if self._counts.unreadable_consents <= LOGGED_OF_EACH:
             log.warning(
@@ -97,24 +97,14 @@ class ViewReader:
                 partition=record.partition,
                 offset=record.offset,
             )
-        named = consent.subject_ref if consent is not None else None
-        return {ref: lambda state: deny(state, Reason.CONSENT_UNKNOWN) for ref in (owner, named) if ref is not None}
+        return _known(owner, consent.subject_ref if consent is not None else None), Reason.CONSENT_UNKNOWN
 
-    def _successor(self, record: Any, state: ConsentState, consent: Consent) -> Consent | Denied:
-        after = successor(state, consent)
-        if isinstance(after, Denied):
-            self._counts.went_back += 1
-            if self._counts.went_back <= LOGGED_OF_EACH:
-                log.warning(
-                    "consent version went back", topic=record.topic, partition=record.partition, offset=record.offset
-                )
-        return after
-
-    def _home(self, record: Any, before: Seen | None, state_of: Callable[[ConsentState], Consent | Denied]) -> Seen:
+    def _after(self, record: Any, before: Seen | None, said: Consent | Reason) -> Seen:
         """The new state; denied if the subject's records were in another partition: their order is unknown."""
         if before is None:
-            return Seen(record.partition, state_of(None))
-        after = state_of(before.state)
+            return Seen(record.partition, deny(None, said) if isinstance(said, Reason) else said)
+        state = before.state
+        after = deny(state, said) if isinstance(said, Reason) else self._successor(record, state, said)
         if before.partition == record.partition:
             return Seen(before.partition, after)
         self._counts.in_two_partitions += 1
@@ -125,9 +115,19 @@ class ViewReader:
                 partition=record.partition,
                 offset=record.offset,
             )
-        newer = after.version != before.state.version
+        newer = after.version != state.version
         home = record.partition if newer else before.partition
         return Seen(home, deny(after, Reason.CONSENT_SUPERSEDED_VERSION))
+
+    def _successor(self, record: Any, state: ConsentState, consent: Consent) -> Consent | Denied:
+        after = successor(state, consent)
+        if isinstance(after, Denied):
+            self._counts.went_back += 1
+            if self._counts.went_back <= LOGGED_OF_EACH:
+                log.warning(
+                    "consent version went back", topic=record.topic, partition=record.partition, offset=record.offset
+                )
+        return after
 
     def _parsed(self, record: Any) -> Consent | None:
         decoded = self._codec.decode(record.topic, record.value)
@@ -157,3 +157,7 @@ class ViewReader:
                 offset=record.offset,
             )
         return key, Hold(key, HoldScope.ALL, None, None)
+
+
+def _known(*subjects: str | None) -> list[str]:
+    return [subject for subject in subjects if subject is not None]
