@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from gateway.core.consent import Consent, ConsentState
+from gateway.core.consent import ConsentState
 from gateway.core.decide import Permit, Scope
 from gateway.core.events import Event
 from gateway.core.metadata import IntentRef
@@ -94,40 +94,18 @@ class Held:
 
 
 @value(frozen=True, slots=True)
-class ConsentRef:
-    """The consent that a ledger record names."""
-
-    record_id: str
-    version: int
-    policy_version: int
-    consented_at: int
-
-    @classmethod
-    def of(cls, state: ConsentState) -> ConsentRef | None:
-        """The consent as last seen, if there is a whole one."""
-        if not isinstance(state, Consent):
-            return None
-        return cls(state.record_id, state.version, state.policy_version, state.consented_at)
-
-    @classmethod
-    def held(cls, held: Held) -> ConsentRef:
-        """The consent that an announcement rests on."""
-        scope = held.scope
-        return cls(held.consent_record_id, held.consent_version, scope.policy_version, scope.consented_at)
-
-
-@value(frozen=True, slots=True)
 class Ending:
     """How an entry ended, or will end once a lookup has shown that GeNiE has not received it.
 
-    `decided_at` is when the fence's end offsets were read, or when the record was judged without one.
+    `decided_at` is when the fence's end offsets were read, or when the record was judged without one. `consent` is what
+    the ledger record names where nothing was announced: the state as last seen.
     """
 
     reason: Reason
     transmitted: Transmitted
     decided_at: int
     held: Held | None = None
-    consent: ConsentRef | None = None
+    consent: ConsentState = None
     receipt: Receipt | None = None
     problem_type: str | None = None
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from gateway.core.batching import Batch
-from gateway.core.entry import ConsentRef, Ending, Entry, Held
+from gateway.core.entry import Ending, Entry, Held
 from gateway.core.outcome import BatchOutcome, EntryOutcome, First, LookupResult, LookupStatus, Meaning, Receipt
 from gateway.core.reasons import Reason, Transmitted
 from gateway.core.rules import Limits
@@ -43,7 +43,7 @@ def is_sure(ending: Ending) -> bool:
 
 def not_provided(entry: Entry, reason: Reason, decided_at: int) -> Ending:
     """It is withheld, parked or invalid without having been sent, or without having been received."""
-    return Ending(reason, Transmitted.NO, decided_at, None, ConsentRef.of(entry.consent))
+    return Ending(reason, Transmitted.NO, decided_at, None, entry.consent)
 
 
 class Fates:
@@ -151,7 +151,7 @@ def _outcome_unknown(entry: Entry, now: int) -> Ending:
     if not entry.maybe_received:  # a replay that could not be asked about was never sent
         return Ending(Reason.OUTCOME_UNKNOWN, Transmitted.NO, now)
     held = entry.held[-1]
-    return Ending(Reason.OUTCOME_UNKNOWN, Transmitted.UNKNOWN, entry.decided_at, held, ConsentRef.held(held))
+    return Ending(Reason.OUTCOME_UNKNOWN, Transmitted.UNKNOWN, entry.decided_at, held)
 
 
 def _is_ours(entry: Entry) -> bool:
@@ -163,5 +163,4 @@ def _is_ours(entry: Entry) -> bool:
 def _sent(
     reason: Reason, entry: Entry, held: Held | None, receipt: Receipt | None, problem_type: str | None = None
 ) -> Ending:
-    consent = ConsentRef.held(held) if held is not None else None
-    return Ending(reason, Transmitted.YES, entry.decided_at, held, consent, receipt, problem_type)
+    return Ending(reason, Transmitted.YES, entry.decided_at, held, None, receipt, problem_type)

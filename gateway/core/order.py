@@ -8,7 +8,6 @@ accept it, nothing behind it starts.
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Iterator
 
 from gateway.core.entry import Entry, State
@@ -20,7 +19,7 @@ class SubjectOrder:
     __slots__ = ("_bars", "_heads", "_lines")
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[Entry]] = {}
+        self._lines: dict[str, list[Entry]] = {}  # lists: most hold one entry, and a deque is made for 64
         self._bars: set[int] = set()  # offsets of unknown subjects
         self._heads: list[tuple[int, Entry]] = []  # a heap by offset of QUEUED heads
 
@@ -47,9 +46,13 @@ class SubjectOrder:
 
     def join(self, entry: Entry) -> None:
         """A newly delivered entry goes to the end of its subject's line."""
-        line = self._lines.setdefault(entry.event.subject_ref, deque())
-        line.append(entry)
-        if len(line) == 1 and entry.state is State.QUEUED:
+        subject = entry.event.subject_ref
+        line = self._lines.get(subject)
+        if line is not None:
+            line.append(entry)
+            return
+        self._lines[subject] = [entry]
+        if entry.state is State.QUEUED:
             self._may_start(entry)
 
     def leave(self, entry: Entry) -> None:
@@ -58,8 +61,10 @@ class SubjectOrder:
         line = self._lines[subject]
         if line[0] is not entry:
             return
-        while line and line[0].state is State.DONE:
-            line.popleft()
+        done = 1
+        while done < len(line) and line[done].state is State.DONE:
+            done += 1
+        del line[:done]
         if not line:
             del self._lines[subject]
         elif line[0].state is State.QUEUED:

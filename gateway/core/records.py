@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from gateway.core.consent import Consent, ConsentState
 from gateway.core.decide import Scope
-from gateway.core.entry import Announcement, ConsentRef, Ending, Entry, Held, InputRecord
+from gateway.core.entry import Announcement, Ending, Entry, Held, InputRecord
 from gateway.core.identity import KEY_VERSION
 from gateway.core.outcome import Receipt
 from gateway.core.reasons import Outcome
@@ -129,7 +130,7 @@ def provision_record(origin: Origin, entry: Entry, ending: Ending, settled_at: i
         "reason": reason.code,
         "transmitted": ending.transmitted.code,
         "recipient": origin.recipient.record,
-        "consent": _consent(ending.consent),
+        "consent": _consent_announced(held) if held else _consent_seen(ending.consent),
         "items": held.scope.items if held else (),
         "permitted_purposes": held.scope.purposes if held else (),
         "idempotency_key": record.idempotency_key or None,
@@ -166,14 +167,25 @@ def parked_event(origin: Origin, entry: Entry, ending: Ending, parked_at: int) -
     }
 
 
-def _consent(consent: ConsentRef | None) -> dict[str, Any] | None:
-    if consent is None:
+def _consent_announced(held: Held) -> dict[str, Any]:
+    """The consent that an announcement rests on."""
+    return {
+        "record_id": held.consent_record_id,
+        "consent_version": held.consent_version,
+        "policy_version": held.scope.policy_version,
+        "consented_at": held.scope.consented_at,
+    }
+
+
+def _consent_seen(state: ConsentState) -> dict[str, Any] | None:
+    """The consent as last seen, if there is a whole one."""
+    if not isinstance(state, Consent):
         return None
     return {
-        "record_id": consent.record_id,
-        "consent_version": consent.version,
-        "policy_version": consent.policy_version,
-        "consented_at": consent.consented_at,
+        "record_id": state.record_id,
+        "consent_version": state.version,
+        "policy_version": state.policy_version,
+        "consented_at": state.consented_at,
     }
 
 

@@ -16,7 +16,7 @@ from gateway.core import batching, cycle, entry, fates, judge, lane, rounds, set
 from gateway.core.batching import Batch
 from gateway.core.consent import Consent
 from gateway.core.decide import Permit
-from gateway.core.entry import Announcement, ConsentRef, Ending, Entry, Held, InputRecord, Made
+from gateway.core.entry import Announcement, Ending, Entry, Held, InputRecord, Made
 from gateway.core.holds import Holds
 from gateway.core.rules import Limits, Rules
 from tests.model.shape import EXPIRES, TICK
@@ -244,7 +244,6 @@ _WAYS: dict[type[Any], Callable[[Walk, Any], None]] = {
     Made: Walk._made,
     Permit: Walk._permit,
     Ending: Walk._value,
-    ConsentRef: Walk._value,
     Consent: Walk._consent,
     Holds: Walk._holds,
     Rules: Walk._nothing,

@@ -3,7 +3,6 @@ fit the model, the simulation and a real gateway alike, in a process of their ow
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace as changed
 from typing import Any
@@ -278,7 +277,7 @@ class _AnyOrder(SubjectOrder):
     __slots__ = ()
 
     def join(self, entry: Entry) -> None:
-        self._lines[entry.record.offset] = deque([entry])  # type: ignore[index]  # that is the removal
+        self._lines[entry.record.offset] = [entry]  # type: ignore[index]  # that is the removal
         if entry.state is State.QUEUED:
             self._may_start(entry)
 

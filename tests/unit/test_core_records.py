@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
+from gateway.core.consent import ConsentState, Denied
 from gateway.core.decide import Scope
-from gateway.core.entry import Announcement, ConsentRef, Ending, Entry, Held, InputRecord, ReplayOf
+from gateway.core.entry import Announcement, Ending, Entry, Held, InputRecord, ReplayOf
 from gateway.core.facts import Parked
 from gateway.core.outcome import Receipt
 from gateway.core.reasons import Reason, Transmitted
 from gateway.core.records import Origin, Recipient, held_in, intent, parked_event, provision_record
 from gateway.core.settling import ledger_records, parked_records
+from tests import core_cases
 from tests.core_cases import payment_event, score_event
 
 RECIPIENT = Recipient("genie", "GeNiE", "Tokyo", "A. Person")
@@ -91,7 +93,7 @@ def test_what_is_read_back_from_an_intent_is_what_was_announced() -> None:
 
 def test_a_ledger_record_of_a_provision_says_what_was_provided_and_on_what_grounds() -> None:
     """Every field that the law or an audit asks for."""
-    ending = ended(Reason.ACCEPTED, Transmitted.YES, held=HELD, consent=ConsentRef.held(HELD), receipt=RECEIPT)
+    ending = ended(Reason.ACCEPTED, Transmitted.YES, held=HELD, receipt=RECEIPT)
     assert provision_record(ORIGIN, entry(replay_of=REPLAY), ending, 7_000) == {
         "input": INPUT,
         "source_digest": b"source",
@@ -116,6 +118,20 @@ def test_a_ledger_record_of_a_provision_says_what_was_provided_and_on_what_groun
         "mapping_version": 7,
         "gateway": WRITTEN_BY,
     }
+
+
+@pytest.mark.parametrize("seen", [None, Denied(Reason.CONSENT_SUPERSEDED_VERSION, "consent-9", 9)])
+def test_a_ledger_record_of_what_was_not_announced_names_the_consent_as_seen(seen: ConsentState) -> None:
+    """Only a whole one is named."""
+    consent = core_cases.consent()
+    told = provision_record(ORIGIN, entry(), ended(Reason.CONSENT_WITHDRAWN, consent=consent), 7_000)
+    assert told["consent"] == {
+        "record_id": consent.record_id,
+        "consent_version": consent.version,
+        "policy_version": consent.policy_version,
+        "consented_at": consent.consented_at,
+    }
+    assert provision_record(ORIGIN, entry(), ended(Reason.NO_CONSENT, consent=seen), 7_000)["consent"] is None
 
 
 def test_a_ledger_record_of_what_never_left_claims_nothing() -> None:

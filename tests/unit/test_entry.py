@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.decide import Scope
-from gateway.core.entry import Announcement, ConsentRef, Entry, Held
+from gateway.core.entry import Announcement, Entry, Held
 from gateway.core.reasons import Reason
-from tests.core_cases import CONSENT
 from tests.lane_story import record, undecodable
 
 SCOPE = Scope(("payment_history",), ("inquiry_handling",), 20_500, 1_234)
@@ -56,15 +55,6 @@ def test_what_is_released_holds_no_announcement() -> None:
     entry.release()
     assert entry.held == ()
     assert holders(one, other) == [0, 4]
-
-
-def test_a_consent_is_named_by_what_the_ledger_needs() -> None:
-    """Only a whole one is."""
-    assert ConsentRef.of(CONSENT) == ConsentRef(
-        CONSENT.record_id, CONSENT.version, CONSENT.policy_version, CONSENT.consented_at
-    )
-    assert ConsentRef.of(None) is None
-    assert ConsentRef.held(held(100)) == ConsentRef("consent-1", 2, 20_500, 1_234)
 
 
 def test_an_entry_without_event_has_none() -> None:
