@@ -39,7 +39,6 @@ _LIMITS = {"int": 1 << 32, "long": 1 << 64}  # of the bits on the wire, where th
 
 # A number goes out two bytes at a time, 14 bits: with more to follow, or as its end.
 _PAIR = 0x3FFF
-_THREE_PAIRS = range(1 << 27, 1 << 41)  # numbers that take three of them: all moments from 1970 to 2039
 _MORE = tuple(bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(_PAIR + 1))
 _LAST = tuple(bytes((bits,) if bits < 0x80 else (bits & 0x7F | 0x80, bits >> 7)) for bits in range(_PAIR + 1))
 
@@ -115,12 +114,11 @@ class _Generator:
         match kind:
             case "boolean":
                 return [f"(b'\\1' if {value} else b'\\0')"]
-            case "int" | "long":
+            case "int":
                 many = f"number({value}, {_LIMITS[kind]}, {path!r})"
-                if kind == "long":
-                    moment = f"MORE[{value} + {value} & {_PAIR}] + MORE[{value} >> 13 & {_PAIR}] + LAST[{value} >> 27]"
-                    many = f"{moment} if {_THREE_PAIRS.start} <= {value} < {_THREE_PAIRS.stop} else {many}"
                 return [f"(LAST[{value} + {value}] if 0 <= {value} <= {_PAIR >> 1} else {many})"]
+            case "long":
+                return [self._long(value, path)]
             case "string":
                 self.code.line(f"{value} = {value}.encode()")
                 return [self._size(value), value]
@@ -128,6 +126,16 @@ class _Generator:
                 return [self._size(value), value]
             case _:
                 return [f"{kind}_bytes({value})"]
+
+    def _long(self, value: str, path: str) -> str:
+        """The number written last is remembered with its bytes: records written together share their times."""
+        code, last, out = self.code, self.code.local(), self.code.local()
+        memory = code.constant([(0, _LAST[0])])
+        code.line(f"{last}, {out} = {memory}[0]")
+        with code.block(f"if {value} != {last}"):
+            code.line(f"{out} = number({value}, {_LIMITS['long']}, {path!r})")
+            code.line(f"{memory}[0] = {value}, {out}")
+        return out
 
     def _size(self, value: str) -> str:
         many = f"number(size, {_LIMITS['long']})"
@@ -243,7 +251,6 @@ def _misfit(path: str, names: tuple[str, ...], record: Mapping[str, Any]) -> NoR
 _CONSTANTS = {
     "Mapping": Mapping,
     "LAST": _LAST,
-    "MORE": _MORE,
     "Unchanging": MappingProxyType,
     "keep": _keep,
     "number": _number,
