@@ -33,7 +33,7 @@ def add(command: Add) -> None:
     stages.add_argument(
         "--keep", action="store_true", help="for the report: all of them, and how many bytes an event is"
     )
-    check = command("check", "whether an event costs over 15 %% more than accepted, and in which stage", _check)
+    check = command("check", "whether an event costs over 15 percent more than accepted, and in which stage", _check)
     check.add_argument("--accept", action="store_true", help="what is measured now is what an event may cost")
     report = command("report", "write what was measured into docs/", _report)
     report.add_argument("rounds", nargs="*", type=Path, metavar="FILE", help="of --json: these rounds are kept first")
