@@ -19,7 +19,6 @@ safe, because a lane sends the same bytes again or looks up. Keys are unique wit
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -213,7 +212,7 @@ _NOT_RECEIVED = EntryOutcome(Meaning.NOT_RECEIVED)
 _UNKNOWN = EntryOutcome(Meaning.UNKNOWN)
 
 
-class _Match(Enum):
+class _Match(StrEnum):  # whose hash, unlike an Enum's, is no call
     """How `first` compares with what we sent."""
 
     OURS = "our origin, our body"
@@ -235,6 +234,7 @@ _ENTRIES: dict[str, dict[_Match, Reason | Meaning]] = {
     "rejected": {_Match.NONE: Reason.REJECTED_BY_GENIE},
     "retry": dict.fromkeys(_Match, Meaning.NOT_RECEIVED),
 }
+_NO_ROW: dict[_Match, Reason | Meaning] = {}  # of a word that is none of these
 
 
 class _Rule(Enum):
@@ -309,23 +309,25 @@ def _all(
 
 def _each(reply: Reply, sent: Sequence[SentEntry]) -> tuple[EntryOutcome, ...]:
     """Match results by key, never by place: a key missing or told twice says nothing about its entry."""
-    told: defaultdict[str, list[Result]] = defaultdict(list)
+    told: dict[str, Result | None] = {}
     for result in reply.results or ():
-        told[result.idempotency_key].append(result)
-    return tuple(_entry(reply, told.get(entry.idempotency_key, ()), entry) for entry in sent)
+        key = result.idempotency_key
+        told[key] = None if key in told else result
+    return tuple([_entry(reply, told.get(entry.idempotency_key), entry) for entry in sent])
 
 
-def _entry(reply: Reply, told: Sequence[Result], entry: SentEntry) -> EntryOutcome:
-    if len(told) != 1:
+def _entry(reply: Reply, result: Result | None, entry: SentEntry) -> EntryOutcome:
+    if result is None:
         return _UNKNOWN
-    result = told[0]
-    reused = result.status == "rejected" and result.problem_type == KEY_REUSED
-    row = _ENTRIES.get(_REUSED if reused else result.status, {})
-    cell = row.get(_match(result.first, entry), Meaning.UNKNOWN)
+    status, first, receipt = result.status, result.first, None
+    reused = status == "rejected" and result.problem_type == KEY_REUSED
+    row = _ENTRIES.get(_REUSED if reused else status, _NO_ROW)
+    cell = row.get(_match(first, entry), Meaning.UNKNOWN)
     if isinstance(cell, Meaning):
         return _UNKNOWN if cell is Meaning.UNKNOWN else _NOT_RECEIVED
-    receipt, repeated = _receipt(reply, result), result.status == "duplicate"
-    return EntryOutcome(Meaning.FINAL, cell, result.first, receipt, result.problem_type, repeated)
+    if first is not None and result.receipt_id is not None and reply.key_id is not None:
+        receipt = Receipt(result.receipt_id, first.received_at, reply.answer_digest, reply.key_id)
+    return EntryOutcome(Meaning.FINAL, cell, first, receipt, result.problem_type, status == "duplicate")
 
 
 def _match(first: First | None, entry: SentEntry) -> _Match:
@@ -334,9 +336,3 @@ def _match(first: First | None, entry: SentEntry) -> _Match:
     if first.body_digest == entry.body_digest:
         return _Match.OURS if first.origin == entry.origin else _Match.SAME_BODY
     return _Match.SAME_SOURCE if first.source_digest == entry.source_digest else _Match.OTHER
-
-
-def _receipt(reply: Reply, result: Result) -> Receipt | None:
-    if result.first is None or result.receipt_id is None or reply.key_id is None:
-        return None
-    return Receipt(result.receipt_id, result.first.received_at, reply.answer_digest, reply.key_id)

@@ -50,6 +50,7 @@ TIMES_KEPT = 256  # moments remembered: entries of one batch were mostly receive
 
 _DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+_FIRST = re.compile("\n".join((*[_DIGEST.pattern] * 3, _TIME.pattern)))  # at once: half the time of one by one
 _RECEIPT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _PROBLEM_TYPE = re.compile(r"urn:genie:problem:[a-z0-9-]{1,64}")
 _SECONDS = re.compile(r"[0-9]{1,12}")
@@ -86,21 +87,21 @@ class RequestWriter:
 
     def batch(self, entries: Sequence[OutgoingEntry]) -> bytes:
         """The canonical content of a batch; bodies go in as the bytes that their digests were taken of."""
-        return self._head + b",".join([_entry(entry) for entry in entries]) + self._tail
+        parts, before = [self._head], b'{"body":'
+        for entry in entries:
+            # Keys and origins are base64url: nothing in them needs escaping.
+            rest = (
+                f',"idempotency_key":"{entry.idempotency_key}","origin":"{entry.origin}",'
+                f'"source_digest":"{b64url(entry.source_digest)}"}}'
+            )
+            parts += (before, entry.body, rest.encode("ascii"))
+            before = b',{"body":'
+        parts.append(self._tail)
+        return b"".join(parts)
 
     def lookup(self, keys: Sequence[str]) -> bytes:
         """The canonical content of a lookup."""
         return b'{"idempotency_keys":%b,"recipient_id":%b}' % (canonical_json(list(keys)), self._recipient)
-
-
-def _entry(entry: OutgoingEntry) -> bytes:
-    # Keys and origins are base64url: nothing in them needs escaping.
-    return b'{"body":%b,"idempotency_key":"%b","origin":"%b","source_digest":"%b"}' % (
-        entry.body,
-        entry.idempotency_key.encode("ascii"),
-        entry.origin.encode("ascii"),
-        b64url(entry.source_digest).encode("ascii"),
-    )
 
 
 # --- in ---------------------------------------------------------------------------------------------------
@@ -177,25 +178,23 @@ def _results(document: dict[str, Any]) -> tuple[Result, ...] | None:
     results = document.get("results")
     if not isinstance(results, list):
         return None
-    return tuple(result for each in results if (result := _result(each)) is not None)
+    return tuple([result for each in results if (result := _result(each)) is not None])
 
 
 def _result(each: Any) -> Result | None:
     """One entry's result; None if it cannot even be said whose it is."""
     if not isinstance(each, dict):
         return None
-    key = _matched(_DIGEST, each.get("idempotency_key"))
-    if key is None:
+    key, status, problem = each.get("idempotency_key"), each.get("status"), each.get("problem")
+    if not isinstance(key, str) or not _DIGEST.fullmatch(key):
         return None
-    status = each.get("status")
-    problem = each.get("problem")
     return Result(
-        idempotency_key=key,
+        key,
         # Unhashable nonsense must not reach the set.
-        status=status if isinstance(status, str) and status in _STATUSES else "",
-        first=_first(each.get("first")),
-        receipt_id=_matched(_RECEIPT_ID, each.get("receipt_id")),
-        problem_type=_problem_type(problem) if isinstance(problem, dict) else None,
+        status if isinstance(status, str) and status in _STATUSES else "",
+        _first(each.get("first")),
+        _matched(_RECEIPT_ID, each.get("receipt_id")),
+        _problem_type(problem) if isinstance(problem, dict) else None,
     )
 
 
@@ -217,20 +216,17 @@ def _lookup_result(each: dict[str, Any], answer_digest: bytes, key_id: str) -> L
 
 
 def _first(value: Any) -> First | None:
-    if not isinstance(value, dict):
+    try:
+        origin, at = value["origin"], value["received_at"]
+        source, body = value["source_digest"], value["body_digest"]
+        told = "\n".join((origin, source, body, at))
+    except (KeyError, TypeError):  # it is none, or something in it is missing or no text
         return None
-    origin = _matched(_DIGEST, value.get("origin"))
-    source, body = _digest(value.get("source_digest")), _digest(value.get("body_digest"))
-    received_at = _time(value.get("received_at"))
-    if origin is None or source is None or body is None or received_at is None:
+    if not _FIRST.fullmatch(told) or (received_at := _ms_of(at)) is None:
         return None
-    return First(origin, source, body, received_at)
-
-
-def _digest(value: Any) -> bytes | None:
-    text = _matched(_DIGEST, value)
-    # A third of what base64.urlsafe_b64decode takes, 200 times a batch.
-    return a2b_base64(text.encode("ascii").translate(_TO_STANDARD_BASE64) + b"=") if text else None
+    # Both at once, in a third of what base64.urlsafe_b64decode takes; "A" is six bits without meaning.
+    digests = a2b_base64(f"{source}A{body}A".encode("ascii").translate(_TO_STANDARD_BASE64))
+    return First(origin, digests[:32], digests[33:65], received_at)
 
 
 def _problem_type(problem: dict[str, Any]) -> str | None:
