@@ -41,26 +41,22 @@ def _clock(seconds: int) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
 Format = Callable[[Any], Any]
-Fields = Mapping[str, Format]
+Fields = Mapping[str, Format | None]  # None: as it is
 
 _PAYMENT: Fields = {
     **dict.fromkeys(
         ("installment_no", "billing_month", "amount_due_jpy", "amount_paid_jpy", "amount_past_due_jpy",
-         "payment_method", "days_past_due", "nonpayment_reason", "status", "corrects_event_id"), _same
+         "payment_method", "days_past_due", "nonpayment_reason", "status", "corrects_event_id"), None
     ),
     "due_date": _day,
     "paid_date": _day,
 }  # fmt: skip
 _SCORE: Fields = {
-    **dict.fromkeys(("sequence", "score", "scale_min", "scale_max", "model_id", "model_version", "supersedes"), _same),
+    **dict.fromkeys(("sequence", "score", "scale_min", "scale_max", "model_id", "model_version", "supersedes"), None),
     "as_of": _time,
 }
-_INPUT: Fields = {"input_id": _same, "value": _same, "unit": _same, "observed_at": _time}
+_INPUT: Fields = {"input_id": None, "value": None, "unit": None, "observed_at": _time}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +86,19 @@ KINDS = {
     for kind in (
         EventKind(
             "lease_payment", "LeasePaymentEvent", "event_id", "payment_history",
-            envelope={"event_id": _same, "occurred_at": _time},
+            envelope={"event_id": None, "occurred_at": _time},
             of_record={"payment_history": _PAYMENT},
             of_customer={
-                "name": {"name": _same, "name_kana": _same},
-                "address": {"address": _same},
-                "phone": {"phone": _same},
+                "name": {"name": None, "name_kana": None},
+                "address": {"address": None},
+                "phone": {"phone": None},
                 "birth_date": {"birth_date": _day},
             },
             items=frozenset({"name", "address", "phone", "birth_date", "payment_history"}),
         ),
         EventKind(
             "norel_score_update", "NorelScoreUpdate", "score_id", "norel_score",
-            envelope={"score_id": _same},
+            envelope={"score_id": None},
             of_record={"norel_score": _SCORE},
             of_customer={},
             items=frozenset({"norel_score", "norel_score_inputs"}),
@@ -169,7 +165,11 @@ def sent(body: Json, kind: EventKind, record: Json) -> Sent:
 
 
 def _formatted(fields: Fields, values: Json) -> dict[str, Any]:
-    return {name: form(values[name]) for name, form in fields.items() if values[name] is not None}
+    return {
+        name: value if form is None else form(value)
+        for name, form in fields.items()
+        if (value := values[name]) is not None
+    }
 
 
 def _input_leaks(item: Any, record: Json, policy: Policy) -> Iterator[str]:

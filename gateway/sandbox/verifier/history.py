@@ -127,7 +127,7 @@ class History:
         if topic in INPUTS:
             self._add_input(topic, raw)
         elif topic is Topic.CONSENTS:
-            place = Partition.NOWHERE if raw.value is None else self._spool.put(raw.value)
+            place = self._keep(raw.value)  # of many subjects nothing is ever asked
             self._consents.setdefault(raw.key or b"", array("q")).extend((raw.timestamp, raw.partition, place))
         elif topic is Topic.CONTROLS:
             decoded = _decoded(raw.value, "Control")
@@ -184,13 +184,13 @@ class History:
 
     def event(self, reference: int) -> Event | None:
         """The event in an input, or in the input that a replay request names; None if it cannot be read."""
-        decoded = self._decode(reference)
+        decoded = self._read_again(reference)
         if decoded is not None and decoded[0] == "ReplayRequest":
             target = decoded[1]["input"]
             original = self.find(target["topic"], target["partition"], target["offset"])
             if original is None or self.is_replay(original):
                 return None
-            reference, decoded = original, self._decode(original)
+            reference, decoded = original, self._read_again(original)
         if decoded is None or decoded[0] not in KINDS:
             return None
         partition, offset = self.place(reference)
@@ -214,10 +214,10 @@ class History:
     def _changes(self, subject_ref: str) -> Sequence[Change]:
         """The consent records of a subject, in the order in which the broker took them."""
         kept = self._consents.get(subject_ref.encode(), array("q"))
-        changes = [
-            Change(kept[at], kept[at + 1], _decoded(self._value(kept[at + 2]), "ConsentRecord"))
-            for at in range(0, len(kept), _CHANGE)
-        ]
+        changes = []
+        for at in range(0, len(kept), _CHANGE):
+            appended_at, partition, place = kept[at : at + _CHANGE]
+            changes.append(Change(appended_at, partition, _decoded(self._kept(place), "ConsentRecord")))
         return sorted(changes, key=lambda change: change.appended_at)
 
     # ---- taking records in ----------------------------------------------------------------------------------------
@@ -230,8 +230,8 @@ class History:
             self._replays.add(number)
         else:
             self.produced += 1
-        self.partitions[number].add(raw.offset, Partition.NOWHERE if raw.value is None else self._spool.put(raw.value))
         decoded = _read(raw.value)
+        self.partitions[number].add(raw.offset, self._keep(decoded))
         if decoded is not None:
             self.personal.learn(decoded[1])
 
@@ -282,12 +282,16 @@ class History:
             | (record["replay_of"] is not None) << 5
         )
 
-    def _decode(self, reference: int) -> Decoded | None:
+    def _read_again(self, reference: int) -> Decoded | None:
         partition, offset = self.place(reference)
         index = partition.find(offset)
-        return None if index is None else _read(self._value(partition.places[index]))
+        found: Decoded | None = None if index is None else self._kept(partition.places[index])
+        return found
 
-    def _value(self, place: int) -> bytes | None:
+    def _keep(self, value: object) -> int:
+        return Partition.NOWHERE if value is None else self._spool.put(value)
+
+    def _kept(self, place: int) -> Any:
         return None if place == Partition.NOWHERE else self._spool.get(place)
 
 

@@ -1,39 +1,39 @@
-"""Compact stores, so that a million events fit: bytes on disk, numbers in arrays, rows chained by key.
+"""Compact stores, so that a million events fit: records on disk, numbers in arrays, rows chained by key.
 
 Knows sizes only. Must not know what is kept in them.
 """
 
 from __future__ import annotations
 
-import struct
+import marshal
 import tempfile
 from array import array
 from bisect import bisect_left
+from typing import Any
 
-_LENGTH = struct.Struct(">I")
+_SIZE_BITS = 28  # of a place, behind where it begins; a record of a topic is a few MB at most
 _IN_MEMORY_BYTES = 64 * 1024 * 1024  # beyond it a spool moves to a nameless temporary file
 
 
 class Spool:
-    """Byte strings kept in the order of adding; only places stay in memory."""
+    """Records kept in the order of adding, ready to be read; only places stay in memory."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - close() ends it
         self._end = 0
 
-    def put(self, value: bytes) -> int:
-        """Keep `value`; returns its place."""
-        place = self._end
-        self._file.seek(place)
-        self._file.write(_LENGTH.pack(len(value)))
-        self._file.write(value)
-        self._end = place + _LENGTH.size + len(value)
+    def put(self, value: Any) -> int:
+        """Keep plain Python values; returns their place."""
+        content = marshal.dumps(value)
+        place = self._end << _SIZE_BITS | len(content)
+        self._file.seek(self._end)
+        self._file.write(content)
+        self._end += len(content)
         return place
 
-    def get(self, place: int) -> bytes:
-        self._file.seek(place)
-        (length,) = _LENGTH.unpack(self._file.read(_LENGTH.size))
-        return self._file.read(length)
+    def get(self, place: int) -> Any:
+        self._file.seek(place >> _SIZE_BITS)
+        return marshal.loads(self._file.read(place & (1 << _SIZE_BITS) - 1))  # noqa: S302 - of our own making
 
     def close(self) -> None:
         self._file.close()
@@ -69,7 +69,7 @@ class Chains:
 class Partition:
     """The records of one input partition that a read_committed reader gets, in order of offset."""
 
-    NOWHERE = -1  # the place of a null value
+    NOWHERE = -1  # the place of what cannot be read
 
     def __init__(self, topic: str, number: int) -> None:
         self.topic = topic
