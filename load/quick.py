@@ -18,7 +18,7 @@ from load.scenario import Scenario
 from load.schedule import Schedule, Stretch
 from load.stage import Kafka, Stage
 
-BACKLOG = 100_000
+BACKLOG = 60_000
 RATE = 1_000.0
 SECONDS = 5.0
 

@@ -69,13 +69,13 @@ class Round:
         self._produced = 0
 
     async def set_up(self) -> None:
-        """Consents are in Kafka; then the gateways start."""
+        """Gateways run, and all consents are in Kafka; their views follow before anything is sent."""
         scenario = self.stage.scenario
-        self._say(f"{scenario.subjects:,} consents")
-        await self.stage.load_consents().succeeds(LOAD_SECONDS)
-        self._say(f"starting {scenario.gateways} gateway process(es)")
+        self._say(f"{scenario.subjects:,} consents, {scenario.gateways} gateway process(es)")
+        writing = self.stage.load_consents()
         for _ in range(scenario.gateways):
             await self.stage.start_gateway()
+        await writing.succeeds(LOAD_SECONDS)
 
     async def run(self, scenario: Scenario) -> Run:
         """All of the scenario, whatever its kind: that of the stage, or one that differs from it in arrivals alone."""
