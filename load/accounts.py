@@ -8,14 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from load.result import Result
     from load.round import Say
-    from load.stages.stage import Stage
 
 FINE, WRONG, WRONG_USE = 0, 1, 2
 
@@ -64,17 +63,15 @@ def _stages(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> int:
     from load import check
-    from load.stages import table
+    from load.stages import run
 
-    result = _quick(given)
+    machine = check.Machine(lambda: _quick(given), run)
     try:
         if given.accept:
-            stages = _run(())
-            print(table(stages))
-            check.accept(check.Budget.of(result, stages))
+            check.accept(check.measured(machine))
             print(json.dumps({"accepted": True}))
             return FINE
-        found = check.check(check.load(), result, _run)
+        found = check.check(check.load(), machine)
     except (check.NotAcceptedError, check.VoidError) as error:
         sys.stderr.write(f"{error}\n")
         print(json.dumps({"regressions": None}))
@@ -83,12 +80,6 @@ def _check(given: argparse.Namespace) -> int:
         print(each)
     print(json.dumps({"regressions": [each.name for each in found]}))
     return WRONG if found else FINE
-
-
-def _run(names: Sequence[str]) -> list[Stage]:
-    from load.stages import run
-
-    return run(names)
 
 
 def _quick(given: argparse.Namespace) -> Result:
