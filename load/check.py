@@ -84,7 +84,7 @@ def _regressions(accepted: Budget, now: Budget) -> Iterator[Regression]:
         yield Regression(GATEWAY, accepted.over_baseline, now.over_baseline)
     for name, yards in accepted.stages.items():
         found = now.stages.get(name, 0.0)
-        if found > yards * (1 + TOLERANCE) + SLACK_YARDS:
+        if found > yards * (1 + TOLERANCE) and found > yards + SLACK_YARDS:
             yield Regression(name, yards, found)
 
 
