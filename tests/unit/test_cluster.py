@@ -1,5 +1,6 @@
 """What the brokers say of topics, read without a Kafka: what is no answer is asked again or told."""
 
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from gateway.kafka.cluster import (
     list_offsets,
     list_offsets_once,
 )
+from gateway.kafka.requests import TopicsResponseV12
 from gateway.kafka.troubles import PassingError
 
 ZERO, ONE = TopicPartition("in", 0), TopicPartition("in", 1)
@@ -97,3 +99,18 @@ async def test_a_log_that_holds_nothing_began_at_no_time(client: Any) -> None:
     """The time of a first record that is not there would be taken for one of long ago."""
     client.offsets = {0: (0, 5), 1: (0, NO_OFFSET)}
     assert await began_at(client, [ZERO, ONE]) == {ZERO: 0}
+
+
+def test_an_answer_is_decoded_again_once_it_changes() -> None:
+    """A fence hears of a new leader or partition at once; the same bytes are decoded once."""
+
+    def heard(*leaders: int) -> TopicsResponseV12:
+        partitions = [(0, number, leader, 5, [1], [1], [], {}) for number, leader in enumerate(leaders)]
+        topics = [(0, "in", ID, False, partitions, -1, {})]
+        answer = TopicsResponseV12(0, [(1, "h", 1, None, {})], "c", 1, topics, {}).encode()
+        return TopicsResponseV12.decode(BytesIO(answer))
+
+    assert heard(1, 2) is heard(1, 2)
+    for leaders in ((1, 2), (1, 3), (1, 3, 1), (1, 2)):
+        ((_, name, number, _, partitions, _, _),) = heard(*leaders).topics
+        assert (name, number, tuple(each[2] for each in partitions)) == ("in", ID, leaders)
