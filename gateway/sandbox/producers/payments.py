@@ -5,10 +5,9 @@ Knows instalments and dates. Must not know consent, faults or bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.sandbox.producers.days import HOUR_MS, MINUTE_MS, in_month, month_name, month_of, start_of
 from gateway.sandbox.producers.population import Contract, Subject, World
@@ -41,8 +40,7 @@ class Status(Enum):
 _STATUSES = Shares(Status)
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(NamedTuple):
     """One event of billing, and what it tells."""
 
     record: dict[str, Any]

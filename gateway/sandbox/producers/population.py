@@ -7,11 +7,10 @@ bank, licence, memo, ...), is distinct for each customer: the verifier looks for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from math import gcd
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.sandbox.producers import names
 from gateway.sandbox.producers.days import day_of, in_month, month_of
@@ -37,8 +36,7 @@ _METHODS = (
 _CHOME, _BANCHI, _GO, _ROOMS = 9, 40, 30, 12
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(NamedTuple):
     """One lease; instalment 1 falls due in the first month."""
 
     ref: str
@@ -50,8 +48,7 @@ class Contract:
     vehicle: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """One customer."""
 
     number: int

@@ -5,9 +5,8 @@ Knows models and their inputs. Must not know consent, faults or bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.sandbox.producers import policy
 from gateway.sandbox.producers.days import DAY_MS, HOUR_MS, MINUTE_MS, start_of
@@ -37,8 +36,7 @@ UNREGISTERED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """One event of scoring, and what it tells."""
 
     record: dict[str, Any]

@@ -7,8 +7,8 @@ give the same bytes. Must not know Kafka or the time of day.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
 from random import Random
+from typing import NamedTuple
 
 from gateway.sandbox.producers.faults import Around, Draft, Fault, encode, spoil
 from gateway.sandbox.producers.payments import Billing
@@ -26,8 +26,7 @@ RECENT = 2_000  # events that may be sent again
 _PARTNERS = "billing-partners"
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """One record for an input topic."""
 
     topic: str  # without a prefix
@@ -38,8 +37,7 @@ class Input:
     about: int | None = None  # the customer, if it is an event and nothing is wrong with it
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(NamedTuple):
     input: Input
     number: int  # of the customer
     event_id: str
@@ -64,7 +62,7 @@ class Stream:
         if fault is None or (not fault.poison and not self._recent):
             return self._sound()
         if fault is Fault.DUPLICATE:
-            return replace(self._earlier().input, kind="fault.duplicate")
+            return self._earlier().input._replace(kind="fault.duplicate")
         if fault is Fault.REUSED_ID:
             return self._reused()
         return self._poison(fault)
