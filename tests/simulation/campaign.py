@@ -87,7 +87,7 @@ def _outcomes(stories: Sequence[Params]) -> Iterator[Outcome]:
             try:
                 yield from map(_result, some, futures)
             finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(cancel_futures=True)  # and wait: the end of `with` would take the cancelling back
             if any(future.exception() for future in futures):
                 return
 

@@ -27,7 +27,7 @@ from tests.simulation.shape import MOST_EVENTS, MOST_HOSTS, draw
 from tests.simulation.sometimes import Rare
 
 SEEDS = 40  # of most of a minute on two cores
-FEW = 150  # seeds at the most until a planted bug is found; the first bad one ends the search
+FEW = 60  # seeds at the most until a planted bug is found; the first bad one ends the search
 BOUND_S = 600
 MANY = 400  # seeds whose plans are looked at, but not played
 COMMON = frozenset(
@@ -69,19 +69,22 @@ def test_a_seed_replays() -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
+# Where each search begins is for the sake of its length: the first story there shows the bug, and more that follow.
+# When the gateway's timing changes others show it instead: among so FEW there are some, wherever it begins.
 @pytest.mark.parametrize(
-    ("step", "promise"),
+    ("step", "first", "promise"),
     [
-        ("watermark_at_the_position", "lost"),
-        ("no_live_intents", "unrecorded"),
-        ("no_settled_set", "duplicated"),
-        ("any_order", "out_of_order"),
-        ("retry_on_the_old_decision", "unconsented"),
+        ("watermark_at_the_position", 1, "lost"),
+        ("no_live_intents", 104, "unrecorded"),  # one story of twelve shows it, of the other steps one of four or more
+        ("no_settled_set", 3, "duplicated"),
+        ("any_order", 3, "out_of_order"),
+        ("retry_on_the_old_decision", 3, "unconsented"),
     ],
 )
-def test_a_planted_bug_is_found(step: str, promise: str) -> None:
+def test_a_planted_bug_is_found(step: str, first: int, promise: str) -> None:
     """Without one step of the protocol a story soon breaks the promise that the step keeps."""
-    status, told, said = simulate("--seeds", str(FEW), "--no-shrink", "--without", step)
+    seeds = ("--first", str(first), "--seeds", str(FEW))
+    status, told, said = simulate(*seeds, "--no-shrink", "--without", step)
     assert status == 1
     assert told["violations"]
     assert f"WRONG {promise}:" in said
