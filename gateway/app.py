@@ -60,7 +60,7 @@ from gateway.renewal import Renewal
 from gateway.settings import Settings
 
 INPUT_RETENTION_MS = 90 * 86_400_000  # the least that kafka/topics.py accepts for inputs
-GARBAGE_EVERY = 50_000  # allocations between two collections: records come and go by reference counts alone
+GARBAGE_EVERY = 200_000  # allocations between two collections: records come and go by reference counts alone
 
 log = get_logger()
 
