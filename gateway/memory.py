@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MIB = 1 << 20
-# Interpreter, libraries and schemas 85; consents remembered 45; the view's fetches 16; writers' schemas 32; the rest
-# is what the allocator keeps for itself.
+# Interpreter, libraries and schemas 85; consents remembered 48; the view's fetches and what consents have in common 16;
+# writers' schemas 32; the rest is what the allocator keeps for itself.
 PROCESS_BYTES = 192 * MIB
 CONNECTION_BYTES = MIB + MIB // 8  # the longest answer of GeNiE's, and the buffers of one connection
 LEAST_FOR_LANES_BYTES = 32 * MIB

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ class ConsentView:
             raise RuntimeError("the consent view is not started")
         return self._task
 
-    def get_many(self, subjects: Iterable[str]) -> dict[str, ConsentState]:
+    def get_many(self, subjects: Collection[str]) -> dict[str, ConsentState]:
         """Each subject's consent as applied so far."""
         return self._opened().get_many(subjects)
 

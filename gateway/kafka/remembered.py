@@ -15,8 +15,11 @@ TEXT_FACTOR = 25  # a text of one letter takes so many times what it takes in a 
 
 
 class Remembered:
-    """States by subject. When the young are half of what may be kept, they become the old, and the old are forgotten:
-    that costs nothing for each."""
+    """States by subject. When the young are half of all that may be kept, they become the old, and the old are gone.
+
+    To delete the oldest one by one would cost more than to read a state from the disk: a dictionary looks for its
+    first key through all that were deleted before it.
+    """
 
     def __init__(self, most_bytes: int = REMEMBERED_BYTES) -> None:
         self._young: dict[str, ConsentState] = {}

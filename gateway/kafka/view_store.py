@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -159,20 +159,18 @@ class ViewStore:
         """All holds that are set."""
         return self._guarded(self._read_holds)
 
-    def get_many(self, subjects: Iterable[str]) -> dict[str, ConsentState]:
+    def get_many(self, subjects: Collection[str]) -> dict[str, ConsentState]:
         """Each subject's state, kept ready if it was asked for lately; None for one without any record."""
-        subjects = list(subjects)
         states = self._remembered.find(subjects)
-        missing = [subject for subject in subjects if subject not in states]
 
         def read() -> None:
             with self._environment.begin(self._consents) as transaction:
-                for subject in missing:
+                for subject in [each for each in subjects if each not in states]:
                     row = transaction.get(key_of(subject))
                     states[subject] = None if row is None else self._rows.read(subject, row).state
                     self._remembered.add(subject, states[subject], 0 if row is None else len(row) - PACKED_BYTES)
 
-        if missing:
+        if len(states) < len(subjects):
             self._guarded(read)
         return states
 
