@@ -118,7 +118,9 @@ class Result:
     gateway_cpu_us_per_event: float  # user and system time of all gateway processes, all threads, children too
     cpu_us_per_event: Mapping[Kind, float]
     latency_ms: Latency | None  # None: nothing was offered by a clock, so waiting says nothing
-    wire_bytes_per_event: float  # content of requests, without TLS and HTTP heads
+    wire_bytes_per_event: (
+        float  # that GeNiE read: content of requests with TLS and HTTP heads; 0 where nobody counts them
+    )
     rss_mb: float  # of the largest gateway process, at its highest
     per_event: PerEvent
     sandbox: Sandbox

@@ -28,7 +28,7 @@ from load.schedule import Schedule
 
 START_SECONDS = 90.0  # for any one part, on a busy machine
 LOAD_SECONDS = 900.0  # for consents, or a backlog: the longest is ten million subjects
-VERIFY_SECONDS = 900.0
+VERIFY_SECONDS = 1_800.0
 HTTP_SECONDS = 5.0
 CONSENTS_SECONDS = 600.0  # until a gateway has read them all
 # What a gateway has in production, unlike in the demo, where things must time out while somebody looks on.
