@@ -18,7 +18,7 @@ from load.scenario import Scenario
 from load.schedule import Schedule, Stretch
 from load.stage import Kafka, Stage
 
-BACKLOG = 60_000
+BACKLOG = 50_000
 RATE = 1_000.0
 SECONDS = 5.0
 

@@ -45,7 +45,7 @@ class Void(Enum):
         "defects",
         "The verifier found something lost, leaked, unrecorded, unconsented, doubled or out of order.",
     )
-    NOT_SETTLED = ("not_settled", "Not every event was settled in time.")
+    NOTHING_SETTLED = ("nothing_settled", "The gateway settled no event in the measured time.")
     NOTHING_PROVIDED = ("nothing_provided", "GeNiE received no event.")
     NO_FENCES = ("no_fences", "The gateway counted no fence: consent was not proven fresh.")
     NO_ANNOUNCEMENTS = ("no_announcements", "The gateway counted no announced entry: intents were not written.")
@@ -118,14 +118,11 @@ class Result:
     gateway_cpu_us_per_event: float  # user and system time of all gateway processes, all threads, children too
     cpu_us_per_event: Mapping[Kind, float]
     latency_ms: Latency | None  # None: nothing was offered by a clock, so waiting says nothing
-    wire_bytes_per_event: (
-        float  # that GeNiE read: content of requests with TLS and HTTP heads; 0 where nobody counts them
-    )
+    wire_bytes_per_event: float  # read by GeNiE: content, HTTP heads and TLS; 0 where no system counts them
     rss_mb: float  # of the largest gateway process, at its highest
     per_event: PerEvent
     sandbox: Sandbox
     verdict: Mapping[str, int]  # the verifier's counts by name; empty without a verdict
-    unsettled: int = 0
     provided: int = 0  # events that GeNiE took, by its receipts
     settled: Mapping[str, int] = field(default_factory=dict)  # ledger records by outcome
     commit_ms: float = 0.0  # mean of the gateway's commits
@@ -143,8 +140,8 @@ class Result:
             yield Void.NOT_VERIFIED
         if any(self.verdict.values()):
             yield Void.DEFECTS
-        if self.unsettled or not self.events:
-            yield Void.NOT_SETTLED
+        if not self.events:
+            yield Void.NOTHING_SETTLED
         if not self.provided:
             yield Void.NOTHING_PROVIDED
         counted = {

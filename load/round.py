@@ -37,16 +37,10 @@ class Run:
 
     scenario: Scenario
     window: Window
-    settled: int  # since the gateway's start
-    produced: int
     events_per_second: float
     since_ms: int = 0  # when the measured arrivals began; 0 where nothing arrived by a clock
     behind_ms: float = 0.0
     extra: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def unsettled(self) -> int:
-        return max(0, self.produced - self.settled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +90,10 @@ class Round:
         full = await self._sample()
         extra = {} if scenario.joins_after is None else await self._joined(scenario.joins_after)
         last = await self._until(self._produced)
-        rate = Window(full, last).events_per_second  # from when all of it was there
-        return Run(scenario, Window(first, last), int(last.counts.settled), self._produced, rate, extra=extra)
+        whole, since_full = Window(first, last), Window(full, last)
+        # A backlog so small that much of it was settled before the rest was written says little of speed.
+        rate = (since_full if since_full.events > whole.events / 2 else whole).events_per_second
+        return Run(scenario, whole, rate, extra=extra)
 
     async def _fill(self, events: int) -> None:
         self._produced += events
@@ -135,7 +131,7 @@ class Round:
         since_ms = max(since_ms, done["started_at_ms"] + int(scenario.warm_up_seconds * 1000))
         window = Window(first, last)
         rate, behind_ms = window.events_per_second, done["behind_ms"]
-        return Run(scenario, window, int(last.counts.settled), self._produced, rate, since_ms, behind_ms, extra)
+        return Run(scenario, window, rate, since_ms, behind_ms, extra)
 
     async def _outage(self, scenario: Scenario, settled_before: int) -> dict[str, float]:
         """Let GeNiE be away as the scenario says; when it came back."""
@@ -202,7 +198,6 @@ class Round:
             per_event=window.per_event,
             sandbox=Sandbox(window.genie_cores, scenario.genie_ms, window.answer_ms, run.behind_ms),
             verdict=counts(verdict),
-            unsettled=run.unsettled,
             provided=int(verdict.get("partner_received", 0)),
             settled=window.outcomes,
             commit_ms=window.commit_ms,

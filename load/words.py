@@ -64,10 +64,14 @@ def _lines(result: Result) -> Iterator[str]:
 
 def _sandbox(result: Result) -> Iterator[str]:
     sandbox = result.sandbox
-    answered = "nothing" if sandbox.answer_ms is None else f"{sandbox.answer_ms:.0f} ms of the {sandbox.latency_ms:.0f}"
+    answered = (
+        "nothing was answered"
+        if sandbox.answer_ms is None
+        else f"answers were there after {sandbox.answer_ms:.0f} ms, for {sandbox.latency_ms:.0f} of which GeNiE waited"
+    )
     yield (
-        f"  sandbox: GeNiE used {sandbox.genie_cores:.2f} of a core, answered after {answered} that it was told to "
-        f"take; the producer was {sandbox.producer_behind_ms:.0f} ms behind its clock at worst"
+        f"  sandbox: GeNiE used {sandbox.genie_cores:.2f} of a core; {answered}; "
+        f"the producer was {sandbox.producer_behind_ms:.0f} ms behind its clock at worst"
     )
     if sandbox.busy:
         yield f"  CAREFUL: GeNiE used more than {SANDBOX_BUSY_SHARE:.0%} of a core and may have been the limit"

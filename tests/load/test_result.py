@@ -23,8 +23,7 @@ def test_a_sound_round_counts() -> None:
     [
         ({"verdict": {}}, Void.NOT_VERIFIED),
         ({"verdict": {"lost": 1, "leaked_fields": 0}}, Void.DEFECTS),
-        ({"unsettled": 1}, Void.NOT_SETTLED),
-        ({"events": 0}, Void.NOT_SETTLED),
+        ({"events": 0}, Void.NOTHING_SETTLED),
         ({"provided": 0}, Void.NOTHING_PROVIDED),
         ({"per_event": PerEvent(0.0, 1.0, 0.01, 0.001)}, Void.NO_FENCES),
         ({"per_event": PerEvent(0.001, 0.0, 0.01, 0.001)}, Void.NO_ANNOUNCEMENTS),
