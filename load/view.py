@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -100,8 +101,9 @@ class Restarted:
 
 
 def subject(number: int) -> str:
-    """The reference of one of them."""
-    return f"cust-{uuid.UUID(int=Random(number).getrandbits(128))}"
+    """The reference of one of them: a UUID, so that neighbours in the topic are none in the view."""
+    digits = blake2b(number.to_bytes(8, "big"), digest_size=16).hexdigest()
+    return f"cust-{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 async def fill(place: Place) -> None:

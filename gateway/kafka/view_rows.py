@@ -27,10 +27,11 @@ WORD_BYTES = 50  # of a text in memory, beside its characters
 _KEY_BYTES = 16
 # The number of the terms, partition, version, history_from, consented_at, record_id. Behind it, unless both are
 # null, the text of expires_at and contract_refs.
-_PACKED = Struct(">HHIiq16s")
+_PACKED = Struct(">HHIH6s16s")
 PACKED_BYTES = _PACKED.size
 _TEXT = b"["[0]  # no packed row begins so: TERMS_KEPT is below
-_NO_DAY = -(1 << 31)  # in the place of a history_from that is null
+_NO_DAY = 0xFFFF  # in the place of a history_from that is null
+_TIME_BYTES = 6
 _REASONS = {reason.value: reason for reason in Reason}
 _STATUSES = {status.value: status for status in ConsentStatus}
 _BASES = {basis.value: basis for basis in LegalBasis}
@@ -90,7 +91,7 @@ class Rows:
                 self._terms[number],
                 f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}",
                 version,
-                consented_at,
+                int.from_bytes(consented_at, "big"),
                 expires_at,
                 None if history_from == _NO_DAY else history_from,
                 refs,
@@ -106,8 +107,9 @@ class Rows:
         day = _NO_DAY if history_from is None else history_from
         record_id = bytes.fromhex(consent.record_id.replace("-", ""))
         try:
-            return _PACKED.pack(number, partition, consent.version, day, consent.consented_at, record_id) + rest
-        except error:  # a number is larger than its place
+            consented_at = consent.consented_at.to_bytes(_TIME_BYTES, "big")
+            return _PACKED.pack(number, partition, consent.version, day, consented_at, record_id) + rest
+        except (error, OverflowError):  # a number does not fit its place
             return None
 
     def _number(self, terms: Terms) -> int | None:

