@@ -35,12 +35,19 @@ from load.stages.material import Material, now_ms
 from load.stages.watch import Watch
 
 CONNECTIONS = 16
-TRIES = 3  # of one batch: on a machine that stands still at times, a connection may be lost
 BOUND_S = 120.0
 JSON = "application/json"
 URL = f"https://localhost:8443{BATCH_PATH}"
 
 Batch = Sequence[OutgoingEntry]
+
+
+class NotTakenError(Exception):
+    """GeNiE did not take a batch, so the stage would time the wrong thing."""
+
+    def __init__(self, answer: Answer) -> None:
+        said = f"{answer.status}, {answer.problem_type}" if isinstance(answer, Reply) else answer.detail.value
+        super().__init__(f"GeNiE did not take a batch: {said}")
 
 
 async def encode(material: Material, watch: Watch) -> None:
@@ -106,11 +113,9 @@ async def _send(material: Material, watch: Watch, size: int, events: int) -> Non
 
     async def post(client: GenieClient, batch: Batch) -> None:
         async with slots:
-            for _ in range(TRIES):
-                answer = await client.send(batch, now_ms() + material.limits.expires_ms)
-                if isinstance(answer, Reply) and answer.verified and answer.status == 200:
-                    return
-        raise AssertionError(f"GeNiE did not take a batch, the stage would time the wrong thing: {_told(answer)}")
+            answer = await client.send(batch, now_ms() + material.limits.expires_ms)
+        if not isinstance(answer, Reply) or not answer.verified or answer.status != 200:
+            raise NotTakenError(answer)
 
     async with connected(material) as client:
         for _ in watch.rounds(len(EventType) * events):
@@ -119,10 +124,6 @@ async def _send(material: Material, watch: Watch, size: int, events: int) -> Non
                 await asyncio.gather(
                     *(post(client, entries[start : start + size]) for start in range(0, len(entries), size))
                 )
-
-
-def _told(answer: Answer) -> str:
-    return f"{answer.status}, {answer.problem_type}" if isinstance(answer, Reply) else answer.detail.value
 
 
 @asynccontextmanager
