@@ -35,7 +35,9 @@ CONSENTS_SECONDS = 600.0  # until a gateway has read them all
 _DEFAULTS = {
     "GATEWAY_GENIE__EXPIRES_MS": "30000",
     "GATEWAY_GENIE__SKEW_MS": "5000",
-    "GATEWAY_KAFKA__SESSION_TIMEOUT_MS": "30000",
+    # Nobody dies in a round, and one is not lost because the machine stood still for a minute.
+    "GATEWAY_KAFKA__SESSION_TIMEOUT_MS": "300000",
+    "GATEWAY_KAFKA__REBALANCE_TIMEOUT_MS": "300000",
 }
 _SKEW_MS = 5_000
 
