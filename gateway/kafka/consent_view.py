@@ -36,6 +36,7 @@ from gateway.observe.logs import get_logger
 
 POLL_MS = 50  # markers move the position without delivering anything, so it is looked at as often
 POLL_RECORDS = 500  # applied in one write; the lanes wait meanwhile
+GATHER_S = 0.02  # what comes one by one is applied together, unless a fence waits for it
 FETCH_BYTES = 4 * 1024 * 1024
 PARTITION_FETCH_BYTES = 256 * 1024
 REFRESH_S = 15.0  # how often partitions and freshness are looked at without a fence
@@ -77,6 +78,7 @@ class ConsentView:
         self._wanted: set[TopicPartition] = set()
         self._ends: Mapping[TopicPartition, int] = {}  # as last heard of
         self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waited_for = asyncio.Event()
         self._store: ViewStore | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -157,6 +159,7 @@ class ConsentView:
         """Wait until all that lies before these offsets is applied; the caller bounds the wait."""
         self._ends = ends
         while self.behind(ends):
+            self._waited_for.set()
             await asyncio.wait({self._moved, self.following}, return_when=asyncio.FIRST_COMPLETED)
             if self._failed():
                 raise ViewFailedError("the consent view stopped following") from self.following.exception()
@@ -199,7 +202,8 @@ class ConsentView:
                 if time.monotonic() >= refresh_at:
                     await self._refresh(client)
                     refresh_at = time.monotonic() + REFRESH_S
-                await self._poll(consumer)
+                if 0 < await self._poll(consumer) < POLL_RECORDS:
+                    await self._gather()
         except OffsetOutOfRangeError as error:
             self._opened().discard()
             raise ViewFailedError("records were deleted from its topics: start again, it is rebuilt") from error
@@ -236,7 +240,14 @@ class ConsentView:
             with suppress(ViewFullError):  # it is whole all the same; only a restart would not know since when
                 self._opened().note_caught_up(at)
 
-    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+    async def _gather(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_S):
+                await self._waited_for.wait()
+        self._waited_for.clear()
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> int:
+        """Apply what is there, or else comes soon; how many records it was."""
         try:
             batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
         except OffsetOutOfRangeError:
@@ -244,7 +255,7 @@ class ConsentView:
         except KafkaError as error:
             log.warning("consent view cannot read, trying again", error=error)
             await asyncio.sleep(RETRY_S)
-            return
+            return 0
         records = [record for batch in batches.values() for record in batch]
         positions = {partition: await consumer.position(partition) for partition in consumer.assignment()}
         if records:
@@ -253,6 +264,7 @@ class ConsentView:
         self._applied.update(positions)
         self._moved.set_result(None)
         self._moved = asyncio.get_running_loop().create_future()
+        return len(records)
 
     async def _learn_schemas(self, records: Sequence[Any]) -> None:
         waiting = False

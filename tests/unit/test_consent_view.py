@@ -144,6 +144,25 @@ async def test_a_quiet_view_reads_and_writes_nothing(
     assert kafka.assigned == [[ONE, TWO, CONTROL]]
 
 
+async def test_what_comes_one_by_one_is_applied_together(
+    view: ConsentView, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it is much, or a fence waits for it."""
+    monkeypatch.setattr(consent_view, "GATHER_S", IDLE_MS)
+    for version in range(1, 4):
+        kafka.consent(ANNA, version)
+        for _ in range(50):
+            await REAL_SLEEP(0)
+        assert view.counts.read == 1
+    await reach(view, kafka)
+    monkeypatch.setattr(consent_view, "POLL_RECORDS", 1)
+    kafka.consent(ANNA, 4)
+    await reach(view, kafka)
+    for version in (5, 6):
+        kafka.consent(ANNA, version)
+        await until(lambda read=version: view.counts.read == read)
+
+
 async def test_a_restart_goes_on_where_it_was(view: ConsentView, make: Make, kafka: Kafka) -> None:
     """Nothing is read again, not even after markers alone; what came meanwhile is applied."""
     kafka.consent(ANNA, 1)
