@@ -42,13 +42,6 @@ class Judge:
         entry.permit = said if isinstance(said, Permit) else None
         return said
 
-    def prepare(self, entry: Entry, now: int) -> None:
-        """Make the body that will likely be announced, while what it is made of is still in the processor's caches:
-        later it costs twice as much. Nothing rests on it: each announcement is judged on its own."""
-        permit = self.judge(entry, now, now + self._rules.limits.expires_ms)
-        if isinstance(permit, Permit):
-            self.make(entry, permit)
-
     def _is_held(self, entry: Entry, now: int) -> bool:
         """A lane that mixes types is not paused: what is held in it, or where its record came from, is parked."""
         event, replay = entry.event, entry.record.replay_of

@@ -140,7 +140,6 @@ class Lane:
             entry.consent = fact.consents.get(record.event.subject_ref)
             if entry.maybe_received and self._live.is_full:
                 self._look_up_later(entry, None, now)
-            self._judge.prepare(entry, now)
             self._order.join(entry)
         self._settling.window.advance(fact.position)
         self._live.check_delivered(fact.position)

@@ -11,7 +11,7 @@ from gateway.core.minimise import Minimiser
 from gateway.core.policy import Policy
 from gateway.core.records import Origin
 
-FETCH = 100  # records in one Fetched: so many stay in the processor's caches until their bodies are made
+FETCH = 500  # records in one Fetched: decoding more at once would keep other lanes waiting
 REPLAY_FETCH = 50  # each may point to a record of the largest size, and all of them are in memory at once
 
 
@@ -26,7 +26,7 @@ class Limits:
     window_bytes: int = 32 << 20
     live_intents: int = MAX_LIVE_INTENTS
     fetch: int = FETCH
-    ahead: int = 1_000  # no more is fetched beyond so many unsettled records, while some of them can start
+    ahead: int = 2_000  # no more is fetched beyond so many unsettled records, while some of them can start
     decision_age_ms: int = 5_000  # an older decision is fenced again
     cycle_min_ms: int = 10  # between two transactions when little is going on
     cycle_max_ms: int = 300  # and when each takes long

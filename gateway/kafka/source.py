@@ -34,8 +34,8 @@ from gateway.kafka.membership import GroupSettings, Membership
 
 POLL_MS = 100
 POLL_RECORDS = 2_000
-FEED_HIGH = 2_000  # records waiting in a feed: above, its partition is paused
-FEED_LOW = 500  # below, it is resumed
+FEED_HIGH = 4_000  # records waiting in a feed: above, its partition is paused
+FEED_LOW = 1_000  # below, it is resumed
 TAKE_BYTES = 512 << 10  # in one take, so that decoding them neither blocks the loop for long nor overfills a window
 POSITION_EVERY_S = 0.5  # how often an idle feed looks whether the position has passed a gap
 ERROR_PAUSE_S = 0.5

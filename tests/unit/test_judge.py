@@ -13,7 +13,7 @@ from gateway.core.judge import Judge
 from gateway.core.reasons import Reason
 from gateway.core.rules import Limits, Rules
 from tests.core_cases import NOW, POLICY, consent
-from tests.lane_story import OPTED_OUT, WITHDRAWN, record, state
+from tests.lane_story import OPTED_OUT, record, state
 from tests.lane_world.world import MINIMISER, ORIGIN
 
 EXPIRES = NOW + 30_000
@@ -106,18 +106,6 @@ def test_a_body_is_built_once_for_each_scope() -> None:
     other = by.make(of, replace(permit, scope=smaller))
     assert (other.scope, other.body) == (smaller, MINIMISER.body(of.event, smaller))
     assert other.digest != made.digest
-
-
-def test_what_will_likely_be_announced_is_prepared() -> None:
-    """The body is there before it is asked for; of what may not go none is made, and no permit is kept."""
-    by, ready, refused = judge(), entry(), entry(WITHDRAWN)
-    by.prepare(ready, NOW)
-    by.prepare(refused, NOW)
-    assert ready.permit is not None
-    assert ready.made is not None
-    assert by.judge(ready, NOW, EXPIRES) is ready.permit
-    assert by.make(ready, ready.permit) is ready.made
-    assert (refused.permit, refused.made) == (None, None)
 
 
 def test_what_may_have_been_received_goes_only_as_it_was() -> None:
