@@ -13,7 +13,6 @@ from gateway.core.facts import OutgoingEntry
 from gateway.core.judge import Judge
 from gateway.core.order import SubjectOrder
 from gateway.core.outcome import SentEntry
-from gateway.core.reasons import Reason
 from gateway.core.rules import Limits
 
 
@@ -88,7 +87,7 @@ class Batching:
                     self.passed.asks.append(entry)
                 return True
             permit = self._judge.judge(entry, announcement.announced_at, announcement.expires_at)
-            if isinstance(permit, Reason) or not self._judge.may_send(entry, permit):
+            if not isinstance(permit, Permit) or not self._judge.may_send(entry, permit):
                 entry.state = State.CHECKING
                 checks.append(entry)
                 checking = True
