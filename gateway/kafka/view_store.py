@@ -195,7 +195,7 @@ class ViewStore:
         Raises ViewFullError, and may be tried again.
         """
 
-        rows = sorted((key_of(subject), self._rows.write(what)) for subject, what in seen.items())
+        rows = [(key_of(subject), self._rows.write(what)) for subject, what in seen.items()]
 
         def change() -> None:
             with self._environment.begin(write=True) as transaction:
