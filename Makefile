@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test edges model prove simulate chaos mutants removals lint format lock clean
+.PHONY: help setup demo test edges model prove simulate chaos mutants removals \
+  bench bench-quick bench-all bench-check load lint format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +49,22 @@ mutants: $(READY)  ## the core changed in thousands of small ways: nine of ten m
 
 removals: $(READY)  ## awaits, checks, guards, handlers of the drivers taken out one at a time; ends in one line of JSON
 	@$(BIN)/python -m tests.removals $(ARGS)
+
+bench-quick: $(READY)  ## what an event costs and how late it is, in a minute; ends in one line of JSON
+	@$(BIN)/python -m load quick $(ARGS)
+
+bench: $(READY)  ## steady, backlog, single, slow GeNiE, one process joining: 10 minutes
+	@$(BIN)/python -m load bench $(ARGS)
+
+bench-all: $(READY)  ## every scenario, a soak of half an hour too
+	@$(BIN)/python -m load all $(ARGS)
+
+bench-check: $(READY)  ## fails where an event costs 15 % more than was accepted, and names the stage
+	@$(BIN)/python -m load check $(ARGS)
+
+SCENARIO ?= steady
+load: $(READY)  ## one scenario (RATE=2000 MINUTES=5 SCENARIO=steady)
+	@$(BIN)/python -m load run --scenario $(SCENARIO) $(if $(RATE),--rate $(RATE)) $(if $(filter-out file undefined,$(origin MINUTES)),--minutes $(MINUTES)) $(ARGS)
 
 lint: $(READY)  ## formatting, lint, types, import rules
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
