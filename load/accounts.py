@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -44,6 +45,7 @@ def _stages(given: argparse.Namespace) -> int:
     from load.stages import UnknownStageError, run, table
     from load.stages.sizes import sizes
 
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
     if given.keep and given.names:
         sys.stderr.write("--keep keeps all stages: name none\n")
         return WRONG_USE

@@ -22,10 +22,10 @@ from gateway.core.events import EventType
 from gateway.core.metadata import CommitMetadata
 from gateway.core.rules import FETCH
 from gateway.kafka import closed_transport, inflation, rebootstrap
-from gateway.kafka.cluster import LATEST, list_offsets
+from gateway.kafka.cluster import LATEST, describe, list_offsets
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.consent_view import ConsentView
-from gateway.kafka.fence import Fence, FenceFailed
+from gateway.kafka.fence import Fence
 from gateway.kafka.membership import GroupSettings
 from gateway.kafka.opening import LaneName
 from gateway.kafka.source import Feed, Source
@@ -189,12 +189,8 @@ async def _view(stack: AsyncExitStack, material: Material, client: AIOKafkaClien
     )
     await view.start(client)
     stack.push_async_callback(view.close)
-    caught_up = Fence(client, view)
-    stack.push_async_callback(caught_up.close)
+    topics = (await describe(client, view.topics)).topics.values()
+    ends = await list_offsets(client, dict.fromkeys([p for topic in topics for p in topic.partitions], LATEST))
     async with asyncio.timeout(CATCH_UP_S):
-        while True:
-            try:
-                await caught_up.reach()
-            except FenceFailed:
-                continue
-            return view
+        await view.reach(ends)
+    return view
