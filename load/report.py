@@ -7,7 +7,7 @@ the same pages.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median_low
 
@@ -16,6 +16,7 @@ from load.budget import parts
 from load.capacity import LENDERS, RATES, Measured
 from load.kept import Kept
 from load.result import Kind, Mode, Result
+from load.stages.stage import Stage
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = ("performance.md", "capacity.md")
@@ -137,11 +138,20 @@ def _worked(result: Result) -> list[str]:
 def _budget(kept: Kept) -> str:
     if not kept.stages:
         return NOTHING
-    found = parts(kept.stages, cost(kept))
+    measured = cost(kept)
+    found = parts(kept.stages, measured)
     total = sum(part.us for part in found)
     rows = [[part.name, f"{part.us:.2f}", f"{part.us / total:.0%}", part.sentence] for part in found]
     table = _table(("part", "CPU µs an event", "share", "what"), [*rows, ["**all**", f"**{total:.1f}**", "", ""]])
-    return f"![Where an event's microseconds go]({picture.BUDGET})\n\n{table}"
+    picture_of_it = f"![Where an event's microseconds go]({picture.BUDGET})"
+    return "\n\n".join([picture_of_it, table, *_compared(kept.stages, measured)])
+
+
+def _compared(stages: Sequence[Stage], measured: float | None) -> Iterator[str]:
+    """What the stages come to, beside what a gateway that runs needs."""
+    if measured is not None:
+        alone = sum(part.us for part in parts(stages, None))
+        yield f"The stages add up to {alone:.1f} µs; a gateway with a backlog needed {measured:.1f}."
 
 
 def _stages(kept: Kept) -> str:
