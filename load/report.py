@@ -24,6 +24,19 @@ BACKLOG = "backlog"  # the scenario that says what an event costs
 NOTHING = "*Not measured yet.*"
 _SECTION = re.compile(r"(<!-- load:(?P<name>[a-z-]+) -->\n).*?(<!-- load:end -->)", re.DOTALL)
 
+_OF_VIEW = {
+    "file_mb": "on disk, MB",
+    "rss_mb": "memory behind the first catch-up, MB",
+    "mapped_mb": "of it the mapped file, which the kernel may take back, MB",
+    "warm_rss_mb": "memory when many were looked up, MB",
+    "catch_up_cpu_s": "first catch-up, CPU s",
+    "catch_up_us": "a consent of it, CPU µs",
+    "restart_ms": "a restart until the view is proven fresh, ms",
+    "get_us": "a lookup, anybody's, CPU µs",
+    "get_hot_us": "a lookup where few are in use, CPU µs",
+    "fence_us": "a fence, CPU µs",
+}
+
 Rows = Iterable[Sequence[str]]
 
 
@@ -225,8 +238,7 @@ def _lenders(kept: Kept) -> str:
 def _views(kept: Kept) -> str:
     if not kept.views:
         return NOTHING
-    names = [name for name in kept.views[0] if name != "subjects"]
-    rows = ([name.replace("_", " "), *(f"{view[name]:,.1f}" for view in kept.views)] for name in names)
+    rows = ([said, *(f"{view[name]:,.1f}" for view in kept.views)] for name, said in _OF_VIEW.items())
     return _table(("subjects", *(f"{view['subjects']:,.0f}" for view in kept.views)), rows)
 
 
