@@ -38,7 +38,9 @@ def done(directory: Path | None, work: Callable[[Path, Say], Coroutine[Any, Any,
     where = directory or Path(tempfile.mkdtemp(prefix="gateway-load-"))
     wrong = None
     try:
-        return uvloop.run(work(where, screen.say))
+        found = uvloop.run(work(where, screen.say))
+        screen.say("done")
+        return found
     except (ArtifactError, ChildError, MeasureError, NodeError, OSError, RoundError, TopicsError) as error:
         wrong = error
     finally:
