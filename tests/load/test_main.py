@@ -1,13 +1,14 @@
 """What the command refuses before anything starts, and how it ends when something goes wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.sandbox.demo.children import ChildError
 from load import __main__ as command
-from load import bench, quick
+from load import bench, kept, quick, report
 from load.result import Result
 from tests.load.results import SOUND
 
@@ -75,7 +76,6 @@ def test_quick_ends_in_its_line(
 
 def test_a_void_round_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit status 1, whatever the figures."""
-    from dataclasses import replace
 
     async def done(*_: object) -> quick.Quick:
         return quick.Quick(SOUND, replace(SOUND, verdict={"lost": 1}))
@@ -83,6 +83,27 @@ def test_a_void_round_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr(quick, "quick", done)
     assert command.main(["quick"]) == 1
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["verified"] is False
+
+
+def test_a_bench_writes_the_report_from_rounds_that_count(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And is a failure all the same where one of them does not."""
+    void = replace(SOUND, scenario="single", provided=0)
+    written: list[list[Result]] = []
+
+    async def done(*_: object) -> list[Result]:
+        return [SOUND, void]
+
+    monkeypatch.setattr(bench, "several", done)
+    monkeypatch.setattr(kept, "keep_rounds", written.append)
+    monkeypatch.setattr(kept, "read", lambda: "what is kept")
+    monkeypatch.setattr(report, "write", written.append)
+    assert command.main(["bench"]) == 1
+    assert written == [[SOUND], "what is kept"]
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [(each["scenario"], each["verified"]) for each in told["rounds"]] == [("backlog", True), ("single", False)]
+    assert told["verified"] is False
 
 
 @pytest.mark.parametrize(("unreachable", "status"), [(False, 1), (True, 3)])
