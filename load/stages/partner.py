@@ -35,7 +35,7 @@ from load.stages.material import Material, now_ms
 from load.stages.watch import Watch
 
 CONNECTIONS = 16
-BOUND_S = 120.0
+BOUND_S = 300.0  # of all rounds of a stage, or for GeNiE to start
 JSON = "application/json"
 URL = f"https://localhost:8443{BATCH_PATH}"
 
