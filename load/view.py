@@ -13,7 +13,7 @@ import json
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -218,7 +218,7 @@ async def _restart(place: Place) -> Restarted:
 
 def _memory() -> tuple[int, int]:
     """Resident bytes, and how many of them map a file."""
-    memory = psutil.Process().memory_info()
+    memory = psutil.Process().memory_info()  # type: ignore[no-untyped-call]  # psutil ships no types
     return memory.rss, memory.shared
 
 
@@ -238,7 +238,8 @@ def measure(subjects: int) -> dict[str, float]:
         place = Place(node.bootstrap, Path(directory) / "view", subjects)
         asyncio.run(fill(place))
         figures: dict[str, float] = {"subjects": subjects}
-        for step in (catch_up, restart):
+        steps: Sequence[Callable[[Place], CaughtUp | Restarted]] = (catch_up, restart)
+        for step in steps:
             with ProcessPoolExecutor(1, get_context("spawn")) as process:
                 figures |= asdict(process.submit(step, place).result())
     return figures
