@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 SANDBOX_BUSY_SHARE = 0.9  # of a core: above it the sandbox may have been the limit
+PRODUCER_LATE_MS = 1_000.0  # above it arrivals did not follow their clock
 
 
 class Mode(Enum):
@@ -91,6 +92,10 @@ class Sandbox:
     def busy(self) -> bool:
         return self.genie_cores > SANDBOX_BUSY_SHARE
 
+    @property
+    def late(self) -> bool:
+        return self.producer_behind_ms > PRODUCER_LATE_MS
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
@@ -161,7 +166,7 @@ class Result:
         """Plain values for a JSON document; what follows from the others is written too, for people."""
         document: dict[str, Any] = _plain(asdict(self))
         document |= {"verified": self.verified, "voids": [void.value for void in self.voids]}
-        document["sandbox"]["busy"] = self.sandbox.busy
+        document["sandbox"] |= {"busy": self.sandbox.busy, "late": self.sandbox.late}
         return document
 
     @classmethod

@@ -75,3 +75,5 @@ def _sandbox(result: Result) -> Iterator[str]:
     )
     if sandbox.busy:
         yield f"  CAREFUL: GeNiE used more than {SANDBOX_BUSY_SHARE:.0%} of a core and may have been the limit"
+    if sandbox.late:
+        yield "  CAREFUL: the producer could not keep its clock, so events came later and more at once than they should"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from load import words
-from load.result import SANDBOX_BUSY_SHARE, PerEvent, Result, Void
+from load.result import PRODUCER_LATE_MS, SANDBOX_BUSY_SHARE, PerEvent, Result, Void
 from tests.load.results import SOUND
 
 
@@ -45,10 +45,17 @@ def test_a_result_survives_its_file() -> None:
     assert Result.from_json(json.loads(json.dumps(SOUND.to_json()))) == SOUND
 
 
-def test_a_busy_sandbox_is_marked() -> None:
-    """It may have been the limit, and the reader is told."""
-    sandbox = replace(SOUND.sandbox, genie_cores=SANDBOX_BUSY_SHARE + 0.01)
-    result = replace(SOUND, sandbox=sandbox)
-    assert result.to_json()["sandbox"]["busy"] is True
+@pytest.mark.parametrize(
+    ("changed", "mark"),
+    [
+        ({"genie_cores": SANDBOX_BUSY_SHARE + 0.01}, "busy"),
+        ({"producer_behind_ms": PRODUCER_LATE_MS + 1}, "late"),
+    ],
+)
+def test_a_sandbox_that_was_the_limit_is_marked(changed: dict[str, float], mark: str) -> None:
+    """GeNiE had no time left, or the producer did not keep its clock: the reader is told."""
+    result = replace(SOUND, sandbox=replace(SOUND.sandbox, **changed))
+    assert result.to_json()["sandbox"][mark] is True
+    assert SOUND.to_json()["sandbox"][mark] is False
     assert "CAREFUL" in words.text(result)
     assert "CAREFUL" not in words.text(SOUND)
