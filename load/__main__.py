@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if given.directory is not None and given.directory.exists() and any(given.directory.iterdir()):
         parser.error(f"{given.directory} is not empty: name a directory that is new or empty")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it in order
     try:
         status: int = given.do(given)
     except KeyboardInterrupt:
