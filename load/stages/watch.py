@@ -13,7 +13,7 @@ from hashlib import sha256
 from statistics import median, quantiles
 
 WARM_UP_ROUNDS = 2  # code is compiled, connections are open and caches are filled behind them
-YARDS = 2_000  # pieces of work beside each round: some milliseconds
+YARDS = 4_000  # pieces of work beside each round: some milliseconds
 _BYTES = b"y" * 300
 
 
@@ -24,7 +24,7 @@ class Measured:
     us: float  # median
     low_us: float  # first quartile
     high_us: float  # third quartile
-    yards: float  # median of what each round cost over what the yardstick cost beside it
+    yards: float  # the median over that of the yardstick beside each round
     rounds: int
     events: int  # a round
 
@@ -38,7 +38,7 @@ class Watch:
         self._spent = 0.0
         self._events = 0
         self._costs: list[float] = []
-        self._yards: list[float] = []
+        self._yards: list[float] = []  # what the yardstick cost
 
     def rounds(self, events: int) -> Iterator[int]:
         """So many rounds of so many events, the warm-up first."""
@@ -48,9 +48,8 @@ class Watch:
             gc.freeze()  # what earlier rounds left is not walked through in this one
             yield number
             if number >= WARM_UP_ROUNDS:
-                cost = self._spent / events * 1e6
-                self._costs.append(cost)
-                self._yards.append(cost / yardstick())
+                self._costs.append(self._spent / events * 1e6)
+                self._yards += yardstick(), yardstick()
 
     def __enter__(self) -> None:
         self._began = time.process_time()
@@ -62,7 +61,8 @@ class Watch:
         """What it came to."""
         costs = self._costs
         low, _, high = quantiles(costs, n=4, method="inclusive") if len(costs) > 1 else costs * 3
-        return Measured(median(costs), low, high, median(self._yards), len(costs), self._events)
+        middle = median(costs)
+        return Measured(middle, low, high, middle / median(self._yards), len(costs), self._events)
 
 
 def yardstick() -> float:
