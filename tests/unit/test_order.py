@@ -29,12 +29,13 @@ def test_heads_come_by_offset_and_one_for_each_subject() -> None:
 def test_the_next_may_start_when_all_before_it_are_done() -> None:
     """Whatever order they end in."""
     order = SubjectOrder()
-    one, two, three = joined(order, (0, 1), (1, 1), (2, 1))
+    one, two, three, four = joined(order, (0, 1), (1, 1), (2, 1), (3, 1))
     order.next_head()
     finish(order, two)
     assert order.next_head() is None
     finish(order, one)
     assert order.next_head() is three
+    assert list(order.line(three)) == [three, four]
 
 
 def test_an_entry_that_waits_again_keeps_its_place() -> None:
