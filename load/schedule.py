@@ -49,7 +49,7 @@ class Schedule:
         return cls(tuple(stretches))
 
     def __str__(self) -> str:
-        return ",".join(f"{stretch.rate:g}x{stretch.seconds:g}" for stretch in self.stretches)
+        return ",".join(f"{stretch.rate!r}x{stretch.seconds!r}" for stretch in self.stretches)  # to the last digit
 
     @property
     def seconds(self) -> float:

@@ -7,7 +7,7 @@ import pytest
 from load.bench import _fitted
 from load.scenario import WARM_UP_SECONDS
 from load.scenarios import BURST, SCENARIOS, at
-from load.schedule import Schedule, ScheduleError
+from load.schedule import Schedule, ScheduleError, Stretch
 from tests.load.results import SOUND
 
 TWO_RATES = Schedule.parse("100x2,1000x3")
@@ -32,6 +32,8 @@ def test_an_event_is_due_when_it_is_due(number: int) -> None:
 def test_a_schedule_is_what_it_is_written_as() -> None:
     """Its text makes it again."""
     assert Schedule.parse(str(TWO_RATES)) == TWO_RATES
+    odd = Schedule((Stretch(189_082.5 / 34.009, 34.009),))  # the process that writes must count what the round counts
+    assert Schedule.parse(str(odd)) == odd
     assert TWO_RATES.events == 3_200
     assert TWO_RATES.seconds == 5
 
