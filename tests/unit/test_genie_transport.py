@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from unittest.mock import Mock
 
 import pytest
 import trustme
@@ -17,6 +18,7 @@ from gateway.genie.transport import (
     Origin,
     TlsRefusedError,
     TooLargeError,
+    _Connection,
 )
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n"
@@ -32,11 +34,13 @@ class Server:
         self._answers = list(answers)
         self.connections = 0
         self.heads: list[bytes] = []
+        self.writers: list[asyncio.StreamWriter] = []
         self.asked = asyncio.Event()
         self.ended = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.writers.append(writer)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 self.heads.append(head)
@@ -65,6 +69,12 @@ async def serving(*answers: bytes | None) -> AsyncIterator[tuple[Server, GenieTr
     async with listening, asyncio.timeout(BOUND_S):
         yield made, transport
         await transport.aclose()
+
+
+async def until_gone(transport: GenieTransport) -> None:
+    """No connection is open any more; `serving` bounds the wait."""
+    while transport._open:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0)
 
 
 async def post(transport: GenieTransport) -> HttpAnswer:
@@ -211,3 +221,68 @@ def test_an_origin_has_one_normal_form(url: str, expected: Origin) -> None:
     """GeNiE must see the URI that was signed."""
     assert Origin.of(url) == expected
     assert expected.uri("/v1") == f"https://{expected.authority}/v1"
+
+
+async def test_who_gives_up_leaves_no_connection_behind() -> None:
+    """The late answer to that request must not meet another one."""
+    async with serving(b"") as (server, transport):
+        attempt = asyncio.create_task(post(transport))
+        await server.asked.wait()
+        attempt.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await attempt
+        await server.ended.wait()
+
+
+async def test_an_address_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Surely nothing left."""
+
+    async def hang(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(transport_module, "CONNECT_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(transport_module.aiohappyeyeballs, "start_connection", hang)
+    async with serving(WHOLE) as (_, transport):
+        with pytest.raises(NotConnectedError):
+            await post(transport)
+
+
+@pytest.mark.parametrize("afterwards", [b"HTTP/1.1 408 Too Late\r\n\r\n", b""])
+async def test_what_comes_between_requests_ends_the_connection(afterwards: bytes) -> None:
+    """Whether GeNiE speaks out of turn or hangs up: quietly, and the next request has another connection."""
+    mishaps: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: mishaps.append(context))
+    async with serving(WHOLE) as (server, transport):
+        await post(transport)
+        (writer,) = server.writers
+        writer.write(afterwards)
+        if not afterwards:
+            writer.close()
+        await server.ended.wait()
+        await until_gone(transport)
+        await post(transport)
+        assert server.connections == 2
+    assert mishaps == []
+
+
+async def test_an_answer_for_somebody_who_has_just_left_is_dropped() -> None:
+    """The request was cancelled, and its task has not heard of it yet."""
+    async with serving(b"") as (server, transport):
+        attempt = asyncio.create_task(post(transport))
+        await server.asked.wait()
+        (connection,) = transport._open
+        attempt.cancel()
+        connection.data_received(WHOLE)
+        connection.connection_lost(None)
+        with pytest.raises(asyncio.CancelledError):
+            await attempt
+
+
+async def test_a_word_before_the_first_request_ends_the_connection() -> None:
+    """GeNiE never speaks first."""
+    wire = Mock(asyncio.Transport)
+    connection = _Connection(set())
+    connection.connection_made(wire)
+    connection.data_received(WHOLE)
+    wire.abort.assert_called_once_with()
+    connection.connection_lost(None)
