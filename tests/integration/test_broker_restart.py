@@ -6,7 +6,7 @@ from gateway.sandbox.broker import Node
 from gateway.sandbox.genie.faults import Point
 from tests.faults import Where, fault
 from tests.integration.gateway_process import GatewayProcess
-from tests.integration.gateway_world import LANES, PARTITIONS, World
+from tests.integration.gateway_world import LANES, World
 from tests.integration.waiting import until
 
 WAITED_S = 1.0
@@ -30,7 +30,7 @@ async def test_broker_crash(prefix: str, tmp_path: Path) -> None:
             await world.consent(subject)
         async with world.gateway() as gateway:
             await gateway.ready(LANES)
-            gate = world.gate(Point.AFTER_ACCEPTING, first=PARTITIONS)
+            gate = world.gate(Point.AFTER_ACCEPTING)
             count = await world.write_to_all(subjects)
             await world.sees(lambda: gate.came, "a request at GeNiE")
             node.kill()
