@@ -107,7 +107,8 @@ class GenieTransport:
         async with self._free:
             connection = self._kept() or await self._connect()
             answer = await connection.post("\r\n".join(lines).encode("ascii"), content)
-            self._idle.append(connection)
+            if connection.is_open:
+                self._idle.append(connection)
             return answer
 
     async def aclose(self) -> None:
@@ -161,9 +162,14 @@ class _Connection(asyncio.Protocol):
         self._idle_since = 0.0
 
     @property
+    def is_open(self) -> bool:
+        """Whether another request may go here."""
+        return not self._transport.is_closing()
+
+    @property
     def is_fresh(self) -> bool:
         """Whether it is open, and was in use not long ago."""
-        return not self._transport.is_closing() and self._loop.time() - self._idle_since < KEEPALIVE_S
+        return self.is_open and self._loop.time() - self._idle_since < KEEPALIVE_S
 
     async def post(self, head: bytes, content: bytes) -> HttpAnswer:
         """Send a request; its answer."""
@@ -178,6 +184,8 @@ class _Connection(asyncio.Protocol):
         except BaseException:
             self._transport.abort()  # the answer to this request must not meet the next one
             raise
+        finally:
+            self._answered = None
         if not self._keeps:
             self._transport.abort()
         self._idle_since = self._loop.time()
@@ -186,7 +194,10 @@ class _Connection(asyncio.Protocol):
     def close(self) -> None:
         """End it; who waits for an answer gets none."""
         self._among.discard(self)
-        self._transport.abort()
+        if self._answered is None:
+            self._transport.close()
+        else:
+            self._transport.abort()
 
     # --- what the event loop says -------------------------------------------------------------------------
 
