@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum, StrEnum
-from typing import Any
+from enum import StrEnum
+from typing import Any, Self
 
 from gateway.code import Code
-from gateway.core.reasons import Reason
+from gateway.core.reasons import Coded, Reason
 from gateway.core.values import value
 
 Record = Mapping[str, Any]
@@ -49,13 +49,12 @@ class Item(StrEnum):
     INTERNAL = "internal"  # never leaves
 
 
-class EventType(Enum):
+class EventType(Coded):
     """The two kinds of event, each with the item that it is about (its matter)."""
 
-    code: str  # the value as a plain attribute: Enum.value costs a Python call
     matter: Item
 
-    def __new__(cls, code: str, matter: Item) -> EventType:
+    def __new__(cls, code: str, matter: Item) -> Self:
         member = object.__new__(cls)
         member._value_ = member.code = code
         member.matter = matter
@@ -63,8 +62,6 @@ class EventType(Enum):
 
     LEASE_PAYMENT = ("lease_payment", Item.PAYMENT_HISTORY)
     NOREL_SCORE_UPDATE = ("norel_score_update", Item.NOREL_SCORE)
-
-    __hash__ = object.__hash__  # members are single objects; Enum hashes the name in Python, once per lookup
 
 
 @dataclass(frozen=True, slots=True)
