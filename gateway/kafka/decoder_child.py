@@ -16,6 +16,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from gateway import core_dumps
 from gateway.core import events
 from gateway.core.events import EventType, Layout
 from gateway.kafka.codec import Codec, Decoded
@@ -87,7 +88,7 @@ class Decoder:
 
 def main() -> None:
     """Decode until the parent closes the pipe or is gone."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of this process would hold personal data
+    core_dumps.leave_none()
     with contextlib.suppress(OSError, ValueError):  # some systems know no such bound
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     requests, answers = sys.stdin.buffer, sys.stdout.buffer

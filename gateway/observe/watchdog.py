@@ -2,7 +2,8 @@
 
 Knows the pulse of the event loop and how a process ends. Must not know why it hangs. Two watch: a thread of ours,
 which can say so in the log, and one of the interpreter's own (faulthandler), for a loop that lets no thread of Python
-run. Either way the stacks of all threads, which hold no data, go to standard error, unless that is what hangs.
+run. Either way the stacks of all threads, which hold no data, go to standard error, unless that is what hangs. The
+interpreter's reads them while their threads may run, and may crash over it (SIGSEGV): the process has ended then, too.
 
 A process that was stopped for as long ends too: its lanes are elsewhere, its transactions have timed out and its view
 is old. The lane protocol fences it off anyway; a new process is simply sooner of use.

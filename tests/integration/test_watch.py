@@ -1,6 +1,7 @@
 """What the metrics of a running gateway say of how far it is."""
 
 import re
+import resource
 from pathlib import Path
 
 from gateway.sandbox.genie.faults import Point
@@ -23,6 +24,7 @@ async def test_lag_grows_while_genie_hangs_and_goes_when_it_answers(kafka: str, 
     async with World(kafka, prefix, tmp_path) as world, world.gateway() as gateway:
         gate = world.gate(Point.BEFORE_JUDGING)
         await gateway.serving()
+        assert resource.prlimit(gateway.pid, resource.RLIMIT_CORE) == (0, 0)  # a crash leaves no personal data behind
         await world.consent("subject-1")
         for _ in range(PAYMENTS):
             await world.payment("subject-1")
