@@ -43,12 +43,14 @@ class MembershipLostError(Exception):
 
 
 class InstanceIdTakenError(Exception):
-    """Another process has joined the group with our group.instance.id."""
+    """Another process has joined the group with our group.instance.id; or the brokers think so, because they crashed
+    just after we took it over from a process before us, and forgot it: they answer both alike."""
 
     def __init__(self, group: str, instance_id: str) -> None:
         super().__init__(
             f"kafka.group_instance_id: found {instance_id}, but another process has joined group {group} with it "
-            "and has our lanes now; give each process its own GATEWAY_KAFKA__GROUP_INSTANCE_ID"
+            "and has our lanes now; give each process its own GATEWAY_KAFKA__GROUP_INSTANCE_ID. If none has, and brokers have "
+            "just crashed, they forgot that we had: start again"
         )
 
 

@@ -148,6 +148,8 @@ class Deeds:
         async with self._broker:
             self._stage.node.kill()
             self._journal.note("broker killed")
+            for seat in self._seats:
+                seat.broker_killed()
             await self._stage.node.start_async()
             self.broker_faults += 1
             self._journal.count(action.name)

@@ -15,8 +15,9 @@ from tests.chaos.points import DONE, ORDER, Deed, Point
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.waiting import until
 
-KILLED, IN_ORDER, HUNG, GAVE_UP = -signal.SIGKILL, 0, 1, 3
+KILLED, IN_ORDER, HUNG, FORGOTTEN, GAVE_UP = -signal.SIGKILL, 0, 1, 2, 3
 CRASHED = -signal.SIGSEGV  # the interpreter's own watchdog, over a stack that went on while it was read
+_FORGOTTEN_SAYS = "kafka.group_instance_id: found"
 _HUNG_SAYS = ("process was stopped for too long", "event loop hangs", "Timeout (")  # the watchdog's words
 LOOK_EVERY_S = 0.2
 READY_S = 120.0
@@ -111,6 +112,10 @@ class Seat:
         self._hurt.add(HUNG)
         self._signal(signal.SIGSTOP)
 
+    def broker_killed(self) -> None:
+        """A broker that crashes may forget which process it gave the instance id to last."""
+        self._hurt.add(FORGOTTEN)
+
     def go_on(self) -> None:
         self._signal(signal.SIGCONT)
 
@@ -159,5 +164,7 @@ class Seat:
         said = process.log.read_text("utf-8", errors="replace")
         if status not in right or (status in {HUNG, CRASHED} and not any(words in said for words in _HUNG_SAYS)):
             raise ChaosError(f"{self.name} ended with status {status}:\n{process.end()}")
+        if status == FORGOTTEN and _FORGOTTEN_SAYS not in said:
+            raise ChaosError(f"{self.name} refuses to go on:\n{process.end()}")
         self.gave_up += status == GAVE_UP
         self._pause_s = AGAIN_S if status == GAVE_UP else 0.0
