@@ -10,7 +10,21 @@ import sys
 
 import typer
 
-from gateway.cli import check, demo, dev, lanes, schemas, serve, settings, topics
+from gateway.cli import (
+    check,
+    consent,
+    demo,
+    dev,
+    hold,
+    lanes,
+    ledger,
+    parked,
+    replay,
+    schemas,
+    serve,
+    settings,
+    topics,
+)
 from gateway.cli.errors import CommandError
 
 app = typer.Typer(
@@ -24,6 +38,11 @@ app.add_typer(dev.app, name="dev")
 app.add_typer(schemas.app, name="schemas")
 app.add_typer(topics.app, name="topics")
 app.add_typer(lanes.app, name="lanes")
+app.add_typer(parked.app, name="parked")
+app.add_typer(replay.app, name="replay")
+app.add_typer(hold.app, name="hold")
+app.add_typer(consent.app, name="consent")
+app.add_typer(ledger.app, name="ledger")
 app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)

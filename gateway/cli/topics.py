@@ -1,4 +1,4 @@
-"""`gateway topics ...`: the eight topics, created and checked, and who may do what with them."""
+"""`gateway topics ...`: the nine topics, created and checked, and who may do what with them."""
 
 from collections.abc import Iterable
 from dataclasses import asdict

@@ -14,6 +14,7 @@ from shlex import quote
 
 from gateway.kafka.names import TopicNames
 
+REPLAY_TRANSACTIONS = "replay-"  # what `gateway replay apply` begins its transactional ids with
 CLUSTER_NAME = "kafka-cluster"  # the brokers' name for themselves as a resource
 
 
@@ -52,6 +53,7 @@ class Role(Enum):
     BILLING = "billing"
     SCORING = "scoring"
     CONSENTS = "consents"
+    ON_CALL = "on-call"
     AUDITOR = "auditor"
 
     @property
@@ -65,7 +67,8 @@ _SENTENCES = {
     Role.BILLING: "Produces lease payment events, with acks=all and idempotence.",
     Role.SCORING: "Produces NOREL score updates, with acks=all and idempotence.",
     Role.CONSENTS: "Produces consent records, with acks=all: it alone can withdraw.",
-    Role.AUDITOR: "Reads what the gateway wrote and decided by, never the inputs; may run `gateway topics check`.",
+    Role.ON_CALL: "Runs `gateway parked`, `replay`, `hold`, `explain`, `status`.",
+    Role.AUDITOR: "Reads what the gateway wrote and decided by, never the inputs: for privacy desk and auditor.",
 }
 
 
@@ -90,6 +93,7 @@ def least(role: Role, names: TopicNames, group: str) -> tuple[Acl, ...]:
         Role.BILLING: lambda names, _: _topics(Operation.WRITE, names.payments),
         Role.SCORING: lambda names, _: _topics(Operation.WRITE, names.scores),
         Role.CONSENTS: lambda names, _: _topics(Operation.WRITE, names.consents),
+        Role.ON_CALL: _on_call,
         Role.AUDITOR: _auditor,
     }
     return tuple(allowed[role](names, group))
@@ -109,14 +113,25 @@ def _gateway(names: TopicNames, group: str) -> Iterator[Acl]:
     read = (names.payments, names.scores, names.replays, names.consents, names.controls, names.intents)
     yield from _topics(Operation.READ, *read)
     yield from _topics(Operation.WRITE, names.intents, names.ledger, names.parked)
+    yield from _topics(Operation.DESCRIBE, names.audit)
     yield Acl(Operation.READ, Kind.GROUP, group)
     yield Acl(Operation.WRITE, Kind.TRANSACTIONAL_ID, f"{group}-", prefixed=True)
     yield from _settings(names)
 
 
-def _auditor(names: TopicNames, _: str) -> Iterator[Acl]:
-    read = (names.ledger, names.intents, names.parked, names.replays, names.controls, names.consents)
+def _on_call(names: TopicNames, group: str) -> Iterator[Acl]:
+    yield from _topics(Operation.READ, *names.record_kinds())
+    yield from _topics(Operation.WRITE, names.replays, names.controls, names.audit)
+    yield Acl(Operation.DESCRIBE, Kind.GROUP, group)
+    yield Acl(Operation.WRITE, Kind.TRANSACTIONAL_ID, REPLAY_TRANSACTIONS, prefixed=True)
+    yield from _settings(names)
+
+
+def _auditor(names: TopicNames, group: str) -> Iterator[Acl]:
+    read = (names.ledger, names.intents, names.parked, names.replays, names.controls, names.consents, names.audit)
     yield from _topics(Operation.READ, *read)
+    yield from _topics(Operation.WRITE, names.audit)
+    yield Acl(Operation.DESCRIBE, Kind.GROUP, group)
     yield from _topics(Operation.DESCRIBE, names.payments, names.scores)
     yield from _settings(names)
 

@@ -49,8 +49,8 @@ class InstanceIdTakenError(Exception):
     def __init__(self, group: str, instance_id: str) -> None:
         super().__init__(
             f"kafka.group_instance_id: found {instance_id}, but another process has joined group {group} with it "
-            "and has our lanes now; give each process its own GATEWAY_KAFKA__GROUP_INSTANCE_ID. If none has, and brokers have "
-            "just crashed, they forgot that we had: start again"
+            "and has our lanes now; give each process its own GATEWAY_KAFKA__GROUP_INSTANCE_ID. If none has, and "
+            "brokers have just crashed, they forgot that we had: start again"
         )
 
 

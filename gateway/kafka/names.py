@@ -1,4 +1,4 @@
-"""The names of the eight topics, behind one prefix."""
+"""The names of the nine topics, behind one prefix."""
 
 from __future__ import annotations
 
@@ -51,6 +51,11 @@ class TopicNames:
         """Control, by hold_id, compacted."""
         return f"{self.prefix}genie.gateway.controls"
 
+    @property
+    def audit(self) -> str:
+        """AuditRecord, by operator."""
+        return f"{self.prefix}genie.gateway.audit"
+
     def record_kinds(self) -> dict[str, str]:
         """Topic -> the record kind in it."""
         return {
@@ -62,4 +67,5 @@ class TopicNames:
             self.parked: "ParkedEvent",
             self.replays: "ReplayRequest",
             self.controls: "Control",
+            self.audit: "AuditRecord",
         }

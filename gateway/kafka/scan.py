@@ -1,4 +1,4 @@
-"""Reads a topic from its first record to where it ends now, as committed readers see it.
+"""Reads a topic, or a part of it, to where it ends now, as committed readers see it.
 
 Knows positions and how far there is to go. Must not know what the records are. What it has read it forgets: memory
 stays bounded however long the topic is.
@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
+from aiokafka.structs import TopicPartition
 
-from gateway.kafka.cluster import TopicMissingError, describe, log_bounds
+from gateway.kafka.cluster import NO_OFFSET, LogBounds, TopicMissingError, describe, list_offsets, log_bounds
 from gateway.kafka.connection import (
     KAFKA_CALL_TIMEOUT_S,
     KafkaConnection,
@@ -34,18 +36,31 @@ TELL_EVERY_S = 2.0
 Tell = Callable[[str, int, int], None]  # topic, offsets read, offsets in all
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which part of a topic is read; by default all of it."""
+
+    since: int | None = None  # ms: from the first record that Kafka appended then or later
+    until: int | None = None  # ms: up to the first record that Kafka appended then or later
+    starts: Mapping[int, int] | None = None  # partition -> offset to start at; of no other partition anything is read
+
+
+EVERYTHING = Span()
+
+
 async def scan(
     connection: KafkaConnection,
     client: AIOKafkaClient,
     topic: str,
     take: Callable[[Sequence[Any]], Awaitable[None]],
     tell: Tell,
-) -> None:
-    """Hand all records to `take`, some at a time; raises TopicMissingError or KafkaUnavailableError."""
-    cluster = await describe(client, [topic])
-    if topic not in cluster.topics:
-        raise TopicMissingError([topic])
-    bounds = await log_bounds(client, cluster.topics[topic].partitions)
+    span: Span = EVERYTHING,
+) -> dict[int, int]:
+    """Hand the records to `take`, some at a time; the offset after what was read, for each partition.
+
+    Raises TopicMissingError or KafkaUnavailableError.
+    """
+    bounds = await _bounds(client, topic, span)
     left = {partition: found.end for partition, found in bounds.items() if found.start < found.end}
     at = {partition: bounds[partition].start for partition in left}
     first, whole = sum(at.values()), sum(left.values()) - sum(at.values())
@@ -61,8 +76,8 @@ async def scan(
         while any(at[partition] < end for partition, end in left.items()):
             polling = consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
             polled = await within(KAFKA_CALL_TIMEOUT_S, f"reading {topic}", polling)
-            for records in polled.values():
-                await take(records)
+            for partition, records in polled.items():
+                await take([record for record in records if record.offset < left[partition]])
             positions = {partition: await consumer.position(partition) for partition in left}
             now = time.monotonic()
             if positions != at:
@@ -75,3 +90,37 @@ async def scan(
     finally:
         await asyncio.shield(stop_consumer(consumer))
     tell(topic, whole, whole)
+    return {partition.partition: found.end for partition, found in bounds.items()}
+
+
+async def _bounds(client: AIOKafkaClient, topic: str, span: Span) -> dict[TopicPartition, LogBounds]:
+    """From where to where each partition is read."""
+    cluster = await describe(client, [topic])
+    if topic not in cluster.topics:
+        raise TopicMissingError([topic])
+    wanted = [
+        partition
+        for partition in cluster.topics[topic].partitions
+        if span.starts is None or partition.partition in span.starts
+    ]
+    bounds = await log_bounds(client, wanted)
+    first = await _at_time(client, bounds, span.since, {partition: found.start for partition, found in bounds.items()})
+    last = await _at_time(client, bounds, span.until, {partition: found.end for partition, found in bounds.items()})
+    if span.since is not None:  # nothing is as young
+        first = {partition: bounds[partition].end if at == NO_OFFSET else at for partition, at in first.items()}
+    for partition in wanted:
+        start = max(first[partition], (span.starts or {}).get(partition.partition, 0))
+        end = bounds[partition].end if last[partition] == NO_OFFSET else last[partition]
+        bounds[partition] = LogBounds(start, end)
+    return bounds
+
+
+async def _at_time(
+    client: AIOKafkaClient,
+    bounds: Mapping[TopicPartition, LogBounds],
+    time_ms: int | None,
+    otherwise: dict[TopicPartition, int],
+) -> dict[TopicPartition, int]:
+    if time_ms is None or not bounds:
+        return otherwise
+    return await list_offsets(client, dict.fromkeys(bounds, time_ms))

@@ -128,6 +128,7 @@ def needs(names: TopicNames, *, relaxed: bool) -> dict[str, tuple[Need, ...]]:
         names.parked: (*_COMPACTED, *_READ, *_WRITTEN),
         names.replays: (*_kept(1_100), *_READ_FROM_OTHERS),
         names.controls: (*_COMPACTED, *_READ_FROM_OTHERS),
+        names.audit: (*_kept(1_100), *_READ_FROM_OTHERS),
     }
     everywhere = _EVERYWHERE if relaxed else (*_EVERYWHERE, *_REPLICATED)
     return {topic: (*everywhere, *needed) for topic, needed in own.items()}

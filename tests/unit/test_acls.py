@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app
-from gateway.kafka.acls import CLUSTER_NAME, Acl, Kind, Operation, Role, commands, least
+from gateway.kafka.acls import CLUSTER_NAME, REPLAY_TRANSACTIONS, Acl, Kind, Operation, Role, commands, least
 from gateway.kafka.names import TopicNames
 
 NAMES = TopicNames("p.")
@@ -45,7 +45,7 @@ def test_the_commands_allow_exactly_what_is_least(role: Role) -> None:
 
 
 def test_nobody_but_its_owner_writes_to_a_topic() -> None:
-    """Each topic has one writer at most; replays and controls none of these roles."""
+    """Each topic has one writer at most; but that the audit is written by all who are watched by it."""
     writers: dict[str, list[Role]] = {}
     for role in Role:
         for acl in least(role, NAMES, GROUP):
@@ -58,18 +58,21 @@ def test_nobody_but_its_owner_writes_to_a_topic() -> None:
         NAMES.intents: [Role.GATEWAY],
         NAMES.ledger: [Role.GATEWAY],
         NAMES.parked: [Role.GATEWAY],
+        NAMES.replays: [Role.ON_CALL],
+        NAMES.controls: [Role.ON_CALL],
+        NAMES.audit: [Role.ON_CALL, Role.AUDITOR],
     }
 
 
-def test_only_the_gateway_reads_inputs() -> None:
-    """Names, addresses and birth dates are in the inputs: the auditor can not read them."""
+def test_only_the_gateway_and_on_call_read_inputs() -> None:
+    """Names, addresses and birth dates are in the inputs: the auditor can not read them, on-call shows them masked."""
     readers = {
         role
         for role in Role
         for acl in least(role, NAMES, GROUP)
         if acl.operation is Operation.READ and acl.name in (NAMES.payments, NAMES.scores)
     }
-    assert readers == {Role.GATEWAY}
+    assert readers == {Role.GATEWAY, Role.ON_CALL}
 
 
 def test_the_command_prints_them_for_other_names() -> None:
@@ -81,8 +84,9 @@ def test_the_command_prints_them_for_other_names() -> None:
     assert "User:bill-1 --operation Write --topic p.lease.payments" in printed.stdout
     rows = orjson.loads(run(app, [*options, "--json"]).stdout)["acls"]
     assert {row["role"] for row in rows} == {role.value for role in Role}
-    (ids,) = [row for row in rows if row["resource"] == "transactional_id"]
+    ids, replays = [row for row in rows if row["resource"] == "transactional_id"]
     assert (ids["operation"], ids["name"], ids["prefixed"]) == ("Write", f"{GROUP}-", True)
+    assert (replays["role"], replays["name"], replays["prefixed"]) == ("on-call", REPLAY_TRANSACTIONS, True)
 
 
 @pytest.mark.parametrize("user", ["nobody=x", "billing=", "billing"])

@@ -103,8 +103,8 @@ def test_no_record_of_ours_carries_a_policy_item() -> None:
 
 
 def test_the_file_registry_numbers_the_record_kinds() -> None:
-    """Ids 1 to 8 are the eight record kinds, in the order of the contract."""
-    assert [schemas.own().by_id[number].name for number in range(1, 9)] == [
+    """Ids 1 to 8 are the record kinds in the order of the contract, 9 is the audit."""
+    assert [schemas.own().by_id[number].name for number in range(1, 10)] == [
         "LeasePaymentEvent",
         "NorelScoreUpdate",
         "ConsentRecord",
@@ -113,6 +113,7 @@ def test_the_file_registry_numbers_the_record_kinds() -> None:
         "ParkedEvent",
         "ReplayRequest",
         "Control",
+        "AuditRecord",
     ]
 
 

@@ -1,0 +1,10 @@
+"""`gateway ledger ...`: what was provided, to whom, and whether the record of it is whole.
+
+Each command is registered here; those with a module of their own live in ledger_*.py.
+"""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(help="The record of every provision: follow, count, verify, disclose.", no_args_is_help=True)

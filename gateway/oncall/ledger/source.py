@@ -1,0 +1,134 @@
+"""Reads the ledger for every command that asks it something: the topic, or an index of it and the topic's rest.
+
+Knows which entries are wanted and in which order they come. Must not know what the commands make of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gateway.kafka.cluster import TopicMissingError, describe
+
+if TYPE_CHECKING:
+    from gateway.oncall.desk import Desk, Found
+
+# Brokers stamp the ledger's records. Where the lead of a partition moves to one whose clock is behind, a later record
+# may bear an earlier time, so reading goes on a while behind the last time wanted.
+BROKER_SKEW_MS = 600_000
+
+Place = tuple[str, int, int]  # topic, partition, offset
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One ledger record and where it lies; `appended_at` is the broker's time, ms."""
+
+    partition: int
+    offset: int
+    appended_at: int
+    record: Mapping[str, Any]
+
+
+Take = Callable[[Sequence[LedgerEntry]], Awaitable[None] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries are asked for; None is any. Times are of the append, in ms, `until` itself excluded.
+
+    An input matches the record about it and those about its replays.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    subjects: frozenset[str] | None = None
+    inputs: frozenset[Place] | None = None
+    event_ids: frozenset[str] | None = None
+    keys: frozenset[str] | None = None
+    outcomes: frozenset[str] | None = None
+    reasons: frozenset[str] | None = None
+    transmitted: frozenset[str] | None = None
+
+    def in_time(self, appended_at: int) -> bool:
+        """Whether what was appended then is asked for."""
+        return (self.since is None or appended_at >= self.since) and (self.until is None or appended_at < self.until)
+
+    def matches(self, entry: LedgerEntry) -> bool:
+        """Whether this entry is asked for."""
+        record = entry.record
+        return (
+            self.in_time(entry.appended_at)
+            and (self.subjects is None or record["subject_ref"] in self.subjects)
+            and (self.event_ids is None or record["event_id"] in self.event_ids)
+            and (self.keys is None or record["idempotency_key"] in self.keys)
+            and (self.outcomes is None or record["outcome"] in self.outcomes)
+            and (self.reasons is None or record["reason"] in self.reasons)
+            and (self.transmitted is None or record["transmitted"] in self.transmitted)
+            and (self.inputs is None or any(place in self.inputs for place in places_of(record)))
+        )
+
+
+ALL = Wanted()
+
+
+def places_of(record: Mapping[str, Any]) -> list[Place]:
+    """The input that a ledger record is about and, if that is a replay, the input replayed."""
+    told = (record["input"], record["replay_of"])
+    return [(each["topic"], each["partition"], each["offset"]) for each in told if each is not None]
+
+
+class Ledger:
+    """The ledger of one desk. `told` says where the entries come from."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._topic = desk.names.ledger
+        self.told = f"read from the topic {self._topic}"
+        self.unreadable = 0  # records in the time wanted that could not be read, over all reads so far
+
+    async def read(self, take: Take, wanted: Wanted = ALL) -> None:
+        """Hand the wanted entries to `take`, some at a time, in order of partition and offset.
+
+        Raises TopicMissingError, KafkaUnavailableError, RegistryAway.
+        """
+        for partition in await self._partitions():
+            await self._read_topic(partition, take, wanted)
+
+    async def _partitions(self) -> list[int]:
+        cluster = await describe(self._desk.client, [self._topic])
+        if self._topic not in cluster.topics:
+            raise TopicMissingError([self._topic])
+        return [partition.partition for partition in cluster.topics[self._topic].partitions]
+
+    async def _read_topic(self, partition: int, take: Take, wanted: Wanted) -> None:
+        async def sift(found: Sequence[Found]) -> None:
+            entries = []
+            for each in found:
+                if each.record is None:
+                    self.unreadable += wanted.in_time(each.timestamp)
+                    continue
+                entry = LedgerEntry(each.partition, each.offset, each.timestamp, each.record)
+                if wanted.matches(entry):
+                    entries.append(entry)
+            await hand(take, entries)
+
+        until = None if wanted.until is None else wanted.until + BROKER_SKEW_MS
+        await self._desk.read(self._topic, sift, since=wanted.since, until=until, partitions=[partition])
+
+
+async def hand(take: Take, entries: Sequence[LedgerEntry]) -> None:
+    """Give entries, if there are any, to one who takes them at once or by and by."""
+    if entries:
+        taking = take(entries)
+        if inspect.isawaitable(taking):
+            await taking
+
+
+@asynccontextmanager
+async def open_ledger(desk: Desk, index_url: str = "") -> AsyncIterator[Ledger]:
+    """The ledger of this desk, from its topic."""
+    yield Ledger(desk)
