@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.kafka.cluster import TopicMissingError, describe
+from gateway.kafka.scan import Span
 
 if TYPE_CHECKING:
     from gateway.oncall.desk import Desk, Found
@@ -117,7 +118,7 @@ class Ledger:
             await hand(take, entries)
 
         until = None if wanted.until is None else wanted.until + BROKER_SKEW_MS
-        await self._desk.read(self._topic, sift, since=wanted.since, until=until, partitions=[partition])
+        await self._desk.read(self._topic, sift, Span(wanted.since, until, {partition: 0}))
 
 
 async def hand(take: Take, entries: Sequence[LedgerEntry]) -> None:
