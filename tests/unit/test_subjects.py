@@ -54,7 +54,7 @@ async def run(*arguments: str) -> tuple[int, str, str]:
 
 
 async def test_what_is_registered_can_be_started_with(there: SchemaRegistry, registry: HttpRegistry) -> None:
-    """An empty registry has all eight subjects afterwards, each fully compatible, and the gateway finds its ids."""
+    """An empty registry has all nine subjects afterwards, each fully compatible, and the gateway finds its ids."""
     with pytest.raises(NotRegisteredError):
         await registry.id_of("ProvisionRecord")
     done = await subjects.register(registry)
