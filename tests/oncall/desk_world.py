@@ -173,13 +173,13 @@ class DeskWorld:
             "attempts": 0,
             "announced_at": None,
         }
-        return self.add_ledger(input, subject, at=at, **(nothing | changes))
+        return self.add_ledger(place, subject, at=at, **(nothing | changes))
 
     def add_parked(
         self, place: tuple[str, int, int], subject: str, reason: str, *, at: int = T0 + 1_000, **changes: Any
     ) -> tuple[str, int, int]:
         """Set aside: the ledger's record and the parked one."""
-        self.add_withheld(input, subject, reason, at=at, outcome="PARKED")
+        self.add_withheld(place, subject, reason, at=at, outcome="PARKED")
         record = {
             "input": self.position(place, T0),
             "event_type": "lease_payment",
