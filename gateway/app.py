@@ -299,7 +299,16 @@ class Gateway:
         """As last looked at: the health server asks from threads of its own."""
         seen = self._lookout
         reasons = (self._not_ready,) if self._not_ready else seen.not_working
-        return Status(not reasons, reasons, seen.lanes, seen.kafka_silence, self._pulse.seen_at)
+        return Status(
+            ready=not reasons,
+            reasons=reasons,
+            lanes=seen.lanes,
+            kafka_silence=seen.kafka_silence,
+            loop_seen_at=self._pulse.seen_at,
+            process={"instance": self._settings.instance, "version": __version__, "member_id": seen.member_id},
+            genie=seen.genie,
+            consents=seen.consents,
+        )
 
     def _drivers(self) -> list[LaneDriver]:
         return list(self._lanes.drivers()) if self._lanes else []

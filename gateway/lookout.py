@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition
 
+from gateway.core.events import is_uuid
 from gateway.genie.client import GenieClient
 from gateway.genie.limiter import Limiter
 from gateway.kafka.cluster import LATEST, TopicMissingError, list_offsets
@@ -28,6 +29,7 @@ from gateway.observe.metrics import Metrics
 
 LOOK_EVERY_S = 1.0
 LAG_EVERY_S = 5.0
+NOT_A_HOLD = "unreadable"  # in the place of a hold's id: a control record that can't be read may have any key
 
 log = get_logger()
 
@@ -66,6 +68,9 @@ class Lookout:
 
     def __init__(self, metrics: Metrics, skew_ms: int) -> None:
         self.lanes: Mapping[str, Mapping[str, object]] = {}
+        self.genie: Mapping[str, object] = {}
+        self.consents: Mapping[str, object] = {}
+        self.member_id = ""
         self.kafka_silence: float | None = None
         self.not_working: tuple[str, ...] = ("no lanes yet",)  # why not every lane works
         self._metrics = metrics
@@ -113,11 +118,24 @@ class Lookout:
                 log.error("clock is far from GeNiE's, nothing it says is believed", seconds=difference_ms / 1000)
             else:
                 log.info("clock agrees with GeNiE's again")
+        self.genie = {
+            "breaker_open": slots.open,
+            "slots": slots.limit,
+            "slots_in_use": slots.in_use,
+            "slots_waited_for": slots.waiting,
+            "retry_wait_seconds": round(slots.retries.wait_s, 3),
+            "clock_difference_ms": difference_ms,
+            "last": heard.last,
+            "last_at": heard.last_at or None,
+            "ok_at": heard.ok_at or None,
+            "trouble": heard.trouble,
+        }
         self._metrics.genie_clock(difference_ms)
         self._metrics.limiter(slots.limit, slots.in_use, slots.waiting, slots.open)
         self._metrics.retry_budget(slots.retries.per_second, slots.retries.wait_s)
 
     def _look_at_kafka(self, membership: Membership) -> None:
+        self.member_id = membership.member_id
         self.kafka_silence, is_silent = membership.silence(), membership.is_silent
         self._metrics.kafka_silence(self.kafka_silence)
         if is_silent is not self._kafka_is_silent:
@@ -128,7 +146,16 @@ class Lookout:
                 log.info("Kafka answers again")
 
     def _look_at_consents(self, view: ConsentView, codec: Codec) -> None:
-        self._metrics.view(view.subjects(), view.lag(), len(view.holds.all))
+        now, subjects, lag = Surroundings.now(), view.subjects(), view.lag()
+        on = [hold.hold_id for hold in view.holds.all if hold.is_on(now)]
+        self.consents = {
+            "subjects": subjects,
+            "lag": lag,
+            "whole_at": view.caught_up_at(),
+            "holds": [hold_id if is_uuid(hold_id) else NOT_A_HOLD for hold_id in on],
+            "controls": {str(p): {"offset": at, "applied_at": when} for p, (at, when) in view.controls().items()},
+        }
+        self._metrics.view(subjects, lag, len(on))
         self._metrics.remembered(codec.remembered, view.remembered)
         self._metrics.view_records(asdict(view.counts))
 

@@ -28,6 +28,7 @@ class World:
         self.first: Sequence[facts.Command] = ()
         self.asks: dict[type[Any], Sequence[facts.Command]] = {}  # what the lane wants after the first fact of a kind
         self.wakes: int | None = None
+        self.oldest_at: int | None = None
         self.openings: list[BaseException] = []  # how the next attempts to open end; then they succeed
         self.fails: dict[str, BaseException] = {}  # what calls raise, once
         self.hangs: set[str] = set()
@@ -51,7 +52,10 @@ class World:
         return self.asks.pop(type(fact), ())
 
     def view(self) -> dict[str, Any]:
-        return {}
+        return {"oldest_at": self.oldest_at}
+
+    def delay(self, now: int) -> str:
+        return f"why at {now}"
 
     def wake_at(self, now: int) -> int | None:
         wakes, self.wakes = self.wakes, None

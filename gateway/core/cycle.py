@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.core.batching import Batch
+from gateway.core.entry import Announcement
 from gateway.core.facts import Commit, Opened
 from gateway.core.live import LiveIntents
 from gateway.core.metadata import CommitMetadata, IntentRef
@@ -63,6 +64,10 @@ class Cycle:
         if anything:
             return self._next_at
         return max(self._next_gap_at, self._next_at) if self._has_gap() else None
+
+    def announces(self, announcement: Announcement) -> bool:
+        """Whether the open transaction announces it."""
+        return any(batch.announcement is announcement for batch in self._batches)
 
     def begin(self, settled: int, batches: Sequence[Batch], now: int) -> None:
         """It settles so many entries and announces these batches."""

@@ -27,6 +27,7 @@ from gateway.core import facts, records
 from gateway.core.batching import Batch, Batching
 from gateway.core.cycle import Cycle
 from gateway.core.decide import Permit
+from gateway.core.delays import BY_STATE, Delay
 from gateway.core.entry import Ending, Entry, State
 from gateway.core.facts import Command, Fact
 from gateway.core.fates import Fates, Lookup, is_sure, not_provided
@@ -110,6 +111,31 @@ class Lane:
             "stopped": bool(self._stopped_until),
             "closing": self._closing is not None,
         }
+
+    def delay(self, now: int) -> Delay | None:
+        """Why its oldest unsettled record is not settled; None if there is none. (It looks through the window.)"""
+        offset = self._settling.oldest
+        if offset is None:
+            return None
+        entry = self._order.head_at(offset) or self._waiting.at(offset) or self._lookups.at(offset)
+        if entry is None:  # all is done but the transaction
+            return Delay.COMMIT
+        if entry.state is State.QUEUED:
+            return self._delay_of_turn(now)
+        if entry.state is State.ANNOUNCED and self._cycle.announces(entry.held[-1].announcement):
+            return Delay.COMMIT
+        return BY_STATE[entry.state]
+
+    def _delay_of_turn(self, now: int) -> Delay:
+        if self._closing is not None:
+            return Delay.CLOSING
+        if self._stopped_until:
+            return Delay.STOP
+        if self._judge.pauses(now):
+            return Delay.HOLD
+        if self._live.is_full:
+            return Delay.INTENTS
+        return Delay.COMMIT if self._slots.held else Delay.SLOT
 
     def _go_on(self, now: int) -> list[Command]:
         if not self._over:

@@ -80,6 +80,10 @@ class SubjectOrder:
         """Take the ready head with the lowest offset; give it back with `requeue` or take it further."""
         return heapq.heappop(self._heads)[1] if self._heads else None
 
+    def head_at(self, offset: int) -> Entry | None:
+        """The head of a line that lies there; it looks at every line."""
+        return next((line[0] for line in self._lines.values() if line[0].record.offset == offset), None)
+
     def line(self, head: Entry) -> Iterator[Entry]:
         """A head and the entries behind it, in order."""
         return iter(self._lines[head.event.subject_ref])

@@ -42,6 +42,11 @@ class Settling:
             "finished": len(self._finished),
         }
 
+    @property
+    def oldest(self) -> int | None:
+        """The offset of the first record that is not surely settled; None if there is none."""
+        return self._appended[0][0] if self._appended else None
+
     def room(self, any_ready: bool, must_deliver: bool) -> int:
         """How many more records may be delivered, given whether any that were can start, and whether live intents
         wait for records: an earlier owner had those in memory too, and without them no intent may come free."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 
 from gateway.core.entry import Entry, State
 from gateway.core.facts import LookUp
@@ -31,6 +32,10 @@ class Waiting:
     def next_at(self) -> int | None:
         """When the first wait is over, ms."""
         return self._heap[0][0] if self._heap else None
+
+    def at(self, offset: int) -> Entry | None:
+        """The entry of this offset that waits."""
+        return next((entry for _, at, entry in self._heap if at == offset), None)
 
     def add(self, entry: Entry, state: State, due_at: int) -> None:
         """Let an entry wait."""
@@ -57,6 +62,11 @@ class Lookups:
 
     def __len__(self) -> int:
         return len(self._to_ask) + sum(map(len, self._asked.values()))
+
+    def at(self, offset: int) -> Entry | None:
+        """The entry of this offset that is asked about."""
+        entries = chain(self._to_ask, *self._asked.values())
+        return next((entry for entry in entries if entry.record.offset == offset), None)
 
     def add(self, entry: Entry) -> None:
         """Ask about it as soon as may be."""

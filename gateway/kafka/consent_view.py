@@ -75,6 +75,7 @@ class ConsentView:
         self._held: dict[str, Hold] = {}
         self.holds = Holds()
         self._applied: dict[TopicPartition, int] = {}
+        self._control_at: dict[int, int] = {}  # partition -> when a record of it was last applied here, ms
         self._wanted: set[TopicPartition] = set()
         self._ends: Mapping[TopicPartition, int] = {}  # as last heard of
         self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -154,6 +155,15 @@ class ConsentView:
     def lag(self) -> int:
         """How many offsets are still to be applied, of those heard of."""
         return sum(end - applied for _, applied, end in self.behind(self._ends))
+
+    def controls(self) -> dict[int, tuple[int, int | None]]:
+        """Of each partition of the controls: the offset up to which it is applied, and when that last changed a hold
+        (ms; None: not since the process started)."""
+        return {
+            partition.partition: (offset, self._control_at.get(partition.partition))
+            for partition, offset in self._applied.items()
+            if partition.topic == self.topics[1]
+        }
 
     async def reach(self, ends: Mapping[TopicPartition, int]) -> None:
         """Wait until all that lies before these offsets is applied; the caller bounds the wait."""
@@ -285,6 +295,9 @@ class ConsentView:
         held = {**self._held, **changes.holds}
         self._held = {hold_id: hold for hold_id, hold in held.items() if hold is not None}
         self.holds = Holds(self._held.values())
+        if changes.holds:
+            now = self._now()
+            self._control_at.update((record.partition, now) for record in records if record.topic == self.topics[1])
 
     async def _write(self, changes: Changes, positions: Mapping[TopicPartition, int]) -> None:
         """Until there is room: meanwhile no fence is reached that needs it, so nothing is sent on an older view."""

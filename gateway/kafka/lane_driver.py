@@ -34,6 +34,7 @@ OPEN_BOUND_S = 60.0
 OPEN_RETRY_S = 0.5
 HTTP_OK = 200
 CLOSE_BOUND_S = 25.0  # after the drain: the last transaction and the producer's end
+LATE_MS = 1_000  # a record that old has its delay looked for: that costs a look through the window
 REOPEN_WINDOW_S = 60.0  # one reopening in it is a doubt, a second one a fault
 
 log = get_logger()
@@ -72,6 +73,7 @@ class LaneDriver:
         self._settling: Sequence[Mapping[str, Any]] = ()
         self._drain_until: int | None = None
         self._reopened_at = -REOPEN_WINDOW_S
+        self._committed_at: int | None = None  # by this process, ms
 
     @property
     def is_open(self) -> bool:
@@ -82,11 +84,17 @@ class LaneDriver:
         """What the lane is doing: numbers and codes only."""
         if self._lane is None:
             return {"opening": True}
+        view, now = self._lane.view(), self._around.now()
+        oldest_at = view.get("oldest_at")
+        late = oldest_at is not None and now - oldest_at >= LATE_MS
         return {
-            **self._lane.view(),
+            **view,
             **self._feed.view(),
+            "window_limit": self._rules.limits.window,
             "window_bytes_limit": self._rules.limits.window_bytes,
             "awaits_registry": self._awaits_registry,
+            "committed_at": self._committed_at,
+            "delay": self._lane.delay(now) if late else None,
         }
 
     async def run(self) -> None:
@@ -312,6 +320,7 @@ class LaneDriver:
             self._doubt(doubt)
             return
         self._feed.is_new = False  # an offset that is lost from now on is no beginning
+        self._committed_at = self._around.now()
         self._count_settled(time.perf_counter() - began)
         self._tell(facts.Committed())
 
@@ -352,7 +361,9 @@ class LaneDriver:
             around.heard.trouble = answer.detail.name.lower()
         elif answer.verified and answer.status == HTTP_OK:
             around.heard.ok_at = around.now()
-        around.metrics.answered(answer_kind(answer), seconds)
+        kind = answer_kind(answer)
+        around.heard.last, around.heard.last_at = kind, around.now()
+        around.metrics.answered(kind, seconds)
         self._free(1)
         self._tell(facts.Answered(command.batch_id, answer))
 

@@ -63,6 +63,7 @@ class Membership:
         self._failed = failed
         self._heartbeat = asyncio.Event()
         self._heard_at = time.monotonic()
+        self._coordinator: Any = None
 
     def heard(self) -> None:
         """The brokers have answered something just now."""
@@ -77,6 +78,11 @@ class Membership:
         """Whether they have not for longer than the session: the group may have given our partitions to others."""
         return self.silence() > self._settings.session_timeout_ms / 1000
 
+    @property
+    def member_id(self) -> str:
+        """What the group calls this process; empty before it has joined."""
+        return "" if self._coordinator is None else str(self._coordinator.member_id)
+
     async def confirm(self) -> None:
         """Wait for a heartbeat of this generation from now on; raises MembershipLostError."""
         self._heartbeat.clear()
@@ -90,6 +96,7 @@ class Membership:
         """Learn of its heartbeats, once it is started. Those of aiokafka don't let the group tell us apart from another
         process with our group.instance.id: two of them would take the lanes from each other for ever."""
         coordinator: Any = consumer._coordinator
+        self._coordinator = coordinator
         heartbeat, send = coordinator._do_heartbeat, coordinator._send_req
         group, instance_id = self._settings.group, self._settings.instance_id
 

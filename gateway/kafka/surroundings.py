@@ -75,6 +75,8 @@ class Heard:
     """What all lanes of this process know of GeNiE's health."""
 
     ok_at: int = 0  # when it last gave a verified 200, ms
+    last: str = "none"  # how the last request ended: one of ANSWER_KINDS
+    last_at: int = 0  # and when, ms
     trouble: str = "none"  # a code of what came of the last request that was not answered
 
 

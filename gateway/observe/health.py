@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -40,13 +40,16 @@ _JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the process is. `reasons` says why it is not ready; `lanes` what each lane does, in numbers and codes."""
+    """How the process is. `reasons` says why it is not ready; the other parts what it sees, in numbers and codes."""
 
     ready: bool
     reasons: tuple[str, ...]
     lanes: Mapping[str, Mapping[str, Any]]
     kafka_silence: float | None  # s since the brokers last answered; None before it has joined
     loop_seen_at: float  # monotonic, s
+    process: Mapping[str, Any] = field(default_factory=dict)  # who it is
+    genie: Mapping[str, Any] = field(default_factory=dict)
+    consents: Mapping[str, Any] = field(default_factory=dict)  # the view of them and of holds
 
     def loop_silence(self) -> float:
         """Seconds since the event loop was last seen."""
@@ -146,11 +149,14 @@ def _ready(status: Status) -> tuple[str, str, bytes]:
 
 def _everything(status: Status) -> tuple[str, str, bytes]:
     whole = {
+        "process": status.process,
         "ready": status.ready,
         "live": status.live,
         "reasons": status.reasons,
         "loop_silence_seconds": round(status.loop_silence(), 3),
         "kafka_silence_seconds": None if status.kafka_silence is None else round(status.kafka_silence, 3),
+        "genie": status.genie,
+        "consents": status.consents,
         "lanes": status.lanes,
     }
     return "200 OK", _JSON, orjson.dumps(whole, option=orjson.OPT_APPEND_NEWLINE)

@@ -129,6 +129,17 @@ async def test_what_is_written_is_applied_and_markers_are_passed(view: ConsentVi
     assert not view.holds.parks(ANNA, 0)
 
 
+async def test_how_far_the_controls_are_applied_is_told(view: ConsentView, kafka: Kafka) -> None:
+    """So that whoever sets a hold sees when it is in force here; consents move nothing of it."""
+    kafka.consent(ANNA, 1)
+    await reach(view, kafka)
+    assert view.controls() == {CONTROL.partition: (0, None)}
+    kafka.write(CONTROL, "h1", control_value("h1", "all", None))
+    kafka.logs[CONTROL].append(None)
+    await reach(view, kafka)
+    assert view.controls() == {CONTROL.partition: (2, kafka.now)}
+
+
 async def test_a_quiet_view_reads_and_writes_nothing(
     view: ConsentView, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:

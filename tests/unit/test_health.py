@@ -15,6 +15,7 @@ from gateway.observe.health import MAX_LOOP_SILENCE_S, HealthServer, LoopPulse, 
 from gateway.observe.metrics import Metrics
 
 BOUND_S = 10
+PROCESS, GENIE, CONSENTS = {"instance": "replica-0"}, {"breaker_open": False}, {"lag": 0}
 LANES = {"lease.payments:3": {"watermark": 10, "stopped": False}}
 
 
@@ -31,7 +32,8 @@ class Process:
     def status(self) -> Status:
         if self.error is not None:
             raise self.error
-        return Status(self.ready, self.reasons, LANES, self.kafka_silence, time.monotonic() - self.silent_for)
+        seen_at = time.monotonic() - self.silent_for
+        return Status(self.ready, self.reasons, LANES, self.kafka_silence, seen_at, PROCESS, GENIE, CONSENTS)
 
 
 @pytest.fixture
@@ -114,6 +116,9 @@ def test_status_is_json(port: int, process: Process) -> None:
         "live": True,
         "reasons": ["consent view catching up"],
         "kafka_silence_seconds": None,
+        "process": PROCESS,
+        "genie": GENIE,
+        "consents": CONSENTS,
         "lanes": LANES,
     }
     process.kafka_silence = 1.23456

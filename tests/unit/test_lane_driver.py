@@ -35,6 +35,7 @@ def driver() -> LaneDriver:
         codec=None,
         topics=SimpleNamespace(intents="intents"),
         view=SimpleNamespace(holds=None),
+        now=lambda: 1_000,
     )
     parts: Any = (None, Feed(), None)
     return LaneDriver(around, LaneName("credit-gateway", "lease.payments", 3), *parts)

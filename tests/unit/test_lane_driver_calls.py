@@ -71,6 +71,31 @@ async def test_a_lane_that_closed_is_not_opened_again(world: World, driver: Lane
     assert world.told == []
 
 
+async def test_only_a_late_record_has_its_delay_looked_for(world: World, driver: LaneDriver) -> None:
+    """It costs a look through the window, and what is a moment old waits for nothing in particular."""
+    running = asyncio.create_task(driver.run())
+    await until(lambda: driver.is_open)
+    assert (driver.view()["oldest_at"], driver.view()["delay"]) == (None, None)
+    world.oldest_at = 1
+    assert driver.view()["delay"] is None
+    world.oldest_at = 0
+    assert driver.view()["delay"] == "why at 1000"
+    await ended(running)
+
+
+async def test_the_last_commit_is_shown(world: World, driver: LaneDriver) -> None:
+    """A commit that is in doubt is none."""
+    world.first = [facts.Commit(8, "")]
+    world.fails["commit"] = DOUBT
+    world.asks[facts.CommitDoubtful] = [facts.Commit(8, "")]
+    running = asyncio.create_task(driver.run())
+    await until(lambda: driver.is_open)
+    assert driver.view()["committed_at"] is None
+    await until(lambda: any(isinstance(fact, facts.Committed) for fact in world.told))
+    assert driver.view()["committed_at"] == 1_000
+    await ended(running)
+
+
 async def test_a_doubt_lets_go_of_all_before_the_lane_opens_again(world: World, driver: LaneDriver) -> None:
     """What is under way has ended before the producer goes, and the group knows us before another takes over."""
     world.hangs = {"send"}

@@ -1,9 +1,12 @@
 """What a lane tells of itself, for health and metrics."""
 
 from gateway.core import facts
+from gateway.core.delays import Delay
+from gateway.core.entry import Announcement
+from gateway.core.holds import HoldScope
 from gateway.core.outcome import LookupStatus
 from tests.core_cases import NOW
-from tests.lane_story import LOST, WITHDRAWN, Story, record, signed, undecodable
+from tests.lane_story import LOST, WITHDRAWN, Story, hold, record, signed, undecodable
 
 IDLE = {
     "watermark": 0,
@@ -84,3 +87,86 @@ def test_no_more_slots_are_asked_for_than_a_transaction_can_use() -> None:
         story = Story(batch=2)
         story.deliver(*(record(n, n) for n in range(subjects)))
         assert story.take(facts.WantSlots).count == wanted
+
+
+def why(story: Story) -> Delay | None:
+    return story.lane.delay(story.now)
+
+
+def test_a_delay_is_told_at_each_station_of_the_way() -> None:
+    """A person must know what the oldest record waits for: Kafka, GeNiE, or us."""
+    story = Story()
+    assert why(story) is None
+    story.deliver(record(0, 1), record(1, 2))
+    assert why(story) is Delay.SLOT
+    announcing = story.take(facts.WantSlots)
+    story.tell(facts.SlotsGranted(announcing.count))
+    assert why(story) is Delay.COMMIT
+    story.commit()
+    assert why(story) is Delay.FENCE
+    story.decide()
+    assert why(story) is Delay.ANSWER
+    story.answer(story.take(facts.Send), LOST)
+    assert why(story) is Delay.RETRY
+    story.wait(100)
+    story.announce_or_check()
+    story.decide(s1=WITHDRAWN, s2=WITHDRAWN)
+    assert why(story) is Delay.LOOKUP_TIME
+    story.until_lookup()
+    assert why(story) is Delay.LOOKUP
+    story.look_up(LookupStatus.NOT_RECEIVED)
+    assert why(story) is Delay.COMMIT
+    story.settle()
+    assert why(story) is None
+
+
+def test_a_commit_under_way_is_what_its_records_wait_for() -> None:
+    """What it settles has left the lane, but is not surely settled."""
+    story = Story()
+    story.commit()
+    story.deliver(undecodable(0))
+    assert why(story) is Delay.COMMIT
+    story.wait(story.limits.cycle_max_ms)
+    assert story.all(facts.Produce)
+    assert (story.lane.view()["finished"], why(story)) == (0, Delay.COMMIT)
+    story.commit()
+    assert why(story) is None
+
+
+def test_a_record_that_must_be_confirmed_waits_for_the_fence() -> None:
+    """Also when it is not to be sent."""
+    story = Story()
+    story.deliver(record(0), s1=WITHDRAWN)
+    story.announce_or_check()
+    assert why(story) is Delay.FENCE
+
+
+def test_what_keeps_a_lane_is_told_before_what_a_record_waits_for() -> None:
+    """A hold, a stop, a drain and a full set of intents all leave the record waiting for its turn."""
+    held = Story(holds=hold(HoldScope.ALL))
+    held.deliver(record(0))
+    assert why(held) is Delay.HOLD
+    stopped = Story()
+    stopped.answer(stopped.sent(record(0)), signed(403))
+    stopped.wait(100)
+    assert why(stopped) is Delay.STOP
+    stopped.tell(facts.Closing(stopped.now + 10_000))
+    assert why(stopped) is Delay.CLOSING
+
+
+def test_intents_that_are_all_taken_keep_the_oldest_waiting() -> None:
+    """Those that an earlier owner announced, and that later records hold."""
+    story = Story(live_intents=1)
+    story.deliver(record(0, 1), record(1, 2))
+    story.lane._live._live.append(Announcement("other", 0, 0, holders=1))
+    assert why(story) is Delay.INTENTS
+
+
+def test_the_delay_is_the_oldest_records() -> None:
+    """Not that of one that is further."""
+    story = Story()
+    sent = story.sent(record(0, 1))
+    story.deliver_more(record(1, 2))
+    assert why(story) is Delay.ANSWER
+    story.answer(sent, LOST)
+    assert why(story) is Delay.RETRY

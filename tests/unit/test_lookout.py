@@ -5,13 +5,16 @@ from typing import Any
 
 from prometheus_client import generate_latest
 
+from gateway.core.holds import Hold, Holds, HoldScope
+from gateway.kafka.surroundings import Heard
+from gateway.kafka.view_reader import ViewCounts
 from gateway.lookout import Lookout
 from gateway.observe.metrics import Metrics
 
 
 def look(lookout: Lookout, silence: float, *, is_silent: bool, lane_is_open: bool = True) -> None:
     """Look at Kafka and one lane."""
-    membership: Any = SimpleNamespace(silence=lambda: silence, is_silent=is_silent)
+    membership: Any = SimpleNamespace(silence=lambda: silence, is_silent=is_silent, member_id="member-1")
     lane: Any = SimpleNamespace(name=SimpleNamespace(topic="t", partition=0), is_open=lane_is_open, view=dict)
     lookout._look_at_kafka(membership)
     lookout._look_at_lanes([lane], assigned=True)
@@ -23,9 +26,63 @@ def test_a_kafka_that_is_away_shows_although_nothing_is_to_be_done() -> None:
     lookout = Lookout(metrics, skew_ms=2_000)
     assert lookout.kafka_silence is None
     look(lookout, 3.0, is_silent=False)
-    assert (lookout.kafka_silence, lookout.not_working) == (3.0, ())
+    assert (lookout.kafka_silence, lookout.not_working, lookout.member_id) == (3.0, (), "member-1")
     look(lookout, 46.0, is_silent=True)
     assert lookout.not_working == ("Kafka says nothing for longer than kafka.session_timeout_ms",)
     assert b"gateway_kafka_silence_seconds 46.0" in generate_latest(metrics.registry)
     look(lookout, 0.5, is_silent=False)
     assert (lookout.kafka_silence, lookout.not_working) == (0.5, ())
+
+
+def test_what_a_process_knows_of_holds_is_shown_without_any_text() -> None:
+    """Holds in force by their id; what can't be read may have any key, a telephone number too."""
+    metrics = Metrics("1.2.3", "replica-0")
+    lookout = Lookout(metrics, skew_ms=2_000)
+    hold_id = "0a8f7b52-3a0e-4f5e-9a7d-0d7f3f6f8e11"
+    holds = Holds(
+        [
+            Hold(hold_id, HoldScope.ALL, None, None),
+            Hold("090-1234-5678", HoldScope.ALL, None, None),
+            Hold("5d0c1a36-6a3e-4c0e-8d86-3a2b1c0d9e8f", HoldScope.ALL, None, 1),  # long over
+        ]
+    )
+    view: Any = SimpleNamespace(
+        holds=holds,
+        counts=ViewCounts(),
+        remembered=3,
+        subjects=lambda: 7,
+        lag=lambda: 2,
+        caught_up_at=lambda: 1_000,
+        controls=lambda: {0: (5, None), 1: (9, 2_000)},
+    )
+    lookout._look_at_consents(view, SimpleNamespace(remembered=1))  # type: ignore[arg-type]
+    assert lookout.consents == {
+        "subjects": 7,
+        "lag": 2,
+        "whole_at": 1_000,
+        "holds": ["unreadable", hold_id],
+        "controls": {"0": {"offset": 5, "applied_at": None}, "1": {"offset": 9, "applied_at": 2_000}},
+    }
+    assert b"gateway_holds 2.0" in generate_latest(metrics.registry)
+
+
+def test_what_is_known_of_genie_is_shown() -> None:
+    """The breaker, the slots, and how the last request ended."""
+    slots: Any = SimpleNamespace(
+        open=True, limit=3, in_use=2, waiting=1, retries=SimpleNamespace(wait_s=0.5, per_second=1.0)
+    )
+    partner: Any = SimpleNamespace(clock_difference_ms=-40)
+    lookout = Lookout(Metrics("", ""), skew_ms=2_000)
+    lookout._look_at_genie(slots, partner, Heard(ok_at=0, last="lost", last_at=5, trouble="timeout"))
+    assert lookout.genie == {
+        "breaker_open": True,
+        "slots": 3,
+        "slots_in_use": 2,
+        "slots_waited_for": 1,
+        "retry_wait_seconds": 0.5,
+        "clock_difference_ms": -40,
+        "last": "lost",
+        "last_at": 5,
+        "ok_at": None,
+        "trouble": "timeout",
+    }
