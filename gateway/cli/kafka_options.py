@@ -5,6 +5,7 @@ What is not given as an option comes from its variable, else from the file of GA
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 DEFAULT_BOOTSTRAP = "localhost:9092"
 DEFAULT_GROUP = "credit-gateway"
 CLIENT_ID = "credit-gateway-cli"
+COMPLETING = "_GATEWAY_COMPLETE"  # set while a shell asks what a line may go on with
 
 
 def set_or(setting: str, default: str) -> Callable[[], str]:
     """What the file of GATEWAY_CONFIG sets, so that a command and the gateway beside it mean the same Kafka."""
 
     def value() -> str:
+        if COMPLETING in os.environ:  # a Tab is quick, and a mistake in the settings must not print into the line
+            return default
         from gateway.settings import SettingsError, found
 
         try:
