@@ -73,7 +73,15 @@ LEFT_OUT: Mapping[LeftOut, tuple[str, ...]] = {
         *("sections", "settings", "tls", "kafka.subjects"),
     ),
     LeftOut.BESIDE: ("lookout", "renewal"),
-    LeftOut.REAL: ("__main__", "app", "preflight", "kafka.closed_transport", "kafka.decoder_child", "kafka.topics"),
+    LeftOut.REAL: (
+        "__main__",
+        "app",
+        "core_dumps",
+        "preflight",
+        "kafka.closed_transport",
+        "kafka.decoder_child",
+        "kafka.topics",
+    ),
 }
 
 

@@ -126,10 +126,10 @@ def test_an_optional_field_is_a_compatible_change(directory: Path) -> None:
     shutil.copy(directory / FILE, directory / "released" / "lease_payment_event" / "v2.avsc")
     edit(
         directory / "ids.json",
-        lambda ids: ids.update({"1": "released/lease_payment_event/v1.avsc", "9": FILE}),
+        lambda ids: ids.update({"1": "released/lease_payment_event/v1.avsc", "10": FILE}),
     )
     assert found(directory) == []
-    assert schemas.load(directory).current["LeasePaymentEvent"].id == 9
+    assert schemas.load(directory).current["LeasePaymentEvent"].id == 10
 
 
 def test_an_id_never_changes_what_it_means(directory: Path) -> None:
