@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from gateway.cli import app
 from gateway.cli.errors import Exit
@@ -22,6 +22,12 @@ from gateway.settings import CONFIG_VARIABLE
 from gateway.settings import reference as settings
 
 DIRECTORY = Path(__file__).parents[1] / "docs" / "reference"
+_STATUSES = {
+    Exit.DONE: "Done, and nothing is wrong.",
+    Exit.FOUND_WRONG: "It found something wrong, or Kafka refused. What it prints says what, and what to do.",
+    Exit.WRONG_USE: "An option, an argument or a setting is wrong. Nothing was done.",
+    Exit.UNREACHABLE: "Kafka, GeNiE, the schema registry, a gateway or a database did not answer. Try again.",
+}
 _NOTE = "<!-- Written by `python -m gateway.docs`: change the code, not this page. -->"
 
 
@@ -71,10 +77,39 @@ def _reasons() -> Iterator[str]:
 
 
 def _cli() -> Iterator[str]:
+    command = typer.main.get_command(app)
     yield "# Commands\n"
-    meanings = ", ".join(f"{status.value} {status.name.lower().replace('_', ' ')}" for status in Exit)
-    yield f"With `--json` a command prints JSON. Each ends with a status: {meanings}.\n"
-    yield from _commands(typer.main.get_command(app), "gateway")
+    yield (
+        "With `--json` a command prints JSON: one object, or one on each line where it follows something. "
+        "Progress goes to standard error. So does an error, but with `--json` it is the object that is printed.\n"
+    )
+    yield "## How a command ends\n"
+    yield from _table(("status", "means"), ((str(status.value), _STATUSES[status]) for status in Exit))
+    yield "| 130 | Stopped by Ctrl-C. What was written until then stays. |\n"
+    yield "## What it takes from the environment\n"
+    yield (
+        "An option that is not given comes from its variable, else from the file that "
+        f"`{CONFIG_VARIABLE}` names, so that a command and the gateway beside it mean the same Kafka. "
+        "The login comes from the [settings](settings.md) under `kafka` alone.\n"
+    )
+    variables: dict[str, set[str]] = {}
+    for variable, option in _environment(command):
+        variables.setdefault(variable, set()).add(option)
+    rows = ((f"`{name}`", ", ".join(f"`{option}`" for option in sorted(variables[name]))) for name in sorted(variables))
+    yield from _table(("variable", "option"), rows)
+    yield ""
+    yield from _commands(command, "gateway")
+
+
+def _environment(command: object) -> Iterator[tuple[str, str]]:
+    """Each variable that an option of a command may come from, with the option."""
+    if isinstance(command, TyperGroup):
+        for inner in command.commands.values():
+            yield from _environment(inner)
+    elif isinstance(command, TyperCommand) and not command.hidden:
+        for parameter in command.params:
+            named = parameter.envvar or ()
+            yield from ((each, parameter.opts[0]) for each in ([named] if isinstance(named, str) else named))
 
 
 def _commands(command: object, name: str) -> Iterator[str]:
@@ -82,7 +117,7 @@ def _commands(command: object, name: str) -> Iterator[str]:
         for inner in sorted(command.commands):
             yield from _commands(command.commands[inner], f"{name} {inner}")
         return
-    if not isinstance(command, typer.core.TyperCommand) or command.hidden:
+    if not isinstance(command, TyperCommand) or command.hidden:
         return
     context = typer.Context(command, info_name=name)
     yield f"## `{' '.join([name, *command.collect_usage_pieces(context)])}`\n"
