@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gateway.kafka.cluster import TopicMissingError, describe
+from gateway.kafka.cluster import LogBounds, TopicMissingError, describe, log_bounds
+from gateway.kafka.codec import Undecodable
 from gateway.kafka.scan import Span
 
 if TYPE_CHECKING:
     from gateway.oncall.desk import Desk, Found
+    from gateway.oncall.ledger.index import Index, Row
 
 # Brokers stamp the ledger's records. Where the lead of a partition moves to one whose clock is behind, a later record
 # may bear an earlier time, so reading goes on a while behind the last time wanted.
@@ -82,11 +84,20 @@ def places_of(record: Mapping[str, Any]) -> list[Place]:
     return [(each["topic"], each["partition"], each["offset"]) for each in told if each is not None]
 
 
+class IndexUnfitError(Exception):
+    """The database can't be used as an index of this ledger; the text says why and what to do."""
+
+
+class IndexAwayError(Exception):
+    """The database does not answer, or another one holds its lock too long."""
+
+
 class Ledger:
     """The ledger of one desk. `told` says where the entries come from."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, index: Index | None = None) -> None:
         self._desk = desk
+        self._index = index
         self._topic = desk.names.ledger
         self.told = f"read from the topic {self._topic}"
         self.unreadable = 0  # records in the time wanted that could not be read, over all reads so far
@@ -94,18 +105,47 @@ class Ledger:
     async def read(self, take: Take, wanted: Wanted = ALL) -> None:
         """Hand the wanted entries to `take`, some at a time, in order of partition and offset.
 
-        Raises TopicMissingError, KafkaUnavailableError, RegistryAway.
+        What the topic held when this was called is in it, whatever the index lacks.
+        Raises TopicMissingError, KafkaUnavailableError, RegistryAway, IndexUnfitError, IndexAwayError.
         """
-        for partition in await self._partitions():
-            await self._read_topic(partition, take, wanted)
+        logs = await self._logs()
+        if self._index is None:
+            for partition in logs:
+                await self._read_topic(partition, 0, take, wanted)
+            return
+        with self._index.snapshot() as rows:
+            rest = 0
+            for partition, log in logs.items():
+                at = rows.offsets.get(partition, 0)
+                self._index.refuse_ahead(partition, at, log.end)
+                for some in rows.rows(partition, wanted):
+                    await self._hand_rows(some, take, wanted)
+                if at < log.end:
+                    rest += log.end - max(at, log.start)
+                    await self._read_topic(partition, at, take, wanted)
+            self.unreadable += rows.unreadable(wanted)
+        self.told = f"read from the index at {self._index.where}; {rest:,} newer offsets from the topic {self._topic}"
 
-    async def _partitions(self) -> list[int]:
+    async def _logs(self) -> dict[int, LogBounds]:
         cluster = await describe(self._desk.client, [self._topic])
         if self._topic not in cluster.topics:
             raise TopicMissingError([self._topic])
-        return [partition.partition for partition in cluster.topics[self._topic].partitions]
+        bounds = await log_bounds(self._desk.client, cluster.topics[self._topic].partitions)
+        return {partition.partition: found for partition, found in bounds.items()}
 
-    async def _read_topic(self, partition: int, take: Take, wanted: Wanted) -> None:
+    async def _hand_rows(self, rows: Sequence[Row], take: Take, wanted: Wanted) -> None:
+        codec = self._desk.codec
+        await codec.prepare([row.value for row in rows])
+        entries = []
+        for row in rows:
+            decoded = codec.decode(self._topic, row.value)
+            if isinstance(decoded, Undecodable):  # its schema has left the registry since
+                self.unreadable += 1
+            else:
+                entries.append(LedgerEntry(row.partition, row.offset, row.appended_at, decoded.record))
+        await hand(take, [entry for entry in entries if wanted.matches(entry)])
+
+    async def _read_topic(self, partition: int, start: int, take: Take, wanted: Wanted) -> None:
         async def sift(found: Sequence[Found]) -> None:
             entries = []
             for each in found:
@@ -118,7 +158,7 @@ class Ledger:
             await hand(take, entries)
 
         until = None if wanted.until is None else wanted.until + BROKER_SKEW_MS
-        await self._desk.read(self._topic, sift, Span(wanted.since, until, {partition: 0}))
+        await self._desk.read(self._topic, sift, Span(wanted.since, until, {partition: start}))
 
 
 async def hand(take: Take, entries: Sequence[LedgerEntry]) -> None:
@@ -131,5 +171,20 @@ async def hand(take: Take, entries: Sequence[LedgerEntry]) -> None:
 
 @asynccontextmanager
 async def open_ledger(desk: Desk, index_url: str = "") -> AsyncIterator[Ledger]:
-    """The ledger of this desk, from its topic."""
-    yield Ledger(desk)
+    """The ledger of this desk: from the index there and the topic's rest, or without a URL from the topic alone.
+
+    Raises IndexUnfitError, IndexAwayError, TopicMissingError, KafkaUnavailableError.
+    """
+    if not index_url:
+        yield Ledger(desk)
+        return
+    try:
+        from gateway.oncall.ledger.indexing import index_of
+        from gateway.oncall.ledger.tables import Database
+    except ImportError as error:
+        raise IndexUnfitError(f"the package {error.name} is missing: install the gateway's extra `desk`") from error
+    database = Database(index_url)
+    try:
+        yield Ledger(desk, await index_of(desk, database))
+    finally:
+        database.close()
