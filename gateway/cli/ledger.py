@@ -7,4 +7,7 @@ from __future__ import annotations
 
 import typer
 
+from gateway.cli import ledger_verify
+
 app = typer.Typer(help="The record of every provision: follow, count, verify, disclose.", no_args_is_help=True)
+app.command("verify")(ledger_verify.verify)

@@ -1,117 +1,131 @@
-"""A ledger with something of everything that a filter can ask for, in three partitions, and unreadable records."""
+"""Inputs with what the topics say of each, for tests that hold the ledger against them."""
 
 import asyncio
-import itertools
-import random
+import hmac
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.structs import OffsetAndMetadata
 
-from gateway.oncall.desk import Desk
-from gateway.oncall.ledger.indexing import Indexed, claim, index_of, up_to_the_end
-from gateway.oncall.ledger.source import ALL, LedgerEntry, Place, Wanted, open_ledger
-from gateway.oncall.ledger.tables import Database
-from tests.oncall.desk_world import T0, DeskWorld
+from gateway.core.metadata import CommitMetadata
+from tests.core_cases import DAY_MS
+from tests.oncall.desk_world import GATEWAY, T0, DeskWorld
 
-Told = tuple[list[LedgerEntry], int]
+KEY = b"k" * 32
+SUBJECT = "subject-1"
+UNKNOWN = {"transmitted": "unknown", "attempts": 8, "announced_at": T0 + 500, "body_digest": bytes(32)}
 
-LEDGER_PARTITIONS = 3
-STEP_MS = 60_000
-SUBJECTS = [f"subject-{n}" for n in range(8)]
-ENDINGS = [
-    ("PROVIDED", "accepted", "yes"),
-    ("PROVIDED", "resolved_by_lookup", "yes"),
-    ("DUPLICATE", "same_event", "yes"),
-    ("WITHHELD", "consent_withdrawn", "no"),
-    ("PARKED", "outcome_unknown", "unknown"),
-    ("INVALID", "not_avro", "no"),
-]
+Place = tuple[str, int, int]
 
 
-async def widen(kafka: str, topic: str, partitions: int = LEDGER_PARTITIONS) -> None:
-    """Give a topic more partitions."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
-        await admin.create_partitions({topic: NewPartitions(total_count=partitions)})
-    finally:
-        await admin.close()
+class Story:
+    """Notes records of one subject; the digests of their values are right unless said otherwise."""
+
+    def __init__(self, world: DeskWorld) -> None:
+        self.world = world
+        self.group = f"{world.prefix}gateway"
+        self._digests: dict[Place, bytes] = {}
+        self._originals: dict[Place, Place] = {}  # of replay requests
+
+    def payment(self, partition: int = 0) -> Place:
+        return self._digested(self.world.add_payment(SUBJECT, partition=partition))
+
+    def score(self) -> Place:
+        return self._digested(self.world.add_score(SUBJECT))
+
+    def provided(self, place: Place, **changes: Any) -> Place:
+        return self.world.add_ledger(place, SUBJECT, **(self._usual(place) | changes))
+
+    def withheld(self, place: Place, reason: str = "no_consent", **changes: Any) -> Place:
+        return self.world.add_withheld(place, SUBJECT, reason, **(self._usual(place) | changes))
+
+    def parked(self, place: Place, reason: str = "held", *, is_listed: bool = True, **changes: Any) -> None:
+        self.withheld(place, reason, **{"outcome": "PARKED", **changes})
+        if is_listed:
+            self.listed(place)
+
+    def listed(self, place: Place) -> None:
+        """On on-call's list, whatever the ledger says."""
+        record = {
+            "input": self.world.position(place, T0),
+            "event_type": "lease_payment",
+            "subject_ref": SUBJECT,
+            "producer": None,
+            "reason": "held",
+            "detail": "a detail",
+            "transmitted": "no",
+            "parked_at": T0 + 900,
+            "input_expires_at": T0 + 90 * DAY_MS,
+            "attempts": 0,
+            "gateway": GATEWAY,
+        }
+        self.world.add(self.world.names.parked, named(place), record)
+
+    def removed(self, place: Place) -> None:
+        self.world.add(self.world.names.parked, named(place), None)
+
+    def replayed(self, place: Place, *, is_removed: bool = True, **changes: Any) -> Place:
+        """A replay of this input provided it."""
+        topic, partition, offset = place
+        request = self.world.add_request(place, SUBJECT)
+        self._originals[request] = place
+        replay = {"topic": topic, "partition": partition, "offset": offset, "request_id": "r"}
+        self.provided(request, replay_of=replay, **changes)
+        if is_removed:
+            self.removed(place)
+        return request
+
+    def aborted(self, topic: str, partition: int) -> list[Place]:
+        """Two offsets at which nobody will ever see an input: a record that was taken back, and the marker of it."""
+        self.world.flush()
+        asyncio.run(self._abort(topic, partition))
+        first = self.world._ends[topic, partition]
+        self.world._ends[topic, partition] += 2
+        return [(topic, partition, first), (topic, partition, first + 1)]
+
+    def committed(self, lane: tuple[str, int], offset: int, settled: Sequence[int] = ()) -> None:
+        """Where this lane stands."""
+        asyncio.run(self._commit(TopicPartition(*lane), offset, CommitMetadata(tuple(settled)).encode(offset)))
+
+    def deleted(self, topic: str, partition: int, below: int) -> None:
+        """Retention has come this far."""
+        self.world.flush()
+        asyncio.run(self._delete(TopicPartition(topic, partition), below))
+
+    def _usual(self, place: Place) -> dict[str, Any]:
+        of = self._originals.get(place, place)
+        key = "key-of-{}-{}-{}".format(of[0].removeprefix(self.world.prefix), *of[1:])
+        return {"source_digest": self._digests.get(of, bytes(32)), "idempotency_key": key}
+
+    def _digested(self, place: Place) -> Place:
+        value = self.world._noted[-1][3] or b""
+        self._digests[place] = hmac.digest(KEY, value, "sha256")
+        return place
+
+    async def _abort(self, topic: str, partition: int) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=self.world.kafka, transactional_id=f"{self.world.prefix}aborts")
+        async with producer:
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, b"taken back", partition=partition, timestamp_ms=T0)
+            await producer.abort_transaction()
+
+    async def _commit(self, lane: TopicPartition, offset: int, metadata: str) -> None:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.world.kafka, group_id=self.group, enable_auto_commit=False)
+        async with consumer:
+            consumer.assign([lane])
+            await consumer.commit({lane: OffsetAndMetadata(offset, metadata)})
+
+    async def _delete(self, partition: TopicPartition, below: int) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.world.kafka)
+        await admin.start()
+        try:
+            await admin.delete_records({partition: RecordsToDelete(before_offset=below)})
+        finally:
+            await admin.close()
 
 
-class LedgerWorld(DeskWorld):
-    """A world whose ledger has several partitions; the story goes on where it ended, the same in every run."""
-
-    def __init__(self, kafka: str) -> None:
-        super().__init__(kafka)
-        asyncio.run(widen(kafka, self.names.ledger))
-        self.places: list[Place] = []
-        self._draw = random.Random(7)
-        self._partition = 0
-        self._inputs = (
-            (topic, partition, offset)
-            for offset in itertools.count()
-            for topic in (self.names.payments, self.names.scores)
-            for partition in (0, 1)
-        )
-
-    def add(self, topic: str, *record: Any, partition: int = 0, **more: Any) -> Place:
-        """The ledger's records go where the story says."""
-        return super().add(
-            topic, *record, partition=self._partition if topic == self.names.ledger else partition, **more
-        )
-
-    def go_on(self, records: int, *, unreadable: int = 0) -> None:
-        """More of the ledger: a minute a record, and once in a while a broker's clock is behind."""
-        bad = set(self._draw.sample(range(records), unreadable))
-        for number in range(records):
-            at = T0 + len(self.places) * STEP_MS + self._draw.choice((0, 0, 0, -3 * STEP_MS))
-            self._partition = self._draw.randrange(LEDGER_PARTITIONS)
-            if number in bad:
-                self.add(self.names.ledger, "stranger", self._draw.choice((b"no record", None)), at=at)
-            else:
-                self._settle(at)
-
-    def _settle(self, at: int) -> None:
-        draw, place = self._draw, next(self._inputs)
-        outcome, reason, transmitted = draw.choice(ENDINGS)
-        replayed = draw.choice(self.places) if self.places and draw.random() < 0.2 else None
-        changes: dict[str, Any] = {"outcome": outcome, "reason": reason, "transmitted": transmitted}
-        if replayed:
-            names = ("topic", "partition", "offset", "request_id")
-            changes["replay_of"] = dict(zip(names, (*replayed, "request"), strict=True))
-        if transmitted != "yes":
-            changes["receipt"] = None
-        if outcome == "INVALID":
-            changes |= {"event_id": None, "event_type": None, "idempotency_key": None}
-        self.add_ledger(place, None if outcome == "INVALID" else draw.choice(SUBJECTS), at=at, **changes)
-        self.places.append(place)
-
-    def told(self, wanted: Sequence[Wanted] = (ALL,), index_url: str = "") -> list[Told]:
-        """What the ledger answers to each, in its order, and how many records it could not read."""
-
-        async def asking(desk: Desk) -> list[Told]:
-            answers = []
-            for each in wanted:
-                async with open_ledger(desk, index_url) as ledger:
-                    found: list[LedgerEntry] = []
-                    await ledger.read(found.extend, each)
-                    answers.append((found, ledger.unreadable))
-            return answers
-
-        return self.at_desk(asking)
-
-    def index(self, url: str) -> Indexed:
-        """Bring an index up to the end of the topic."""
-
-        async def indexing(desk: Desk) -> Indexed:
-            database, indexed = Database(url, fill=True), Indexed()
-            try:
-                index = await index_of(desk, database)
-                await claim(desk, index, rebuild=False, lose=False)
-                await up_to_the_end(desk, index, indexed)
-            finally:
-                database.close()
-            return indexed
-
-        return self.at_desk(indexing)
+def named(place: Place) -> str:
+    """As parked records are called."""
+    return "{}:{}:{}".format(*place)
