@@ -19,7 +19,7 @@ from gateway.core.reasons import Outcome, Reason
 
 _PLAN = {  # what finds the records of a reason: the parked ones are listed by it, the others only the ledger tells
     Outcome.PARKED: "gateway replay plan --parked-reason {code} --out PLAN",
-    Outcome.WITHHELD: "gateway replay plan --outcome WITHHELD --ledger-reason {code} --since SINCE --out PLAN",
+    Outcome.WITHHELD: "gateway replay plan --ledger-reason {code} --since SINCE --out PLAN",
 }
 _APPLY = ("gateway replay apply PLAN --reason WHY --ticket TICKET", "gateway replay status PLAN")
 
