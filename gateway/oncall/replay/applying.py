@@ -1,0 +1,175 @@
+"""Carries a plan out: asks for its replays, not too fast, not too many at once, each one once; or cancels it.
+
+Order, on which `each one once` and `none after the cancel` rest: the audit; take over, which fences every other apply
+of the plan; only then read what was requested and whether it was cancelled; write. A cancel writes its audit record,
+then takes over. Must not know how any of it is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.oncall import times
+from gateway.oncall.audit import Deed, Operator, audited
+from gateway.oncall.desk import Desk
+from gateway.oncall.replay.course import APPLY, CANCEL, Course
+from gateway.oncall.replay.plan_file import STALE_MS, Plan, PlanError
+from gateway.oncall.replay.requests import RequestWriter
+from gateway.oncall.replay.selection import command
+
+RATE = 100  # requests a second, unless another is asked for
+MAX_RATE = 1_000
+MOST_UNSETTLED = 500  # more would wait in the lanes of replays and take slots from the live stream
+MOST_AT_ONCE = 100  # requests in one transaction
+LOOK_EVERY_S = 0.5
+STALLED_S = 90.0  # without any replay being settled; a gateway that takes over lanes may need a minute
+
+
+class StalledError(Exception):
+    """Nobody settles what was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply came to."""
+
+    before: int  # requests that were there already
+    now: int
+    unsettled: int
+
+
+class Pace:
+    """So many a second, and no burst of more than half a second's. Times in s."""
+
+    def __init__(self, rate: float, now: float) -> None:
+        self._rate = rate
+        self._most = max(1.0, rate / 2)
+        self._room = self._most
+        self._at = now
+
+    def room(self, now: float) -> int:
+        """How many may go now."""
+        self._room = min(self._most, self._room + (now - self._at) * self._rate)
+        self._at = now
+        return int(self._room)
+
+    def spend(self, count: int) -> None:
+        """So many went."""
+        self._room -= count
+
+    def wait(self) -> float:
+        """How long until one more may go, s."""
+        return max(0.0, (1 - self._room) / self._rate)
+
+
+Show = Callable[[Course], None]
+
+
+class Applying:
+    """One apply of one plan. `show` hears of every step."""
+
+    def __init__(
+        self, desk: Desk, plan: Plan, operator: Operator, rate: int, show: Show, stalled_s: float = STALLED_S
+    ) -> None:
+        self._desk = desk
+        self._operator = operator
+        self._show = show
+        self._pace = Pace(rate, time.monotonic())
+        self._stalled_s = stalled_s
+        self._plan = plan
+        self.course = Course(desk, plan)
+
+    async def run(self) -> Applied:
+        """Ask for all that is not asked for yet.
+
+        Raises PlanError, TakenOverError, StalledError, KafkaUnavailableError; then the same again goes on where this
+        one stopped.
+        """
+        course, plan = self.course, self._plan
+        await course.check_cluster()
+        await course.follow()
+        self._check()
+        before = len(course.requested)
+        if before == len(plan.entries):
+            return Applied(before, 0, course.unsettled)
+        deed = Deed(APPLY, plan_id=plan.plan_id, count=len(plan.entries) - before)
+        await audited(self._desk, self._operator, deed)
+        writer = RequestWriter(self._desk, plan)
+        try:
+            await writer.take_over()
+            await course.follow()
+            self._check()
+            before = len(course.requested)
+            await self._write_all(writer)
+        finally:
+            await asyncio.shield(writer.close())
+        return Applied(before, len(course.requested) - before, course.unsettled)
+
+    def _check(self) -> None:
+        plan, course = self._plan, self.course
+        if course.cancelled is not None:
+            raise PlanError(
+                f"the plan was cancelled by {course.cancelled.operator} at {times.shown(course.cancelled.at)}: plan "
+                f"again by `{command(plan.selection)}`"
+            )
+        if len(course.requested) < len(plan.entries) and plan.is_stale(times.now_ms()):
+            raise PlanError(
+                f"the plan is older than {STALE_MS // 3_600_000} hours (made {times.shown(plan.made_at)}): plan again by "
+                f"`{command(plan.selection)}`"
+            )
+        if course.others:
+            raise PlanError(
+                f"{len(course.others):,} of its records were replayed by another plan since it was made: plan again "
+                f"by `{command(plan.selection)}`, which leaves those out that are done"
+            )
+
+    async def _write_all(self, writer: RequestWriter) -> None:
+        course, plan = self.course, self._plan
+        todo = [entry for entry in plan.entries if plan.request_id(entry) not in course.requested]
+        at, moved_at, settled = 0, time.monotonic(), len(course.ended)
+        while at < len(todo):
+            now = time.monotonic()
+            room = min(self._pace.room(now), MOST_UNSETTLED - course.unsettled, MOST_AT_ONCE)
+            some = todo[at : at + max(0, room)]
+            if some:
+                places = await writer.write(some, self._operator)
+                for entry, place in zip(some, places, strict=True):
+                    course.wrote(plan.request_id(entry), place.partition, place.offset)
+                self._pace.spend(len(some))
+                at += len(some)
+                moved_at = now
+            elif course.unsettled < MOST_UNSETTLED:
+                await asyncio.sleep(self._pace.wait())
+            else:
+                await course.follow_ledger()
+                if len(course.ended) > settled:
+                    settled, moved_at = len(course.ended), now
+                elif now - moved_at >= self._stalled_s:
+                    raise StalledError(
+                        f"{course.unsettled:,} replays are asked for, and none was settled for "
+                        f"{times.lasted(int(self._stalled_s * 1000))}: see `gateway status`, then run the same command "
+                        "again, it goes on from here"
+                    )
+                else:
+                    await asyncio.sleep(LOOK_EVERY_S)
+            self._show(course)
+
+
+async def cancel(desk: Desk, plan: Plan, operator: Operator) -> Course:
+    """No more requests of this plan are written from now on; how far it came.
+
+    Raises PlanError, KafkaUnavailableError.
+    """
+    course = Course(desk, plan)
+    await course.check_cluster()
+    await audited(desk, operator, Deed(CANCEL, plan_id=plan.plan_id))
+    writer = RequestWriter(desk, plan)
+    try:
+        await writer.take_over()
+    finally:
+        await asyncio.shield(writer.close())
+    await course.follow()
+    return course
