@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-from gateway.cli import completions
+from gateway.cli import app, completions
 from gateway.core.events import EventType
 from gateway.core.holds import HoldScope
 from gateway.core.reasons import Outcome, Reason, Transmitted
@@ -52,6 +54,40 @@ def test_a_completer_offers_its_whole_set(completer: Callable[[], completions.Of
     assert {word for word, _ in offered} == words
     assert len(offered) == len(words)
     assert all(sentence for _, sentence in offered)
+
+
+def parameters(command: object, name: str = "gateway") -> Iterator[tuple[str, TyperArgument | TyperOption]]:
+    """Every option and argument, by what is typed before it."""
+    if isinstance(command, TyperGroup):
+        for inner in command.commands:
+            yield from parameters(command.commands[inner], f"{name} {inner}")
+    elif isinstance(command, TyperCommand):
+        for each in command.params:
+            yield f"{name} {each.opts[0]}", each
+
+
+@pytest.mark.parametrize(
+    ("option", "completer"),
+    [
+        ("--outcome", completions.outcomes),
+        ("--event-type", completions.event_types),
+        ("--parked-reason", completions.parked_reasons),
+        ("--ledger-reason", completions.reasons),
+        ("scope", completions.hold_scopes),
+    ],
+)
+def test_a_closed_set_is_offered_wherever_an_option_takes_one(
+    option: str, completer: Callable[[], completions.Offer]
+) -> None:
+    """A command that is new offers what the others do."""
+    found = {
+        name: {item.value for item in each.shell_complete(typer.Context(typer.main.get_command(app)), "")}
+        for name, each in parameters(typer.main.get_command(app))
+        if name.endswith(f" {option}")
+    }
+    words = {word for word, _ in completer()}
+    assert found, f"no command takes {option}"
+    assert {name: offered for name, offered in found.items() if not offered or not offered <= words} == {}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
