@@ -31,7 +31,7 @@ from gateway.kafka.connection import (
 )
 from gateway.kafka.http_registry import registry_at
 from gateway.kafka.names import TopicNames
-from gateway.kafka.opening import LaneName, LaneRefusedError, read_committed
+from gateway.kafka.opening import LaneName, LaneRefusedError, foresee
 from gateway.kafka.registry import NotRegisteredError, RegistryAway
 from gateway.kafka.topics import check_topics
 from gateway.sections import KafkaSettings
@@ -132,7 +132,7 @@ async def _lanes(settings: Settings, names: TopicNames, client: AIOKafkaClient) 
     refusals = []
     for partition in partitions:
         try:
-            await read_committed(client, LaneName(group, *partition), stable=False)
+            await foresee(client, LaneName(group, *partition))
         except LaneRefusedError as error:
             refusals.append(str(error))
     more = f" (and {len(refusals) - 1} more lanes)" if len(refusals) > 1 else ""

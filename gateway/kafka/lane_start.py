@@ -23,6 +23,7 @@ from gateway.kafka.connection import KafkaConnection, KafkaUnavailableError
 from gateway.kafka.names import TopicNames
 from gateway.kafka.offsets import Committed, fetch_committed, refuse_live_group
 from gateway.kafka.opening import LaneName
+from gateway.kafka.proof import fetch_proven
 from gateway.kafka.transactions import Doubtful, Fenced, LaneProducer
 
 
@@ -124,7 +125,8 @@ async def start_lanes(
         if wanted:
             await refuse_live_group(client, group)
             async with _fenced(connection, group, [] if dry_run else wanted) as producers:
-                before |= await _committed(client, group, wanted)  # the last of an older owner may count only now
+                for lane, producer in producers.items():  # the last of an older owner may count only now
+                    before[lane] = await _proven(client, producer, group, lane, names.intents)
                 wanted = [lane for lane in wanted if force or before[lane] is None]
                 starts = await find(client, wanted) if wanted else {}
                 if not dry_run:
@@ -167,6 +169,17 @@ async def _committed(
     client: AIOKafkaClient, group: str, lanes: Iterable[TopicPartition]
 ) -> dict[TopicPartition, Committed | None]:
     return {lane: await fetch_committed(client, group, lane.topic, lane.partition) for lane in lanes}
+
+
+async def _proven(
+    client: AIOKafkaClient, producer: LaneProducer, group: str, lane: TopicPartition, intents_topic: str
+) -> Committed | None:
+    try:
+        return await fetch_proven(client, producer, group, lane, intents_topic)
+    except Fenced:
+        raise LaneTakenError(lane, []) from None
+    except Doubtful as doubt:
+        raise KafkaUnavailableError(f"reading the offset of lane {lane_name(lane)}", str(doubt)) from doubt
 
 
 @asynccontextmanager

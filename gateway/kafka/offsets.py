@@ -7,11 +7,13 @@ Must not know what the metadata says or what a lane does with it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.protocol.admin import DescribeGroupsRequest
+from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
 from gateway.kafka.requests import StableOffsetsRequest
@@ -48,11 +50,23 @@ async def fetch_committed(
     Raises KafkaUnavailableError when it gives no clear answer within the bound.
     """
 
-    async def attempt() -> Committed | None:
-        answer = await _ask(client, group, StableOffsetsRequest(group, [(topic, [partition])], stable=stable))
-        return committed_in(answer, topic, partition)
+    place = TopicPartition(topic, partition)
+    return (await fetch_all(client, group, [place], stable=stable))[place]
 
-    return await retried(KAFKA_CALL_TIMEOUT_S, f"reading the committed offset of {topic}:{partition}", attempt)
+
+async def fetch_all(
+    client: AIOKafkaClient, group: str, places: Iterable[TopicPartition], *, stable: bool = True
+) -> dict[TopicPartition, Committed | None]:
+    """What is committed for each, by one answer: they are of one moment. Raises as `fetch_committed`."""
+    wanted = list(places)
+    asked = [(place.topic, [place.partition]) for place in wanted]
+
+    async def attempt() -> dict[TopicPartition, Committed | None]:
+        answer = await _ask(client, group, StableOffsetsRequest(group, asked, stable=stable))
+        return {place: committed_in(answer, *place) for place in wanted}
+
+    what = f"reading the committed offset of {wanted[0].topic}:{wanted[0].partition}"
+    return await retried(KAFKA_CALL_TIMEOUT_S, what, attempt)
 
 
 def committed_in(answer: Any, topic: str, partition: int) -> Committed | None:

@@ -1,6 +1,7 @@
 """Opening a lane: take over, then read what is committed, then the live intents. (ARCHITECTURE.md, step a)
 
-Knows the order, which is the point: an offset read before the take-over may be rewound by the older owner.
+Knows the order, which is the point: an offset read before the take-over may be rewound by the older owner, and one that
+is not proven (proof.py) may be old.
 Must not know what the lane does with it.
 """
 
@@ -20,7 +21,8 @@ from gateway.kafka.cluster import log_bounds
 from gateway.kafka.codec import Codec, Undecodable
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.exact import read_exact
-from gateway.kafka.offsets import fetch_committed
+from gateway.kafka.offsets import Committed, fetch_committed
+from gateway.kafka.proof import fetch_proven
 from gateway.kafka.transactions import LaneProducer
 
 _NOBODYS = "the topic was made anew"  # can't be read as the metadata of a lane
@@ -69,7 +71,9 @@ async def open_lane(
     producer = LaneProducer(connection, name.transactional_id)
     try:
         await producer.take_over()
-        offset, metadata = await read_committed(client, name, is_new=is_new)
+        lane = TopicPartition(name.topic, name.partition)
+        committed = await fetch_proven(client, producer, name.group, lane, intents_topic)
+        offset, metadata = await where_to_go_on(client, name, committed, is_new=is_new)
         intents = await _live_intents(client, codec, name, intents_topic, metadata)
     except BaseException:
         await producer.drop()
@@ -77,11 +81,16 @@ async def open_lane(
     return producer, Opened(offset, metadata, intents, holds, producer.epoch)
 
 
-async def read_committed(
-    client: AIOKafkaClient, name: LaneName, *, stable: bool = True, is_new: bool = False
+async def foresee(client: AIOKafkaClient, name: LaneName) -> None:
+    """Raise LaneRefusedError if the lane would be refused now, as far as can be seen beside its owner."""
+    committed = await fetch_committed(client, name.group, name.topic, name.partition, stable=False)
+    await where_to_go_on(client, name, committed)
+
+
+async def where_to_go_on(
+    client: AIOKafkaClient, name: LaneName, committed: Committed | None, *, is_new: bool = False
 ) -> tuple[int, CommitMetadata]:
-    """Where the lane goes on, raises LaneRefusedError; without `stable` a transaction may just be changing it."""
-    committed = await fetch_committed(client, name.group, name.topic, name.partition, stable=stable)
+    """What is committed, as a lane's own; raises LaneRefusedError."""
     partition = TopicPartition(name.topic, name.partition)
     if committed is None and is_new:
         return (await log_bounds(client, [partition]))[partition].start, CommitMetadata()

@@ -19,7 +19,7 @@ from aiokafka.structs import TopicPartition
 from gateway.core.facts import Committed, FenceReached, Opened, StartFence
 from gateway.core.identity import Identity
 from gateway.core.metadata import CommitMetadata
-from gateway.kafka import cluster, exact, fence, offsets, opening, strict_producer, transactions
+from gateway.kafka import cluster, exact, fence, offsets, opening, proof, strict_producer, transactions
 from gateway.kafka.fence import Fence, FenceFailed, FenceMark
 from gateway.kafka.lane_driver import _CALLS, REOPEN_WINDOW_S, LaneDriver
 from gateway.kafka.lanes import Lanes
@@ -42,7 +42,8 @@ def read_before_taking_over() -> None:
     async def open_lane(
         connection: Any, client: Any, codec: Any, name: Any, intents_topic: str, holds: Any, *, is_new: bool = False
     ) -> Any:
-        offset, metadata = await opening.read_committed(client, name, is_new=is_new)
+        committed = await opening.fetch_committed(client, name.group, name.topic, name.partition)
+        offset, metadata = await opening.where_to_go_on(client, name, committed, is_new=is_new)
         intents = await opening._live_intents(client, codec, name, intents_topic, metadata)
         producer = opening.LaneProducer(connection, name.transactional_id)
         await producer.take_over()
@@ -68,10 +69,20 @@ def an_id_for_each_process() -> None:
 def read_without_waiting_for_markers() -> None:
     """What is committed is read although a transaction that may be changing it has not ended."""
 
-    async def read_committed(*arguments: Any, stable: bool = False, **named: Any) -> Any:
-        return await plain(*arguments, stable=False, **named)
+    def request(group: str, asked: Any, *, stable: bool) -> Any:
+        return plain(group, asked, stable=False)
 
-    plain = replace(opening, "read_committed", read_committed)
+    plain = replace(offsets, "StableOffsetsRequest", request)
+
+
+@NAMED
+def read_without_proof() -> None:
+    """What is committed is read from a coordinator that may not have read all of its log."""
+
+    async def fetch_proven(client: Any, producer: Any, group: str, lane: Any, intents_topic: str) -> Any:
+        return (await proof.fetch_all(client, group, [lane]))[lane]
+
+    replace_everywhere(proof.fetch_proven, fetch_proven)
 
 
 @NAMED
@@ -89,13 +100,13 @@ def a_moving_coordinator_says_none() -> None:
 def any_place_is_ours() -> None:
     """A lane without an offset of its own, or with one that is not in the log, begins somewhere."""
 
-    async def read_committed(*arguments: Any, **named: Any) -> Any:
+    async def where_to_go_on(*arguments: Any, **named: Any) -> Any:
         try:
             return await plain(*arguments, **named)
         except LaneRefusedError:
             return 0, CommitMetadata()
 
-    plain = replace(opening, "read_committed", read_committed)
+    plain = replace(opening, "where_to_go_on", where_to_go_on)
 
 
 @NAMED

@@ -127,9 +127,11 @@ ROWS = (
     _test(
         Step.MARKERS,
         "read_without_waiting_for_markers",
-        "test_an_offset_is_read_after_the_take_over",
+        "test_an_offset_of_a_transaction_that_has_not_ended_is_waited_for",
         Promise.DOUBLED,
     ),
+    _test(Step.PROOF, "read_without_proof", "test_an_offset_without_the_proof_is_not_believed", Promise.DOUBLED),
+    _simulated(Step.PROOF, "read_without_proof", Promise.DOUBLED),
     _test(
         Step.TOP_LEVEL_ERROR,
         "a_moving_coordinator_says_none",

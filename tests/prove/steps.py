@@ -49,6 +49,7 @@ class Step(Coded):
     OPEN_ORDER = ("open order", "a", "take over, and only then read what is committed")
     ONE_ID = ("one id", "a", "one transactional id for each partition")
     MARKERS = ("markers", "a", "wait for the markers of the last transaction")
+    PROOF = ("proof", "a", "believe an offset only beside what was committed just before")
     TOP_LEVEL_ERROR = ("top-level error", "a", "read the error that an answer about offsets begins with")
     PLACE = ("place", "a", "refuse an offset that is not ours, or not in the log")
     EXACT = ("exact", "a", "read live intents where they lie, whatever else is open there")

@@ -41,6 +41,7 @@ _KAFKA = (
     "cluster",
     "connection",
     "offsets",
+    "proof",
     "scan",
     "taster",
     "http_registry",

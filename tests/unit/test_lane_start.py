@@ -55,6 +55,7 @@ class World:
 
     def producer(self, connection: object, transactional_id: str) -> Any:
         return SimpleNamespace(
+            name=transactional_id,
             take_over=lambda: self.call(f"take over {transactional_id}"),
             begin_and_produce=lambda records: self.call(f"begin {transactional_id}"),
             commit=lambda group, topic, partition, offset, metadata: self.call(f"commit {transactional_id} {offset}"),
@@ -66,6 +67,11 @@ class World:
 
     async def fetch_committed(self, client: object, group: str, topic: str, partition: int) -> Committed | None:
         return self.committed.get(TopicPartition(topic, partition))
+
+    async def fetch_proven(self, client: object, producer: Any, group: str, lane: Any, topic: str) -> Committed | None:
+        assert (group, topic) == ("group", NAMES.intents)
+        await self.call(f"prove {producer.name}")
+        return self.committed.get(lane)
 
     async def refuse_live_group(self, client: object, group: str) -> None:
         if self.is_live:
@@ -86,7 +92,7 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
     monkeypatch.setattr(lane_start, "LaneProducer", made.producer)
-    for name in ("describe", "fetch_committed", "refuse_live_group", "list_offsets"):
+    for name in ("describe", "fetch_committed", "fetch_proven", "refuse_live_group", "list_offsets"):
         monkeypatch.setattr(lane_start, name, getattr(made, name))
     return made
 
@@ -96,8 +102,9 @@ async def test_every_lane_is_fenced_before_any_is_set_and_let_go_at_the_end(worl
     started = await world.start()
     assert [(each.offset, each.started) for each in started] == [(7, Started.SET)] * 3
     verbs = [call.partition(" group")[0] for call in world.calls]
-    assert verbs == ["take over"] * 3 + ["begin", "commit"] * 3 + ["drop"] * 3
-    assert world.of(NAMES.payments) == [f"take over {FIRST}", f"begin {FIRST}", f"commit {FIRST} 7", f"drop {FIRST}"]
+    assert verbs == ["take over"] * 3 + ["prove"] * 3 + ["begin", "commit"] * 3 + ["drop"] * 3
+    done = ["take over", "prove", "begin", "commit", "drop"]
+    assert [call.removesuffix(" 7") for call in world.of(NAMES.payments)] == [f"{verb} {FIRST}" for verb in done]
 
 
 async def test_a_time_after_the_last_record_is_the_end(world: World) -> None:
@@ -149,7 +156,7 @@ async def test_what_an_older_owner_committed_last_is_kept(world: World) -> None:
     world.call = call  # type: ignore[method-assign]
     (started,) = await world.start(find, only=[f"{NAMES.payments}:0"])
     assert (started.offset, started.started) == (5, Started.KEPT)
-    assert world.calls == [f"take over {FIRST}", f"drop {FIRST}"]
+    assert world.calls == [f"take over {FIRST}", f"prove {FIRST}", f"drop {FIRST}"]
 
 
 async def test_topics_that_are_missing_are_told(world: World) -> None:
@@ -165,7 +172,7 @@ async def test_only_lanes_that_there_are_can_be_named(world: World) -> None:
         await world.start(only=["others:1"])
     await world.start(only=[f"{NAMES.scores}:0"])
     assert world.of(NAMES.payments) == []
-    assert len(world.of(NAMES.scores)) == 4
+    assert len(world.of(NAMES.scores)) == 5
 
 
 async def test_offsets_of_somebody_else_are_replaced_only_by_force(world: World) -> None:
@@ -180,6 +187,8 @@ async def test_offsets_of_somebody_else_are_replaced_only_by_force(world: World)
     ("call", "error", "told", "text"),
     [
         (f"take over {FIRST}", DOUBT, KafkaUnavailableError, f"taking over lane {NAMES.payments}:0"),
+        (f"prove {FIRST}", DOUBT, KafkaUnavailableError, f"reading the offset of lane {NAMES.payments}:0"),
+        (f"prove {SECOND}", FENCED, LaneTakenError, f"lane {NAMES.scores}:0: .* was left as it is. Stop every"),
         (f"begin {FIRST}", DOUBT, KafkaUnavailableError, f"setting the offset of lane {NAMES.payments}:0"),
         (f"commit {FIRST} 7", DOUBT, KafkaUnavailableError, f"setting the offset of lane {NAMES.payments}:0"),
         (f"commit {FIRST} 7", FENCED, LaneTakenError, f"lane {NAMES.payments}:0: .* was left as it is. Stop every"),

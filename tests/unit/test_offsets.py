@@ -8,7 +8,7 @@ from aiokafka.errors import GroupLoadInProgressError, KafkaError, NotCoordinator
 
 from gateway.kafka import connection
 from gateway.kafka.offsets import Committed, GroupInUseError, committed_in, fetch_committed, refuse_live_group
-from gateway.kafka.requests import StableOffsetsResponseV7
+from gateway.kafka.requests import StableOffsetsRequestV7, StableOffsetsResponseV7
 
 LOADING, NOT_COORDINATOR, UNSTABLE = 14, 16, 88
 
@@ -84,6 +84,21 @@ async def test_an_offset_is_asked_for_until_it_is_surely_known(monkeypatch: pyte
     monkeypatch.setattr(connection, "RETRY_BACKOFF_S", 0)
     client: Any = Client(answer(top=LOADING, offset=-1), answer())
     assert await fetch_committed(client, "group", "in", 3) == Committed(42, "m")
+
+
+async def test_an_offset_of_a_transaction_that_has_not_ended_is_waited_for() -> None:
+    """The coordinator is told to refuse until then; a look beside a lane's owner does not ask for that."""
+    asked: list[bool] = []
+
+    class Asked(Client):
+        async def send(self, node: int, request: Any) -> Any:
+            asked.append(request.build(StableOffsetsRequestV7).require_stable)
+            return await super().send(node, request)
+
+    client: Any = Asked(answer(), answer())
+    await fetch_committed(client, "group", "in", 3)
+    await fetch_committed(client, "group", "in", 3, stable=False)
+    assert asked == [True, False]
 
 
 @pytest.mark.parametrize("told", [described("Empty"), described("Dead"), described(""), described("", 69)])

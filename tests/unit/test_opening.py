@@ -61,8 +61,12 @@ class World:
         if name in self.fails:
             raise self.fails[name]
 
-    async def fetch_committed(self, client: object, group: str, topic: str, partition: int, *, stable: bool) -> Any:
-        assert (group, topic, partition, stable) == ("group", "lease.payments", 3, True)
+    async def fetch_proven(self, client: object, producer: Any, group: str, lane: object, intents_topic: str) -> Any:
+        assert (producer.epoch, group, lane, intents_topic) == (self.epoch, "group", LANE, "intents")
+        await self.call("committed")
+        return self.committed
+
+    async def fetch_committed(self, client: object, group: str, topic: str, partition: int) -> Any:
         await self.call("committed")
         return self.committed
 
@@ -91,7 +95,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Kafka, so far as opening a lane sees it."""
     made = World()
     monkeypatch.setattr(opening, "LaneProducer", made)
-    for name in ("fetch_committed", "log_bounds", "read_exact"):
+    for name in ("fetch_committed", "fetch_proven", "log_bounds", "read_exact"):
         monkeypatch.setattr(opening, name, getattr(made, name))
     return made
 

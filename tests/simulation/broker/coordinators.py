@@ -15,6 +15,7 @@ from tests.simulation.broker.partition import NO_LEADER
 from tests.simulation.broker.surroundings import Surroundings
 
 INTERNAL_PARTITIONS = 4
+WHOLE = 1.0
 
 
 class Kind(Enum):
@@ -31,6 +32,7 @@ class Seat:
     node: int
     loading: bool = False
     turn: int = 0
+    read: float = WHOLE  # the part of its state that it answers from
 
 
 class Coordinators:
@@ -55,6 +57,11 @@ class Coordinators:
             return Error.NOT_COORDINATOR
         return Error.COORDINATOR_LOAD_IN_PROGRESS if seat.loading else Error.NONE
 
+    def read(self, kind: Kind, key: str) -> float:
+        """The part of its state, from the beginning, that it answers from without saying so. It takes no writes then:
+        they come to lie elsewhere in its log than it expects, and so it finds out."""
+        return self._seat(kind, key).read
+
     def serves(self, kind: Kind, key: str) -> bool:
         """Whether somebody coordinates this key now."""
         seat = self._seat(kind, key)
@@ -65,7 +72,7 @@ class Coordinators:
         seat = self._seats[kind][number]
         if seat.node == node:
             return
-        seat.node, seat.turn = node, seat.turn + 1
+        seat.node, seat.turn, seat.read = node, seat.turn + 1, WHOLE
         self._surroundings.counts["coordinator moved"] += 1
         loading = self._surroundings.chosen(self._surroundings.loading)
         seat.loading = node != NO_LEADER and loading > 0
@@ -89,8 +96,18 @@ class Coordinators:
         return crc32(key.encode()) % INTERNAL_PARTITIONS
 
     def _loaded(self, seat: Seat, turn: int) -> None:
+        if seat.turn != turn:
+            return
+        seat.loading = False
+        around = self._surroundings
+        if around.half_read_share and around.rng.random() < around.half_read_share:
+            around.counts["coordinator half read"] += 1
+            seat.read = around.rng.random()
+            around.later(around.chosen(around.half_read), lambda: self._whole(seat, turn))
+
+    def _whole(self, seat: Seat, turn: int) -> None:
         if seat.turn == turn:
-            seat.loading = False
+            seat.read = WHOLE
 
     def _seat(self, kind: Kind, key: str) -> Seat:
         return self._seats[kind][self.number_of(key)]

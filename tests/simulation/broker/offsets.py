@@ -28,6 +28,7 @@ NOTHING = Committed(-1, "")
 @dataclass(slots=True)
 class _Group:
     committed: dict[Place, Committed] = field(default_factory=dict)
+    history: list[tuple[Place, Committed]] = field(default_factory=list)  # as its coordinator reads it
     pending: dict[int, dict[Place, Committed]] = field(default_factory=dict)  # producer -> its transaction's
 
 
@@ -41,7 +42,10 @@ class CommittedOffsets:
 
     def commit(self, group: str, offsets: Mapping[Place, Committed]) -> dict[Place, Error]:
         """Commit at once."""
-        return self._put(self._of(group).committed, offsets)
+        of = self._of(group)
+        errors = self._put(of.committed, offsets)
+        of.history += [(place, of.committed[place]) for place, error in errors.items() if not error]
+        return errors
 
     def hold(self, group: str, producer_id: int, offsets: Mapping[Place, Committed]) -> dict[Place, Error]:
         """Commit when the producer's transaction does."""
@@ -52,6 +56,7 @@ class CommittedOffsets:
         held = self._of(group).pending.pop(producer_id, {})
         if commit:
             self._of(group).committed.update(held)
+            self._of(group).history += held.items()
 
     def fetch(self, group: str, place: Place, *, stable: bool) -> tuple[Error, Committed]:
         """What is committed; if `stable`, not while a transaction that would change it is undecided."""
@@ -59,6 +64,11 @@ class CommittedOffsets:
         if stable and any(place in held for held in of.pending.values()):
             return Error.UNSTABLE_OFFSET_COMMIT, NOTHING
         return Error.NONE, of.committed.get(place, NOTHING)
+
+    def fetch_part(self, group: str, place: Place, read: float) -> Committed:
+        """What a coordinator says that has read so much of all that was committed."""
+        history = self._of(group).history
+        return dict(history[: int(len(history) * read)]).get(place, NOTHING)
 
     def places(self, group: str) -> list[Place]:
         """Where the group has committed anything."""
