@@ -101,16 +101,16 @@ def install(orders: Orders) -> None:
 
 
 def _opening(orders: Orders) -> None:
-    async def read_committed(*arguments: Any, **named: Any) -> Any:
+    async def fetch_proven(*arguments: Any) -> Any:
         await orders.come_to(Point.TAKEN_OVER)
-        return await plain_read(*arguments, **named)
+        return await plain_read(*arguments)
 
     async def open_lane(*arguments: Any, **named: Any) -> Any:
         opened = await plain_open(*arguments, **named)
         await orders.come_to(Point.OPENED)
         return opened
 
-    plain_read = replace(opening, "read_committed", read_committed)
+    plain_read = replace(opening, "fetch_proven", fetch_proven)
     plain_open = replace(lane_driver, "open_lane", open_lane)
 
 
