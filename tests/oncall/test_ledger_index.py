@@ -8,7 +8,7 @@ import pytest
 
 from gateway.oncall.ledger.source import ALL, LedgerEntry, Wanted
 from tests.oncall.desk_world import T0
-from tests.oncall.ledger_story import ENDINGS, STEP_MS, SUBJECTS, LedgerWorld
+from tests.oncall.ledger_world import ENDINGS, STEP_MS, SUBJECTS, LedgerWorld
 
 RECORDS = 120
 LATER = 15

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from gateway.oncall.ledger.source import IndexUnfitError
+from gateway.core.events import DAY_MS, JST_AHEAD_MS
+from gateway.oncall.ledger.source import MOST_NAMED, IndexUnfitError
 from gateway.oncall.ledger.tables import (
     INDEXED,
     LAYOUT,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from gateway.oncall.ledger.following import Arrived
     from gateway.oncall.ledger.source import Wanted
 
-MOST_NAMED = 500  # values named in a query; of more it asks for everything, and they are picked out afterwards
 ROWS_AT_ONCE = 2_000
 
 
@@ -133,9 +133,15 @@ class Index:
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """The index as it is now, whoever fills it. Raises IndexUnfitError, IndexAwayError."""
+        with self.looking() as connection:
+            yield Snapshot(connection)
+
+    @contextmanager
+    def looking(self) -> Iterator[sa.Connection]:
+        """The same, for who asks in its own words."""
         with self._database.snapshot() as connection:
             self._check(connection)
-            yield Snapshot(connection)
+            yield connection
 
     def _check(self, connection: sa.Connection) -> None:
         made = sa.inspect(connection).has_table(INDEXED.name)
@@ -174,10 +180,24 @@ class Snapshot:
             for some in found.partitions():
                 yield [Row(partition, *row) for row in some]
 
+    def counts(
+        self, partition: int, by: Sequence[str], wanted: Wanted
+    ) -> Iterator[tuple[Sequence[str | int | None], int]]:
+        """How many rows of a partition are of each group, by columns or `day`, for what `is_short`."""
+        columns = [_DAY if name == "day" else RECORDS.c[name] for name in by]
+        query = sa.select(*columns, sa.func.count()).where(RECORDS.c.ledger_partition == partition, *_narrowed(wanted))
+        for *values, records in self._connection.execute(query.group_by(*columns)):
+            yield values, records
+
     def unreadable(self, wanted: Wanted) -> int:
         """How many records in the time wanted could not be read."""
         query = sa.select(sa.func.count()).select_from(UNREADABLE).where(*_in_time(UNREADABLE, wanted))
         return self._connection.execute(query).scalar_one()
+
+
+# core/events.py's jst_day. Written out: PostgreSQL can't tell that two parameters of a grouped query are the same.
+_AHEAD, _OF_A_DAY = (sa.literal_column(str(ms), sa.BigInteger) for ms in (JST_AHEAD_MS, DAY_MS))
+_DAY = (RECORDS.c.appended_at + _AHEAD) // _OF_A_DAY
 
 
 def _offsets(connection: sa.Connection) -> dict[int, int]:

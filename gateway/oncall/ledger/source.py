@@ -14,14 +14,19 @@ from typing import TYPE_CHECKING, Any
 from gateway.kafka.cluster import LogBounds, TopicMissingError, describe, log_bounds
 from gateway.kafka.codec import Undecodable
 from gateway.kafka.scan import Span
+from gateway.oncall.ledger.place import default_file
 
 if TYPE_CHECKING:
     from gateway.oncall.desk import Desk, Found
-    from gateway.oncall.ledger.index import Index, Row
+    from gateway.oncall.ledger.index import Index, Row, Snapshot
 
 # Brokers stamp the ledger's records. Where the lead of a partition moves to one whose clock is behind, a later record
 # may bear an earlier time, so reading goes on a while behind the last time wanted.
 BROKER_SKEW_MS = 600_000
+
+MOST_NAMED = 500  # values named in a query; of more it asks for everything, and they are picked out afterwards
+
+THE_TOPIC = "topic"  # in place of an index's URL: no index
 
 Place = tuple[str, int, int]  # topic, partition, offset
 
@@ -37,6 +42,7 @@ class LedgerEntry:
 
 
 Take = Callable[[Sequence[LedgerEntry]], Awaitable[None] | None]
+Counted = Callable[[Sequence[str | int | None], int], None]  # what a group has in common, and how many it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,12 @@ class Wanted:
             and (self.inputs is None or any(place in self.inputs for place in places_of(record)))
         )
 
+    @property
+    def is_short(self) -> bool:
+        """Whether a query can say exactly this: few values, and no inputs, which are of a record or its replays."""
+        lists = (self.subjects, self.event_ids, self.keys, self.outcomes, self.reasons, self.transmitted)
+        return self.inputs is None and all(values is None or len(values) <= MOST_NAMED for values in lists)
+
 
 ALL = Wanted()
 
@@ -108,6 +120,26 @@ class Ledger:
         What the topic held when this was called is in it, whatever the index lacks.
         Raises TopicMissingError, KafkaUnavailableError, RegistryAway, IndexUnfitError, IndexAwayError.
         """
+
+        async def from_index(rows: Snapshot, partition: int) -> None:
+            for some in rows.rows(partition, wanted):
+                await self._hand_rows(some, take, wanted)
+
+        await self._read(from_index, take, wanted)
+
+    async def count(self, by: Sequence[str], counted: Counted, take: Take, wanted: Wanted = ALL) -> None:
+        """Hand what is wanted to `take`, or what the index can count by itself to `counted`. Raises as `read` does."""
+        if not wanted.is_short:
+            await self.read(take, wanted)
+            return
+
+        async def from_index(rows: Snapshot, partition: int) -> None:
+            for values, records in rows.counts(partition, by, wanted):
+                counted(values, records)
+
+        await self._read(from_index, take, wanted)
+
+    async def _read(self, from_index: Callable[[Snapshot, int], Awaitable[None]], take: Take, wanted: Wanted) -> None:
         logs = await self._logs()
         if self._index is None:
             for partition in logs:
@@ -118,8 +150,7 @@ class Ledger:
             for partition, log in logs.items():
                 at = rows.offsets.get(partition, 0)
                 self._index.refuse_ahead(partition, at, log.end)
-                for some in rows.rows(partition, wanted):
-                    await self._hand_rows(some, take, wanted)
+                await from_index(rows, partition)
                 if at < log.end:
                     rest += log.end - max(at, log.start)
                     await self._read_topic(partition, at, take, wanted)
@@ -171,11 +202,13 @@ async def hand(take: Take, entries: Sequence[LedgerEntry]) -> None:
 
 @asynccontextmanager
 async def open_ledger(desk: Desk, index_url: str = "") -> AsyncIterator[Ledger]:
-    """The ledger of this desk: from the index there and the topic's rest, or without a URL from the topic alone.
+    """The ledger of this desk: from an index and the topic's rest, or with THE_TOPIC from the topic alone.
 
+    Without a URL the index at its usual place is used if there is one and it fits; the topic else.
     Raises IndexUnfitError, IndexAwayError, TopicMissingError, KafkaUnavailableError.
     """
-    if not index_url:
+    usual = default_file(desk.cluster_id, desk.names.ledger)
+    if index_url == THE_TOPIC or not (index_url or usual.exists()):
         yield Ledger(desk)
         return
     try:
@@ -183,8 +216,18 @@ async def open_ledger(desk: Desk, index_url: str = "") -> AsyncIterator[Ledger]:
         from gateway.oncall.ledger.tables import Database
     except ImportError as error:
         raise IndexUnfitError(f"the package {error.name} is missing: install the gateway's extra `desk`") from error
-    database = Database(index_url)
+
+    database = Database(index_url or f"sqlite:///{usual}")
     try:
-        yield Ledger(desk, await index_of(desk, database))
+        index = await index_of(desk, database)
+        try:
+            with index.snapshot():
+                ledger = Ledger(desk, index)
+        except IndexUnfitError as error:
+            if index_url:
+                raise
+            ledger = Ledger(desk)
+            ledger.told += f" ({error})"
+        yield ledger
     finally:
         database.close()

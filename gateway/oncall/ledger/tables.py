@@ -78,7 +78,7 @@ CONTRACTS = sa.Table(  # imported, so that a subject is found by a contract; a r
     "contracts",
     _tables,
     sa.Column("contract_ref", sa.Text, primary_key=True),
-    sa.Column("subject_ref", sa.Text, nullable=False),
+    sa.Column("subject_ref", sa.Text, nullable=False, index=True),
 )
 FROM_THE_TOPIC = (INDEXED, OFFSETS, RECORDS, UNREADABLE)
 
