@@ -166,6 +166,8 @@ def apply(
             applying = Applying(desk, to_apply, by, a_second, lambda course: bar.show(replay_texts.asked(course)))
             try:
                 return await applying.run()
+            except PlanError:
+                raise
             except BaseException:
                 bar.say(replay_texts.stopped(applying.course))
                 raise

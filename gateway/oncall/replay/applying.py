@@ -1,8 +1,9 @@
 """Carries a plan out: asks for its replays, not too fast, not too many at once, each one once; or cancels it.
 
-Order, on which `each one once` and `none after the cancel` rest: the audit; take over, which fences every other apply
-of the plan; only then read what was requested and whether it was cancelled; write. A cancel writes its audit record,
-then takes over. Must not know how any of it is shown.
+Order, on which `each one once` and `none after the cancel` rest: take over, which fences every other apply of the plan
+and ends a transaction that one left open; only then read what was requested and whether the plan was cancelled; write
+the audit record; write requests. A cancel writes its audit record, then takes over. Must not know how any of it is
+shown.
 """
 
 from __future__ import annotations
@@ -90,20 +91,16 @@ class Applying:
         """
         course, plan = self.course, self._plan
         await course.check_cluster()
-        await course.follow()
-        self._check()
-        before = len(course.requested)
-        if before == len(plan.entries):
-            return Applied(before, 0, course.unsettled)
-        deed = Deed(APPLY, plan_id=plan.plan_id, count=len(plan.entries) - before)
-        await audited(self._desk, self._operator, deed)
         writer = RequestWriter(self._desk, plan)
         try:
             await writer.take_over()
             await course.follow()
             self._check()
             before = len(course.requested)
-            await self._write_all(writer)
+            if before < len(plan.entries):
+                deed = Deed(APPLY, plan_id=plan.plan_id, count=len(plan.entries) - before)
+                await audited(self._desk, self._operator, deed)
+                await self._write_all(writer)
         finally:
             await asyncio.shield(writer.close())
         return Applied(before, len(course.requested) - before, course.unsettled)
@@ -117,8 +114,8 @@ class Applying:
             )
         if len(course.requested) < len(plan.entries) and plan.is_stale(times.now_ms()):
             raise PlanError(
-                f"the plan is older than {STALE_MS // 3_600_000} hours (made {times.shown(plan.made_at)}): plan again by "
-                f"`{command(plan.selection)}`"
+                f"the plan is older than {STALE_MS // 3_600_000} hours (made {times.shown(plan.made_at)}): plan again "
+                f"by `{command(plan.selection)}`"
             )
         if course.others:
             raise PlanError(
