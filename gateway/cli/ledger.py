@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli import ledger_count, ledger_index, ledger_tail, ledger_verify
+from gateway.cli import (
+    ledger_count,
+    ledger_index,
+    ledger_scope,
+    ledger_tail,
+    ledger_verify,
+)
 
 app = typer.Typer(help="The record of every provision: follow, count, verify, disclose.", no_args_is_help=True)
 app.command("tail")(ledger_tail.tail)
 app.command("count")(ledger_count.count)
 app.command("index")(ledger_index.index)
+app.command("scope")(ledger_scope.scope)
 app.command("verify")(ledger_verify.verify)

@@ -1,0 +1,104 @@
+"""`gateway ledger scope`: what went out in a time, by what was announced in it."""
+
+import stat
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gateway.cli.errors import Exit
+from tests.oncall import golden
+from tests.oncall.desk_world import T0, DeskWorld
+from tests.oncall.ledger_world import STEP_MS as MINUTE
+
+SINCE, UNTIL = T0 + 60 * MINUTE, T0 + 120 * MINUTE
+RANGE = ["ledger", "scope", "--since", "2026-05-01T10:00:00+09:00", "--until", "2026-05-01T11:00:00+09:00"]
+LATE = T0 + 10 * 60 * MINUTE  # settled hours later
+
+
+@pytest.fixture(scope="module")
+def incident(desk_world: DeskWorld) -> DeskWorld:
+    """Events announced before, in and after an hour, and what became of each."""
+    names = desk_world.names
+    lane = f"{names.payments}:0"
+    unknown = {"outcome": "PARKED", "reason": "outcome_unknown", "transmitted": "unknown", "receipt": None}
+    refused = {"outcome": "PARKED", "reason": "rejected_by_genie", "transmitted": "no", "receipt": None}
+
+    def announced(offset: int, at: int, *, lane: str = lane) -> None:
+        desk_world.add_intent(lane, [{"offset": offset}], at=at)
+
+    def settled(offset: int, subject: str, at: int, announced_at: int, **changes: object) -> None:
+        place = (names.payments, 0, offset)
+        desk_world.add_ledger(place, subject, at=at, announced_at=announced_at, **changes)
+
+    announced(0, SINCE - 10 * MINUTE)  # over before
+    announced(1, SINCE - 20_000)  # live over the beginning
+    desk_world.add_intent(lane, [{"offset": 2}, {"offset": 3}], at=SINCE + MINUTE)
+    announced(4, SINCE + 2 * MINUTE)  # nobody knows
+    announced(5, SINCE + 3 * MINUTE)  # not accepted
+    announced(6, SINCE + 4 * MINUTE)  # announced again, hours later
+    announced(7, SINCE + 5 * MINUTE)  # no ledger record
+    desk_world.add_intent(f"{names.scores}:1", [{"offset": 0}], at=SINCE + 6 * MINUTE)
+    desk_world.add(names.intents, "a lane", b"nothing", at=SINCE + 7 * MINUTE)
+    announced(8, UNTIL)  # too late
+    announced(6, LATE - MINUTE)
+    settled(0, "subject-0", SINCE + MINUTE, SINCE - 10 * MINUTE)
+    settled(1, "subject-1", SINCE + MINUTE, SINCE - 20_000)
+    settled(2, "subject-1", SINCE + 2 * MINUTE, SINCE + MINUTE)
+    settled(3, "subject-2", SINCE + 2 * MINUTE, SINCE + MINUTE, items=["name", "norel_score"])
+    settled(4, "subject-3", SINCE + 80 * MINUTE, SINCE + 2 * MINUTE, **unknown)
+    settled(5, "subject-4", SINCE + 3 * MINUTE, SINCE + 3 * MINUTE, **refused)
+    desk_world.add_ledger((names.scores, 1, 0), "subject-2", at=UNTIL + 1_000, announced_at=SINCE + 6 * MINUTE)
+    settled(8, "subject-8", UNTIL + MINUTE, UNTIL)
+    settled(6, "subject-5", LATE, LATE - MINUTE)
+    desk_world.now = LATE + MINUTE
+    return desk_world
+
+
+def test_scope_is_told(incident: DeskWorld, tmp_path: Path) -> None:
+    """What reached GeNiE, what may have, what has no record yet; references in a file of one's own."""
+    file = tmp_path / "subjects.csv"
+    ended = incident.run([*RANGE, "--subjects-to", str(file)])
+    assert (ended.status, ended.stderr) == (Exit.DONE, "")
+    golden.check("ledger_scope.txt", ended.stdout.replace(str(file), "FILE"))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text().splitlines() == [
+        "subject_ref,reached_genie,may_have_reached_it",
+        "subject-1,2,0",
+        "subject-2,2,0",
+        "subject-3,0,1",
+        "subject-5,1,0",
+    ]
+
+
+def test_scope_as_json_is_the_same_from_an_index(incident: DeskWorld, tmp_path: Path) -> None:
+    """One object."""
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    assert incident.run(["ledger", "index", "--once", "--index", url]).status == Exit.DONE
+    from_topic, from_index = (incident.run([*RANGE, "--json", "--index", where]).stdout for where in ("topic", url))
+    golden.check("ledger_scope.json", from_topic)
+    there, here = orjson.loads(from_index), orjson.loads(from_topic)
+    assert here.pop("source") != there.pop("source")
+    assert there == here
+
+
+def test_scope_of_a_quiet_time(incident: DeskWorld) -> None:
+    """Says that nothing went out."""
+    ended = incident.run([*RANGE[:3], "2026-05-01T13:00:00+09:00", "--until", "2026-05-01T14:00:00+09:00"])
+    assert ended.stdout.splitlines()[2] == "reached GeNiE: 0 events of 0 customers"
+
+
+def test_scope_keeps_a_file_that_is_there(incident: DeskWorld, tmp_path: Path) -> None:
+    """Nobody's list is written over."""
+    file = tmp_path / "subjects.csv"
+    file.write_text("theirs")
+    ended = incident.run([*RANGE, "--subjects-to", str(file)])
+    assert (ended.status, file.read_text()) == (Exit.WRONG_USE, "theirs")
+    assert "there is such a file" in ended.stderr
+
+
+def test_scope_needs_a_time(incident: DeskWorld) -> None:
+    """One that begins before it ends."""
+    ended = incident.run([*RANGE[:4], "--until", "2026-05-01T10:00:00+09:00"])
+    assert ended.status == Exit.WRONG_USE
+    assert "is not before" in ended.stderr
