@@ -23,6 +23,7 @@ from gateway.cli import (
     schemas,
     serve,
     settings,
+    status,
     topics,
 )
 from gateway.cli.errors import CommandError
@@ -47,6 +48,7 @@ app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("settings")(settings.settings)
+app.command("status")(status.status)
 
 
 def main() -> None:

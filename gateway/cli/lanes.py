@@ -1,4 +1,4 @@
-"""`gateway lanes ...`: where the lanes of the group stand."""
+"""`gateway lanes ...`: where the lanes of the group start; what they do is told by lanes_show.py."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli import lanes_show
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Group, Prefix, Registry, ask_kafka, connect
@@ -26,7 +27,10 @@ app = typer.Typer(help="The lanes: one for each input partition.", no_args_is_he
 
 @app.callback()
 def lanes() -> None:
-    """Keep `init` a command of its own although it is the only one yet."""
+    """Where they start, and what they do."""
+
+
+app.command("show")(lanes_show.show)
 
 
 @app.command()

@@ -55,6 +55,16 @@ class Changes:
     holds: dict[str, Hold | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The hold that a control record sets, or None where it releases one. What can't be read holds everything."""
+
+    hold_id: str
+    hold: Hold | None
+    record: Mapping[str, Any] | None = None  # None of a tombstone, and of what can't be read
+    readable: bool = True
+
+
 class ViewReader:
     """Reads delivered records in order. Their schemas must have been prepared in the codec."""
 
@@ -71,8 +81,8 @@ class ViewReader:
         for record, owner in zip(records, owners, strict=True):
             self._counts.read += 1
             if record.topic != self._consents:
-                hold_id, hold = self._control(record)
-                changes.holds[hold_id] = hold
+                control = self._control(record)
+                changes.holds[control.hold_id] = control.hold
                 continue
             subjects, said = self._consent(record, owner)
             for subject in subjects:
@@ -138,16 +148,10 @@ class ViewReader:
         except InvalidConsentError:
             return None
 
-    def _control(self, record: Any) -> tuple[str, Hold | None]:
-        key = (record.key or b"")[:HOLD_ID_BYTES].decode("utf-8", "backslashreplace") or "(no key)"
-        if record.value is None:
-            return key, None
-        decoded = self._codec.decode(record.topic, record.value)
-        if isinstance(decoded, Decoded) and decoded.record["hold_id"] == key:
-            try:
-                return key, parse_control(decoded.record)
-            except InvalidHoldError:
-                pass
+    def _control(self, record: Any) -> Control:
+        control = read_control(self._codec, record)
+        if control.readable:
+            return control
         self._counts.unreadable_controls += 1
         if self._counts.unreadable_controls <= LOGGED_OF_EACH:
             log.warning(
@@ -156,7 +160,21 @@ class ViewReader:
                 partition=record.partition,
                 offset=record.offset,
             )
-        return key, Hold(key, HoldScope.ALL, None, None)
+        return control
+
+
+def read_control(codec: Codec, record: Any) -> Control:
+    """What a record of the controls says of the hold that its key names. Its schema must have been prepared."""
+    key = (record.key or b"")[:HOLD_ID_BYTES].decode("utf-8", "backslashreplace") or "(no key)"
+    if record.value is None:
+        return Control(key, None)
+    decoded = codec.decode(record.topic, record.value)
+    if isinstance(decoded, Decoded) and decoded.record["hold_id"] == key:
+        try:
+            return Control(key, parse_control(decoded.record), decoded.record)
+        except InvalidHoldError:
+            pass
+    return Control(key, Hold(key, HoldScope.ALL, None, None), readable=False)
 
 
 def _known(*subjects: str | None) -> list[str]:

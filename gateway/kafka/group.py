@@ -1,0 +1,108 @@
+"""The consumer group as its coordinator sees it: who its members are, where they are, which lanes each has.
+
+Knows DescribeGroups and OffsetFetch. Must not know what a member does with its lanes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.structs import TopicPartition
+
+from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
+from gateway.kafka.requests import GroupRequest, StableOffsetsRequest
+from gateway.kafka.troubles import raise_for
+
+_NONE = -1  # the broker's word for: no offset is committed
+_GROUP_ID_NOT_FOUND = 69  # a group without members and offsets, in newer brokers
+_UUID_PART = 37  # what a member's id has behind its name
+DEAD = "Dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process in the group; `host` is where the brokers see it come from."""
+
+    member_id: str
+    host: str
+    lanes: frozenset[TopicPartition]
+
+    @property
+    def name(self) -> str:
+        """Its group.instance.id, else its client id."""
+        return self.member_id[:-_UUID_PART] or self.member_id
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The group; its state is the coordinator's word: Stable, Empty, PreparingRebalance, ..."""
+
+    name: str
+    state: str
+    members: tuple[Member, ...]
+
+    def owners(self) -> dict[TopicPartition, Member]:
+        """Lane -> who has it; while the group rebalances nobody has any."""
+        return {lane: member for member in self.members for lane in member.lanes}
+
+
+async def describe_group(client: AIOKafkaClient, group: str) -> Group:
+    """Who is in it; raises KafkaUnavailableError."""
+
+    async def attempt() -> Group:
+        answer = await _ask(client, group, GroupRequest(group))
+        for code, _, state, _, _, members, _ in answer.groups:
+            if code == _GROUP_ID_NOT_FOUND:
+                break
+            raise_for(code)
+            return Group(group, state, tuple(sorted(map(_member, members), key=lambda member: member.member_id)))
+        return Group(group, DEAD, ())
+
+    return await retried(KAFKA_CALL_TIMEOUT_S, f"asking who is in group {group}", attempt)
+
+
+async def committed_offsets(
+    client: AIOKafkaClient, group: str, lanes: Collection[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """What the group has committed for these lanes, those that have an offset; raises KafkaUnavailableError."""
+    wanted: dict[str, list[int]] = defaultdict(list)
+    for lane in lanes:
+        wanted[lane.topic].append(lane.partition)
+
+    async def attempt() -> dict[TopicPartition, int]:
+        answer = await _ask(client, group, StableOffsetsRequest(group, list(wanted.items()), stable=False))
+        raise_for(answer.error_code)
+        found = {}
+        for topic, partitions, _ in answer.topics:
+            for number, offset, _, _, code, _ in partitions:
+                raise_for(code)
+                if offset != _NONE:
+                    found[TopicPartition(topic, number)] = offset
+        return found
+
+    return await retried(KAFKA_CALL_TIMEOUT_S, f"reading the committed offsets of group {group}", attempt)
+
+
+def _member(row: Any) -> Member:
+    member_id, _client_id, host, _metadata, assignment = row
+    return Member(member_id, host.lstrip("/"), _lanes(assignment))
+
+
+def _lanes(assignment: bytes) -> frozenset[TopicPartition]:
+    """None, of a member that has none yet or is no consumer of ours."""
+    if not assignment:
+        return frozenset()
+    try:
+        return frozenset(ConsumerProtocolMemberAssignment.decode(assignment).partitions())
+    except Exception:  # whatever another program put there
+        return frozenset()
+
+
+async def _ask(client: AIOKafkaClient, group: str, request: object) -> Any:
+    coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
+    return await client.send(coordinator, request)
