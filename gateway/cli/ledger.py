@@ -10,6 +10,7 @@ import typer
 from gateway.cli import (
     ledger_count,
     ledger_index,
+    ledger_reconcile,
     ledger_scope,
     ledger_tail,
     ledger_verify,
@@ -21,3 +22,4 @@ app.command("count")(ledger_count.count)
 app.command("index")(ledger_index.index)
 app.command("scope")(ledger_scope.scope)
 app.command("verify")(ledger_verify.verify)
+app.command("reconcile")(ledger_reconcile.reconcile)

@@ -127,7 +127,7 @@ def _notes(verified: Verified) -> Iterator[str]:
         yield f"left out: {counts['no_input_topic']:,} ledger records about topics or partitions that are no lane here"
     if others := sum(lane.other_log for lane in verified.lanes):
         yield f"left out: {others:,} ledger records about earlier topics of the same names"
-    if unknown := [lane.name for lane in verified.lanes if lane.watermark is None]:
+    if unknown := [lane.name for lane in verified.lanes if lane.standing.watermark is None]:
         yield f"no offset of a gateway is committed for {', '.join(unknown)}: what is not settled there counts as open"
 
 
@@ -139,7 +139,7 @@ def _lanes(verified: Verified) -> list[dict[str, Any]]:
             "settled": len(lane.settled),
             "open": lane.open,
             "gone": lane.gone,
-            "committed": lane.watermark,
+            "committed": lane.standing.watermark,
         }
         for lane in verified.lanes
     ]

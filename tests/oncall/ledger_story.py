@@ -94,6 +94,10 @@ class Story:
         self.world.flush()
         asyncio.run(self._delete(TopicPartition(topic, partition), below))
 
+    def digest(self, place: Place) -> bytes:
+        """Of the value there."""
+        return self._digests[place]
+
     def _usual(self, place: Place) -> dict[str, Any]:
         of = self._originals.get(place, place)
         key = "key-of-{}-{}-{}".format(of[0].removeprefix(self.world.prefix), *of[1:])

@@ -15,10 +15,11 @@ from aiokafka.structs import TopicPartition
 from gateway.core.traces import CLOCKS_DIFFER_MS
 from gateway.oncall.ledger.findings import Findings, Kind
 from gateway.oncall.ledger.offsets import Digests, OffsetSet
+from gateway.oncall.ledger.standing import UNKNOWN, Standing
 
 _SETS = ("delivered", "settled", "announced", "due", "listed", "removed", "replayed", "replayed_later", "ahead")
 
-_PLAIN = ("topic", "partition", "start", "log_start", "began_at", "end", "log_end", "watermark", "gone", "other_log")
+_PLAIN = ("topic", "partition", "start", "log_start", "began_at", "end", "log_end", "gone", "other_log")
 
 
 @dataclass(slots=True)
@@ -32,8 +33,7 @@ class Lane:
     began_at: int | None  # when the first record that the log holds was appended, ms
     end: int = 0  # the offset after the range, once its inputs were read
     log_end: int = 0  # once all was read
-    watermark: int | None = None  # where the lane stood before the ledger was read; None: nobody knows
-    beyond: frozenset[int] = frozenset()  # settled beyond the watermark then
+    standing: Standing = UNKNOWN  # before the ledger was read
     gone: int = 0  # ledger records about inputs that have left the topic
     other_log: int = 0  # ledger records about an earlier topic of this name
     delivered: OffsetSet = field(default_factory=OffsetSet)
@@ -88,7 +88,7 @@ class Lane:
     @property
     def open(self) -> int:
         """How many are not settled yet and need not be."""
-        return sum(not self._is_past(offset) for offset in self.delivered.without(self.settled))
+        return sum(not self.standing.has_settled(offset) for offset in self.delivered.without(self.settled))
 
     @property
     def gone_unsettled(self) -> int:
@@ -120,11 +120,7 @@ class Lane:
                 add(Kind.PARKED_UNFOUNDED, offset)
 
     def _lost(self) -> Iterator[int]:
-        return (offset for offset in self.delivered.without(self.settled) if self._is_past(offset))
-
-    def _is_past(self, offset: int) -> bool:
-        """Whether the lane had settled it before the ledger was read."""
-        return self.watermark is not None and (offset < self.watermark or offset in self.beyond)
+        return (offset for offset in self.delivered.without(self.settled) if self.standing.has_settled(offset))
 
     def _there(self, offsets: Iterator[int]) -> Iterator[int]:
         """Of what has left the topic nobody knows whether it was delivered."""
@@ -134,7 +130,9 @@ class Lane:
 
     def saved(self) -> dict[str, Any]:
         """All but the pages."""
-        return {name: getattr(self, name) for name in _PLAIN} | {"beyond": sorted(self.beyond)}
+        return {name: getattr(self, name) for name in _PLAIN} | {
+            "standing": [self.standing.watermark, sorted(self.standing.beyond)]
+        }
 
     def pages(self) -> Iterator[tuple[str, bytes]]:
         """The pages, by name."""
@@ -145,7 +143,8 @@ class Lane:
     @classmethod
     def restored(cls, saved: Mapping[str, Any], pages: Mapping[str, bytes]) -> Lane:
         """What `saved` and `pages` were made of."""
-        lane = cls(**{**saved, "beyond": frozenset(saved["beyond"])})
+        watermark, beyond = saved["standing"]
+        lane = cls(**{**saved, "standing": Standing(watermark, frozenset(beyond))})
         for name in _SETS:
             setattr(lane, name, OffsetSet(under(pages, f"{lane.name}/{name}/")))
         lane.digests = Digests(under(pages, f"{lane.name}/digests/"))

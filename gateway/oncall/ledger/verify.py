@@ -16,17 +16,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gateway.core.metadata import CommitMetadata, NotOurMetadataError
 from gateway.core.reasons import Outcome, Reason, Transmitted
 from gateway.core.traces import CLOCKS_DIFFER_MS
 from gateway.kafka.cluster import NO_OFFSET, TopicMissingError, began_at, describe, list_offsets, log_bounds
-from gateway.kafka.offsets import fetch_committed
 from gateway.kafka.scan import Span
 from gateway.oncall.desk import Desk, Found
 from gateway.oncall.ledger.checks import Lane, under
 from gateway.oncall.ledger.claims import contradictions
 from gateway.oncall.ledger.findings import LISTED_MAX, Findings, Kind
 from gateway.oncall.ledger.offsets import KeyPlace, Keys
+from gateway.oncall.ledger.standing import standing
 from gateway.oncall.ledger.state import Saved, StateFile
 from gateway.oncall.ledger.steps import Steps, bound
 
@@ -128,7 +127,7 @@ class Verification:
         if not steps.is_done("watermarks"):
             for lane in self._lanes.values():
                 lane.end = max(lane.start, steps.ends(lane.topic).get(lane.partition, lane.end))
-                await _stand(self._desk, asked.group, lane)
+                lane.standing = await standing(self._desk, asked.group, lane.topic, lane.partition)
             steps.finish("watermarks")
         later = Span(since=None if asked.since is None else max(0, asked.since - CLOCKS_DIFFER_MS))
         await steps.read("ledger", names.ledger, self._take_ledger, later)
@@ -336,18 +335,6 @@ async def _lanes(desk: Desk, topics: Iterable[str], asked: Asked) -> dict[tuple[
         lane = Lane(*partition, start, bounds[partition].start, began.get(partition), end=start)
         lanes[lane.topic, lane.partition] = lane
     return lanes
-
-
-async def _stand(desk: Desk, group: str, lane: Lane) -> None:
-    """Where the lane stands now; nothing is known of one whose offset is not there, or not a gateway's."""
-    committed = await fetch_committed(desk.client, group, lane.topic, lane.partition)
-    if committed is None:
-        return
-    try:
-        metadata = CommitMetadata.decode(committed.metadata, committed.offset)
-    except NotOurMetadataError:
-        return
-    lane.watermark, lane.beyond = committed.offset, frozenset(metadata.settled)
 
 
 def _place(record: Mapping[str, Any]) -> str:
