@@ -15,6 +15,7 @@ from gateway.cli import (
     consent,
     demo,
     dev,
+    explain,
     hold,
     lanes,
     ledger,
@@ -46,6 +47,7 @@ app.add_typer(consent.app, name="consent")
 app.add_typer(ledger.app, name="ledger")
 app.command("check")(check.check)
 app.command("demo")(demo.demo)
+app.command("explain")(explain.explain)
 app.command("serve")(serve.serve)
 app.command("settings")(settings.settings)
 app.command("status")(status.status)
