@@ -105,6 +105,8 @@ def plan(
         often=often,
     )
     rules = _policy(policy)
+    if out is not None and out.exists():  # said before much is read
+        raise CommandError(Exit.WRONG_USE, f"{out} is there already: give another name by --out, or remove it")
 
     async def do(desk: Desk) -> Planned:
         from gateway.oncall.ledger.source import open_ledger

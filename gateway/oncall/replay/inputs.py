@@ -17,12 +17,12 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from gateway.kafka.cluster import LATEST, describe, describe_once, list_offsets_once, log_bounds
+from gateway.kafka.cluster import LATEST, Cluster, describe, describe_once, list_offsets_once, log_bounds
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
 from gateway.kafka.troubles import PassingError, raise_for
 from gateway.oncall.replay.selection import Place
 
-NEAR = 1_000  # offsets between two records that are fetched together rather than each by itself
+NEAR = 64  # offsets between two records up to which reading what lies between is cheaper than another request
 RUN_BYTES = 1 << 20
 ONE_BYTES = 1 << 10  # a batch is delivered whole, however large
 _AT_ONCE_MS = 0
@@ -48,15 +48,18 @@ async def fetch(client: AIOKafkaClient, places: Iterable[Place]) -> AsyncIterato
     wanted: dict[TopicPartition, list[int]] = defaultdict(list)
     for topic, number, offset in sorted(places):
         wanted[TopicPartition(topic, number)].append(offset)
-    there = (await describe(client, {partition.topic for partition in wanted})).topics if wanted else {}
+    if not wanted:
+        return
+    there = (await describe(client, {partition.topic for partition in wanted})).topics
     known = [each for each in wanted if each.topic in there and each.partition in there[each.topic].leaders]
-    bounds = await log_bounds(client, known) if known else {}
+    bounds = await log_bounds(client, known)
     for partition in known:
+        log = _Log(client, partition)
         offsets = [each for each in wanted[partition] if bounds[partition].start <= each < bounds[partition].end]
         at = 0
         while at < len(offsets):
             near = at + 1 < len(offsets) and offsets[at + 1] - offsets[at] <= NEAR
-            read = await _fetch(client, partition, offsets[at], RUN_BYTES if near else ONE_BYTES)
+            read = await log.fetch(offsets[at], RUN_BYTES if near else ONE_BYTES)
             after = read[-1].offset if read else offsets[at]
             here = at
             while at < len(offsets) and offsets[at] <= after:
@@ -65,36 +68,47 @@ async def fetch(client: AIOKafkaClient, places: Iterable[Place]) -> AsyncIterato
             yield [raw for raw in read if raw.offset in asked]
 
 
-async def _fetch(client: AIOKafkaClient, partition: TopicPartition, offset: int, most: int) -> list[Raw]:
-    """Records from this offset on; none if the log has none at it or later."""
+class _Log:
+    """One partition's log; who leads it is asked again only where a request failed."""
 
-    async def attempt() -> list[Raw]:
-        return await _fetch_once(client, partition, offset, most)
+    def __init__(self, client: AIOKafkaClient, partition: TopicPartition) -> None:
+        self._client = client
+        self._partition = partition
+        self._cluster: Cluster | None = None
 
-    return await retried(KAFKA_CALL_TIMEOUT_S, f"reading {partition.topic}:{partition.partition} at {offset}", attempt)
+    async def fetch(self, offset: int, most: int) -> list[Raw]:
+        """Records from this offset on; none if the log has none at it or later. Raises KafkaUnavailableError."""
 
+        async def attempt() -> list[Raw]:
+            cluster, self._cluster = self._cluster, None
+            if cluster is None:
+                cluster = await describe_once(self._client, [self._partition.topic])
+            read = await self._fetch(cluster, offset, most)
+            self._cluster = cluster
+            return read
 
-async def _fetch_once(client: AIOKafkaClient, partition: TopicPartition, offset: int, most: int) -> list[Raw]:
-    topic, number = partition
-    cluster = await describe_once(client, [topic])
-    if topic not in cluster.topics or number not in cluster.topics[topic].leaders:
-        return []
-    answer: Any = await client.send(
-        cluster.topics[topic].leaders[number],
-        FetchRequest(_AT_ONCE_MS, _ANY_BYTES, most, _READ_UNCOMMITTED, [(topic, [(number, offset, most)])]),
-    )
-    for _, partitions in answer.topics:
-        for _, code, high_watermark, *_, records in partitions:
-            if code == OffsetOutOfRangeError.errno:
-                return []
-            raise_for(code)
-            if (
-                high_watermark <= offset
-                and (await list_offsets_once(client, cluster, {partition: LATEST}))[partition] > offset
-            ):
-                raise PassingError  # a leader that has just begun to lead shows nothing yet
-            return list(_records(topic, number, offset, records))
-    raise UnknownTopicOrPartitionError
+        topic, number = self._partition
+        return await retried(KAFKA_CALL_TIMEOUT_S, f"reading {topic}:{number} at {offset}", attempt)
+
+    async def _fetch(self, cluster: Cluster, offset: int, most: int) -> list[Raw]:
+        topic, number = self._partition
+        if topic not in cluster.topics or number not in cluster.topics[topic].leaders:
+            return []
+        answer: Any = await self._client.send(
+            cluster.topics[topic].leaders[number],
+            FetchRequest(_AT_ONCE_MS, _ANY_BYTES, most, _READ_UNCOMMITTED, [(topic, [(number, offset, most)])]),
+        )
+        for _, partitions in answer.topics:
+            for _, code, high_watermark, *_, records in partitions:
+                if code == OffsetOutOfRangeError.errno:
+                    return []
+                raise_for(code)
+                if high_watermark <= offset:
+                    ends = await list_offsets_once(self._client, cluster, {self._partition: LATEST})
+                    if ends[self._partition] > offset:
+                        raise PassingError  # a leader that has just begun to lead shows nothing yet
+                return list(_records(topic, number, offset, records))
+        raise UnknownTopicOrPartitionError
 
 
 def _records(topic: str, partition: int, offset: int, fetched: bytes) -> Iterable[Raw]:

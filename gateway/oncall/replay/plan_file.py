@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Entry:
         return f"{self.topic}:{self.partition}:{self.offset}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What a person approves by applying it. `topics`: name -> id; `read_to`: of each topic that moves on while the
     plan is carried out, the first offset of each partition that it has not seen."""
@@ -68,9 +69,9 @@ class Plan:
     left_out: Mapping[str, int]
     entries: Sequence[Entry]
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
-        """SHA-256 of all that it says."""
+        """SHA-256 of all that it says; every request repeats it."""
         return hashlib.sha256(canonical_json(self._document())).digest()
 
     @property

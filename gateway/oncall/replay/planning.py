@@ -276,6 +276,7 @@ class Planning:
                     strangers[place] = event.subject_ref
                     continue
                 judged[place] = self._today.judge(raw, event)
+            self._desk.tell("records selected", len(seen), len(standing))
 
     def _subject_of(self, place: Place, judged: Judged, at_genie: set[str]) -> str | None:
         """Whose it is, if it is to be in the plan."""
