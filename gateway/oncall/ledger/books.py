@@ -61,11 +61,14 @@ AGREED = Judged()
 
 
 def judged(records: Sequence[Record], said: Said | None) -> Judged:
-    """What the records of one key and GeNiE's word on it make together; None: it said nothing usable."""
+    """What the records of one key, oldest first, and GeNiE's word on it make together; None: it said nothing usable.
+
+    What is about the key and no one record is said of the oldest, since later ones may be replays of it.
+    """
     if said is None:
-        return Judged(_all(Kind.NO_ANSWER, records[-1:], "it said nothing usable"))
+        return Judged(_all(Kind.NO_ANSWER, records[:1], "it said nothing usable"))
     if said.result.status is LookupStatus.PROCESSING:
-        return Judged(_all(Kind.NO_ANSWER, records[-1:], "it is just judging it"))
+        return Judged(_all(Kind.NO_ANSWER, records[:1], "it is just judging it"))
     first = said.result.first
     if first is None:
         return _not_received(records, said.as_of)
@@ -87,7 +90,7 @@ def _received(records: Sequence[Record], first: First, receipt: Receipt | None) 
         if unknown:
             return Judged((), [_found(record, first, receipt) for record in unknown])
         when = f"GeNiE received it at {shown(first.received_at)}, body {b64url(first.body_digest)}"
-        return Judged(_all(Kind.NOT_RECORDED, records[-1:], f"the ledger: {_words(records[-1])}; {when}"))
+        return Judged(_all(Kind.NOT_RECORDED, records[:1], f"the ledger: {_words(records[0])}; {when}"))
     return Judged([each for record in records for each in _compared(record, first, receipt)])
 
 
