@@ -9,6 +9,7 @@ import typer
 
 from gateway.cli import (
     ledger_count,
+    ledger_disclose,
     ledger_index,
     ledger_reconcile,
     ledger_scope,
@@ -20,6 +21,7 @@ app = typer.Typer(help="The record of every provision: follow, count, verify, di
 app.command("tail")(ledger_tail.tail)
 app.command("count")(ledger_count.count)
 app.command("index")(ledger_index.index)
+app.command("disclose")(ledger_disclose.disclose)
 app.command("scope")(ledger_scope.scope)
 app.command("verify")(ledger_verify.verify)
 app.command("reconcile")(ledger_reconcile.reconcile)

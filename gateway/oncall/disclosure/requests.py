@@ -1,0 +1,111 @@
+"""What the privacy desk is asked for, from the audit to the document.
+
+Knows that each is written down before it is made. Must not know in which form it is handed out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from gateway.core.consent import Consent, ConsentState, ConsentStatus, Denied
+from gateway.core.identity import Identity
+from gateway.core.policy import Policy
+from gateway.core.reasons import Reason
+from gateway.oncall.audit import Deed, Operator, audited
+from gateway.oncall.consents import history
+from gateway.oncall.desk import Desk
+from gateway.oncall.disclosure.answer import Provider, disclosure
+from gateway.oncall.disclosure.gathering import Gathered, gather
+from gateway.oncall.disclosure.notice import stop_notice
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What both documents need. `group` is the gateway's: its offsets tell what is being sent."""
+
+    subject_ref: str
+    operator: Operator
+    index_url: str
+    group: str
+    provider: Provider
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The secret keys of the names that GeNiE knows."""
+
+    idempotency: bytes
+    pseudonym: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A document, and what the operator may want to know of it."""
+
+    document: Mapping[str, Any]
+    audit_id: str
+    gathered: Gathered
+
+
+class NotWithdrawnError(Exception):
+    """There is nothing to give notice of."""
+
+
+async def answer_customer(desk: Desk, asked: Asked) -> Made:
+    """The answer to a request for the records of provision (APPI art. 33(5)); raises what `gather` raises."""
+    audit_id = await audited(desk, asked.operator, Deed("ledger disclose", subject_ref=asked.subject_ref))
+    gathered = await gather(desk, asked.index_url, asked.group, asked.subject_ref)
+    document = disclosure(
+        asked.subject_ref, asked.operator.ticket, gathered.books, gathered.reading, asked.provider, asked.policy
+    )
+    return Made(document, audit_id, gathered)
+
+
+async def notify_genie(desk: Desk, asked: Asked, contract_refs: Sequence[str], keys: Keys) -> Made:
+    """The notice of what GeNiE holds of a customer who withdrew (art. 35).
+
+    Raises NotWithdrawnError, and what `gather` raises.
+    """
+    deed = Deed("ledger disclose --stop-notice", subject_ref=asked.subject_ref)
+    audit_id = await audited(desk, asked.operator, deed)
+    consent = await history(desk, asked.subject_ref)
+    _refuse_unless_withdrawn(consent.state)
+    gathered = await gather(desk, asked.index_url, asked.group, asked.subject_ref)
+    if gathered.recipient is None:
+        raise NotWithdrawnError("the ledger has no record of this customer: there is nothing to give notice of")
+
+    @cache
+    def names(cluster_id: str) -> Identity:
+        return Identity(keys.idempotency, keys.pseudonym, asked.policy.recipient_id, cluster_id)
+
+    document = stop_notice(
+        asked.subject_ref,
+        contract_refs,
+        consent.status_since,
+        asked.operator.ticket,
+        gathered.books,
+        {place: payment.corrects for place, payment in gathered.corrections.items()},
+        gathered.reading,
+        asked.provider,
+        gathered.recipient,
+        asked.policy,
+        names,
+        desk.cluster_id,
+    )
+    return Made(document, audit_id, gathered)
+
+
+def _refuse_unless_withdrawn(state: ConsentState) -> None:
+    """Withdrawn, or erased after that; of anything else the next event might go to GeNiE after the notice."""
+    if state is None or (isinstance(state, Denied) and state.reason is Reason.NO_CONSENT):
+        return
+    found = state.status.value if isinstance(state, Consent) else f"denied: {state.reason.code}"
+    if found != ConsentStatus.WITHDRAWN.value:
+        raise NotWithdrawnError(
+            f"the customer's consent is not withdrawn ({found}): have the consent service write a withdrawn record "
+            "first, which stops provision; then make the notice"
+        )
