@@ -1,11 +1,13 @@
-"""The reference pages under docs/reference, written from the code: `python -m gateway.docs`, with --check to compare.
+"""The pages that are written from the code: docs/reference, and docs/runbook with one for each reason and each stop.
 
-Knows where each reference is in the code and how a page looks. Must not know what any of it means.
+`python -m gateway.docs` writes them, with --check it compares. Knows where each of them is in the code and how a page
+looks. Must not know what any of it means.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,6 +20,8 @@ from gateway.cli.errors import Exit
 from gateway.core.outcome import Stop
 from gateway.core.reasons import Outcome, Reason
 from gateway.observe.metrics import reference as metrics
+from gateway.oncall import advice
+from gateway.oncall.advice import Advice
 from gateway.settings import CONFIG_VARIABLE
 from gateway.settings import reference as settings
 
@@ -28,12 +32,15 @@ _STATUSES = {
     Exit.WRONG_USE: "An option, an argument or a setting is wrong. Nothing was done.",
     Exit.UNREACHABLE: "Kafka, GeNiE, the schema registry, a gateway or a database did not answer. Try again.",
 }
+_CODE = re.compile(r"`([a-z_]+)`")
 _NOTE = "<!-- Written by `python -m gateway.docs`: change the code, not this page. -->"
 
 
 def render() -> dict[Path, str]:
     """Every page, by the path it belongs to."""
-    return {DIRECTORY / name: f"{_NOTE}\n\n" + "\n".join(page()) + "\n" for name, page in _PAGES.items()}
+    pages = {DIRECTORY / name: page() for name, page in _PAGES.items()}
+    pages |= {DIRECTORY.with_name("runbook") / f"{code}.md": _runbook(given) for code, given in advice.every().items()}
+    return {path: f"{_NOTE}\n\n" + "\n".join(page) + "\n" for path, page in pages.items()}
 
 
 def _settings() -> Iterator[str]:
@@ -64,16 +71,19 @@ def _metrics() -> Iterator[str]:
 
 def _reasons() -> Iterator[str]:
     yield "# Outcomes and reasons\n"
-    yield "Every input record ends in exactly one ledger record, with one of these outcomes and reasons.\n"
+    yield (
+        "Every input record ends in exactly one ledger record, with one of these outcomes and reasons. "
+        "Each has a page: what it means, what to check, what to type.\n"
+    )
     for outcome in Outcome:
         yield f"## {outcome.value}\n"
         reasons = (reason for reason in Reason if reason.outcome is outcome)
-        rows = ((f"`{reason.value}`", reason.sentence, reason.remedy) for reason in reasons)
+        rows = ((_page_of(reason.code), reason.sentence, reason.remedy) for reason in reasons)
         yield from _table(("reason", "what happened", "what to do"), rows)
         yield ""
     yield "## Stops\n"
     yield "Not an outcome: lanes wait, park nothing and try again, until a person has mended what is wrong.\n"
-    yield from _table(("code", "what is wrong"), ((f"`{stop.value}`", stop.sentence) for stop in Stop))
+    yield from _table(("code", "what is wrong"), ((_page_of(stop.value), stop.sentence) for stop in Stop))
 
 
 def _cli() -> Iterator[str]:
@@ -127,6 +137,31 @@ def _commands(command: object, name: str) -> Iterator[str]:
     if rows:
         yield from _table(("option", "what it does"), rows)
         yield ""
+
+
+def _runbook(given: Advice) -> Iterator[str]:
+    outcome = next((reason.outcome.value for reason in Reason if reason.code == given.code), "a lane has stopped")
+
+    others = advice.every().keys() - {given.code}
+
+    def linked(text: str) -> str:
+        return _CODE.sub(lambda found: _page_of(found[1], "") if found[1] in others else found[0], text)
+
+    yield f"# `{given.code}`: {outcome}\n"
+    yield f"{linked(given.means)}\n"
+    yield "## What to check\n"
+    yield from (f"* {linked(question)}" for question in given.check)
+    yield "\n## What to type\n"
+    yield "```\n" + "\n".join(given.type) + "\n```\n"
+    capitals = any(word.isupper() for command in given.type for word in command.split())
+    yield f"{'Words in capitals are yours to fill in. ' if capitals else ''}[All commands](../reference/cli.md).\n"
+    yield "## What a replay does\n"
+    yield f"{'It can help. ' if given.replay else ''}{linked(given.after)}\n"
+    yield "[All reasons and stops](../reference/reasons.md) · [Runbook](../runbook.md)"
+
+
+def _page_of(code: str, directory: str = "../runbook/") -> str:
+    return f"[`{code}`]({directory}{code}.md)"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The reference pages: written from the code, and as new as it."""
+"""The pages that are written from the code: as new as it."""
 
 import subprocess
 import sys
@@ -7,12 +7,33 @@ import pytest
 
 from gateway import docs
 
+PAGES = docs.render()
 
-@pytest.mark.parametrize("path", docs.render(), ids=lambda path: path.name)
-def test_a_reference_page_is_as_new_as_the_code(path) -> None:
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_page_is_as_new_as_the_code(path) -> None:
     """Each page is what the code says now; `python -m gateway.docs` writes it."""
     assert path.exists(), f"{path.name} is missing: run python -m gateway.docs"
-    assert path.read_text("utf-8") == docs.render()[path], f"{path.name} is stale: run python -m gateway.docs"
+    assert path.read_text("utf-8") == PAGES[path], f"{path.name} is stale: run python -m gateway.docs"
+
+
+def test_no_page_is_left_of_what_is_gone() -> None:
+    """A code that was taken away takes its page with it."""
+    directories = {path.parent for path in PAGES}
+    assert {path for directory in directories for path in directory.iterdir()} == set(PAGES)
+
+
+def test_a_page_of_the_runbook_says_what_it_means_what_to_check_and_what_to_type() -> None:
+    """And links to the pages of other codes that it names, never to itself."""
+    page = PAGES[docs.DIRECTORY.with_name("runbook") / "genie_clock.md"]
+    assert [line for line in page.splitlines() if line.startswith("#")] == [
+        "# `genie_clock`: a lane has stopped",
+        "## What to check",
+        "## What to type",
+        "## What a replay does",
+    ]
+    assert "[`future_event`](future_event.md)" in page
+    assert "(genie_clock.md)" not in page
 
 
 def test_check_names_a_stale_page_and_writes_nothing(tmp_path, monkeypatch, capsys) -> None:

@@ -1,4 +1,4 @@
-"""What people are told to type: every command line of the pages and of the help itself can be typed.
+"""What people are told to type: every command line of the pages, of the advice and of the help itself can be typed.
 
 A line is taken apart as a shell does it, and parsed by the command that it names: the command, each option, the number
 of arguments and the words of closed sets must be there. Nothing is run. CAPITALS are for the reader to fill in.
@@ -16,6 +16,7 @@ from typer._click.exceptions import BadParameter, UsageError
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from gateway.cli import app
+from gateway.oncall import advice
 
 ROOT = Path(__file__).parents[2]
 TREE = ROOT / "docs" / "reference" / "cli.md"  # written from the commands, and in the notation of their usage
@@ -123,6 +124,14 @@ def test_every_command_line_of_the_pages_can_be_typed() -> None:
                     wrong.append(f"{page.relative_to(ROOT)}: {line.strip()}: {said}")
     assert found > len(PAGES), "the pages show no commands: are they read as they are written?"
     assert wrong == []
+
+
+@pytest.mark.parametrize("code", advice.every())
+def test_every_command_that_advice_gives_can_be_typed(code: str) -> None:
+    """At 3 a.m. nobody wants to learn that an option is called otherwise."""
+    for line in advice.of(code).type:
+        (words,) = commands(line)
+        assert mistake(words) is None, f"{line}: {mistake(words)}"
 
 
 def helps(command: object, name: str) -> Iterator[tuple[str, str]]:
