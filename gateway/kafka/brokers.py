@@ -58,7 +58,7 @@ async def look_at_brokers(client: AIOKafkaClient, topics: Iterable[str]) -> Brok
     return Brokers(
         tuple(known[node] for node in sorted(known) if answers[node]),
         tuple(known[node] for node in sorted(known) if not answers[node]),
-        tuple(missing),
+        tuple(sorted(missing)),
         tuple(sorted(leaderless)),
         tuple(sorted(thin)),
     )

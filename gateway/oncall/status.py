@@ -31,7 +31,7 @@ ANSWERS = "gateway_genie_request_seconds_count"
 METRICS = frozenset({CERTIFICATES, CHANGE_REFUSED, ANSWERS})
 Metrics = Mapping[str, Mapping[tuple[str, ...], float]]
 
-_WELL = "2xx"
+_REBALANCING = ("PreparingRebalance", "CompletingRebalance")
 
 
 class Whose(StrEnum):
@@ -106,6 +106,9 @@ class Overview:
         return f"It is {' and '.join(whose)}: {'; '.join(first.values())}."
 
 
+_NOBODY_SAYS = "no process says"
+
+
 # --- each part --------------------------------------------------------------------------------------------
 
 
@@ -118,17 +121,19 @@ def kafka(brokers: Brokers) -> Part:
     """The brokers and our topics on them."""
     troubles = {
         "no answer from broker": brokers.silent,
-        "no such topic:": brokers.missing,
         "without leader:": brokers.leaderless,
         "with fewer copies in sync than there are:": brokers.under_replicated,
     }
-    found = []
-    for what, names in troubles.items():
-        if names:
-            command = ("gateway topics create",) if names is brokers.missing else ("gateway topics check",)
-            found.append(Finding(Level.WRONG, Whose.KAFKA, f"{what} {_some(names)}", command))
+    found = [
+        Finding(Level.WRONG, Whose.KAFKA, f"{what} {_some(names)}", ("gateway topics check",))
+        for what, names in troubles.items()
+        if names
+    ]
+    if brokers.missing:  # nobody else makes them, or the prefix is wrong
+        commands = ("gateway settings", "gateway topics create")
+        found.append(Finding(Level.WRONG, Whose.US, f"no such topic: {_some(brokers.missing)}", commands))
     known = len(brokers.answering) + len(brokers.silent)
-    return Part("Kafka", f"{len(brokers.answering)} of {_count(known, 'broker')} answer", tuple(found))
+    return Part("Kafka", f"{len(brokers.answering)} of {known} brokers answer", tuple(found))
 
 
 def group(fleet: Fleet, picture: Picture) -> Part:
@@ -140,10 +145,13 @@ def group(fleet: Fleet, picture: Picture) -> Part:
     lag = sum({lane.name: lane.lag or 0 for lane in picture.lanes}.values())
     found = []
     if not members:
-        found.append(Finding(Level.WRONG, Whose.US, "no process runs", ("gateway check", "gateway serve")))
+        what = "no process has joined the group" if fleet.answering else "no process runs"
+        found.append(Finding(Level.WRONG, Whose.US, what, ("gateway check", "gateway serve")))
     elif picture.unowned:
         what = f"nobody has {_some([lane.name for lane in picture.unowned])}"
         found.append(Finding(Level.WRONG, Whose.US, what, ("gateway lanes show --watch",)))
+    if state in _REBALANCING:
+        found.append(Finding(Level.NOTE, Whose.US, "the group is moving lanes", ("gateway lanes show --watch",)))
     if unset := [lane.name for lane in picture.lanes if lane.watermark is None]:
         commands = ("gateway lanes init --from ledger --dry-run",)
         found.append(Finding(Level.WRONG, Whose.US, f"no offset for {_some(unset)}", commands))
@@ -173,9 +181,13 @@ def processes(fleet: Fleet) -> Part:
         elif not status.ready:
             whose = Whose.KAFKA if any("Kafka" in reason for reason in status.reasons) else Whose.US
             why = _some(status.reasons)
-            found.append(Finding(Level.WRONG, whose, f"{process.name} is not ready: {why}", ("gateway lanes show",)))
+            found.append(
+                Finding(Level.WRONG, whose, f"{process.name} is not ready: {why}", ("gateway lanes show --watch",))
+            )
         lanes = _count(len(status.lanes), "lane")
         details.append(f"{process.name} at {process.at}: {lanes}, release {status.process.version or 'unknown'}")
+    if not fleet.processes and not fleet.unasked:
+        return Part("processes", "none")
     ready = sum(status.ready and status.live for _, status in fleet.answering)
     known = len(fleet.processes) + len(fleet.unasked)
     return Part("processes", f"{ready} of {known} ready", tuple(found), tuple(details))
@@ -184,14 +196,14 @@ def processes(fleet: Fleet) -> Part:
 def genie(fleet: Fleet, shown: Mapping[str, Metrics], now: int) -> Part:
     """How GeNiE copes, as each process sees it."""
     if not fleet.answering:
-        return Part("GeNiE", "no process says how it is")
+        return Part("GeNiE", _NOBODY_SAYS)
     asked = [status.genie for _, status in fleet.answering]
     open_in = [each for each in asked if each.breaker_open]
     found = []
     if open_in:
         causes = Counter(each.trouble for each in open_in).most_common(1)[0][0]
         what = f"the breaker is open in {len(open_in)} of {_count(len(asked), 'process')} ({causes}): nothing is lost"
-        found.append(Finding(Level.WRONG, Whose.GENIE, what, ("gateway check --genie", "gateway lanes show")))
+        found.append(Finding(Level.WRONG, Whose.GENIE, what, ("gateway check --genie", "gateway lanes show --watch")))
     counts: Counter[str] = Counter()
     for metrics in shown.values():
         counts.update({labels[0]: int(value) for labels, value in metrics.get(ANSWERS, {}).items() if labels and value})
@@ -209,6 +221,8 @@ def genie(fleet: Fleet, shown: Mapping[str, Metrics], now: int) -> Part:
 def consents(fleet: Fleet, now: int) -> Part:
     """Whether each view of consents and holds is whole."""
     found = []
+    if not fleet.answering:
+        return Part("consent view", _NOBODY_SAYS)
     for process, status in fleet.answering:
         seen = status.consents
         if seen.whole_at is not None and now - seen.whole_at > VIEW_OLD_MS:
@@ -238,7 +252,7 @@ def lanes(picture: Picture) -> Part:
     found = []
     if stopped := [lane.name for lane in picture.lanes if lane.seen is not None and lane.seen.stopped]:
         what = f"stopped for a configuration that is wrong, ours or GeNiE's: {_some(stopped)}"
-        found.append(Finding(Level.WRONG, Whose.US, what, ("gateway check --genie", "gateway lanes show")))
+        found.append(Finding(Level.WRONG, Whose.US, what, ("gateway check --genie", "gateway lanes show --watch")))
     late: dict[str, list[Lane]] = {}
     for lane in picture.lanes:
         if is_late(lane) and lane.name not in stopped and lane.seen is not None:
@@ -305,7 +319,7 @@ def certificates(shown: Mapping[str, Metrics], now: int) -> Part:
             found.append(Finding(Level.WRONG, Whose.US, what, ("gateway check",)))
     found += list(_ending(ends, now))
     if not ends:
-        return Part("certificates", "none told", tuple(found))
+        return Part("certificates", _NOBODY_SAYS, tuple(found))
     first = min(ends, key=lambda name: ends[name])
     return Part("certificates", f"{first} ends first, at {times.shown(int(ends[first] * 1000))}", tuple(found))
 

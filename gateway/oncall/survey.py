@@ -40,23 +40,27 @@ async def survey(
             fleet = await find(asker, desk.client, group, named, port)
         except KafkaUnavailableError as error:
             return await _without_kafka(asker, named, error)
-        shown = await _metrics(asker, fleet)
-        parts = [await _kafka(desk), *await _lanes(desk, group, fleet)]
-        counted, listed = await asyncio.gather(_parked(desk), _holds(desk))
-        parts += [*_of_processes(fleet, shown), listed, counted]
+        brokers, lanes, listed, counted, said = await asyncio.gather(
+            _kafka(desk), _lanes(desk, group, fleet), _holds(desk), _parked(desk), _said(asker, fleet)
+        )
+        parts = [brokers, *lanes[:1], *said[:3], *lanes[1:], listed, counted, *said[3:]]
         return Overview(times.now_ms(), tuple(parts))
 
 
 async def _without_kafka(asker: Asker, named: Sequence[str], error: KafkaUnavailableError) -> Overview:
     """What processes that were named say, and that nobody knows of others."""
     fleet = await find(asker, None, "", named, 0)
-    parts = [status.unreachable("Kafka", Whose.KAFKA, str(error).rstrip("."), _AWAY)]
+    parts = [status.unreachable("Kafka", Whose.KAFKA, _why(error), _AWAY)]
     if fleet.processes:
-        parts += _of_processes(fleet, await _metrics(asker, fleet))
+        parts += await _said(asker, fleet)
     return Overview(times.now_ms(), tuple(parts))
 
 
-def _of_processes(fleet: Fleet, shown: dict[str, Metrics]) -> list[Part]:
+async def _said(asker: Asker, fleet: Fleet) -> list[Part]:
+    """Of the processes: how they are, how GeNiE and the view of consents look from there, and certificates."""
+    answering = [process for process, _ in fleet.answering]
+    told = await asyncio.gather(*(asker.metrics(process.at, status.METRICS) for process in answering))
+    shown: dict[str, Metrics] = {process.name: metrics for process, metrics in zip(answering, told, strict=True)}
     now = times.now_ms()
     return [
         status.processes(fleet),
@@ -66,24 +70,18 @@ def _of_processes(fleet: Fleet, shown: dict[str, Metrics]) -> list[Part]:
     ]
 
 
-async def _metrics(asker: Asker, fleet: Fleet) -> dict[str, Metrics]:
-    answering = [process for process, _ in fleet.answering]
-    told = await asyncio.gather(*(asker.metrics(process.at, status.METRICS) for process in answering))
-    return {process.name: metrics for process, metrics in zip(answering, told, strict=True)}
-
-
 async def _kafka(desk: Desk) -> Part:
     try:
         return status.kafka(await look_at_brokers(desk.client, desk.names.record_kinds()))
     except KafkaUnavailableError as error:
-        return status.unreachable("Kafka", Whose.KAFKA, str(error).rstrip("."), _AWAY)
+        return status.unreachable("Kafka", Whose.KAFKA, _why(error), _AWAY)
 
 
 async def _lanes(desk: Desk, group: str, fleet: Fleet) -> list[Part]:
     try:
         picture = await look(desk.client, desk.names, group, fleet)
     except KafkaUnavailableError as error:
-        return [status.unreachable("group", Whose.KAFKA, str(error).rstrip("."))]
+        return [status.unreachable("group", Whose.KAFKA, _why(error))]
     except TopicMissingError:  # Kafka's part says which
         return []
     return [status.group(fleet, picture), status.lanes(picture)]
@@ -93,7 +91,7 @@ async def _holds(desk: Desk) -> Part:
     try:
         return status.holds(await holds.read_all(desk), times.now_ms())
     except (KafkaUnavailableError, RegistryAway) as error:
-        return status.unreachable("holds", Whose.KAFKA, str(error).rstrip("."), "gateway hold list")
+        return status.unreachable("holds", Whose.KAFKA, _why(error), "gateway hold list")
     except TopicMissingError:
         return Part("holds", "no topic for them")
 
@@ -115,7 +113,12 @@ async def _parked(desk: Desk) -> Part:
     except TimeoutError:
         return status.parked(None)
     except KafkaUnavailableError as error:
-        return status.unreachable("parked", Whose.KAFKA, str(error).rstrip("."), "gateway parked stats")
+        return status.unreachable("parked", Whose.KAFKA, _why(error), "gateway parked stats")
     except TopicMissingError:
         return Part("parked", "no topic for them")
     return status.parked(len(keys))
+
+
+def _why(error: Exception) -> str:
+    """Without the name of the part, which is told beside it."""
+    return str(error).removeprefix("Kafka: ").rstrip(".")
