@@ -6,6 +6,7 @@ and nothing sent but questions. Must not know how to mend what it finds, beyond 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 
@@ -38,6 +39,8 @@ from gateway.sections import KafkaSettings
 from gateway.settings import PREFIX, Settings, SettingsError, load
 from gateway.tls import subject
 
+REFUSED_TIMES = 3  # a lane is asked about, before its refusal is believed
+REFUSED_AGAIN_S = 1.0
 WRITTEN_KINDS = ("ProvisionRecord", "ParkedEvent", "ProvisionIntent")
 _DIGEST_BYTES = 32
 
@@ -131,15 +134,28 @@ async def _lanes(settings: Settings, names: TopicNames, client: AIOKafkaClient) 
     partitions = [partition for topic in cluster.topics.values() for partition in topic.partitions]
     refusals = []
     for partition in partitions:
-        try:
-            await foresee(client, LaneName(group, *partition))
-        except LaneRefusedError as error:
-            refusals.append(str(error))
+        if refusal := await _refusal(client, LaneName(group, *partition), REFUSED_TIMES if not refusals else 1):
+            refusals.append(refusal)
     more = f" (and {len(refusals) - 1} more lanes)" if len(refusals) > 1 else ""
     return [
         *_open_files(settings.genie.connections, len(partitions), len(cluster.brokers)),
         *(Finding(Severity.PROBLEM, "kafka.group_id", f"{refusal}{more}") for refusal in refusals[:1]),
     ]
+
+
+async def _refusal(client: AIOKafkaClient, name: LaneName, times: int) -> str | None:
+    """Why the lane would be refused. A coordinator that reads its log anew may say what was so before (proof.py), and
+    nothing is written here to find that out; so it is asked again."""
+    for time in range(1, times + 1):
+        try:
+            await foresee(client, name)
+        except LaneRefusedError as error:
+            if time == times:
+                return str(error)
+            await asyncio.sleep(REFUSED_AGAIN_S)
+        else:
+            break
+    return None
 
 
 def _open_files(connections: int, lanes: int, brokers: int) -> list[Finding]:
