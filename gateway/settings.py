@@ -62,6 +62,7 @@ __all__ = [
 ]
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
+OF_COMMANDS = frozenset({f"{PREFIX}OPERATOR", f"{PREFIX}DESK__INDEX_URL"})  # of a person's, and no settings of ours
 REQUIRED = "required"
 
 
@@ -298,7 +299,7 @@ def _misspelt() -> Iterator[Problem]:
     fields = _fields(Settings)
     sections = {setting.partition(".")[0] for setting in fields if "." in setting}
     for name in sorted(os.environ):
-        if not name.upper().startswith(PREFIX) or name == CONFIG_VARIABLE:
+        if not name.upper().startswith(PREFIX) or name == CONFIG_VARIABLE or name in OF_COMMANDS:
             continue
         setting = name.upper().removeprefix(PREFIX).lower().replace("__", ".")
         if setting not in fields and setting.partition(".")[0] not in sections:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.core import TyperCommand, TyperGroup
 from typer.testing import CliRunner
 
+from gateway.cli import app as gateway
 from gateway.cli import kafka_options
 from gateway.cli.errors import CommandError
+from gateway.settings import SettingsError, load
 
 FILE = """
 [kafka]
@@ -77,3 +80,23 @@ def test_a_file_that_is_not_there_is_wrong_use(config: Path) -> None:
     config.unlink()
     with pytest.raises(CommandError, match="no file"):
         shown()
+
+
+def variables(command: object) -> set[str]:
+    """What the options of every command may come from."""
+    if isinstance(command, TyperGroup):
+        return set().union(*(variables(inner) for inner in command.commands.values()))
+    assert isinstance(command, TyperCommand)
+    named = (each.envvar or () for each in command.params)
+    return {name for each in named for name in ([each] if isinstance(each, str) else each)}
+
+
+def test_no_variable_of_a_command_is_a_mistake_to_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sets an operator's name in a shell can go on using every command there, and start a gateway."""
+    known = variables(typer.main.get_command(gateway))
+    assert "GATEWAY_OPERATOR" in known
+    for name in known:
+        monkeypatch.setenv(name, "something")
+    with pytest.raises(SettingsError) as refused:
+        load()
+    assert "no such setting" not in str(refused.value)
