@@ -132,7 +132,7 @@ async def _lanes(settings: Settings, names: TopicNames, client: AIOKafkaClient) 
     group = settings.kafka.group_id
     cluster = await describe(client, (names.payments, names.scores, names.replays))
     partitions = [partition for topic in cluster.topics.values() for partition in topic.partitions]
-    refusals = []
+    refusals: list[str] = []
     for partition in partitions:
         if refusal := await _refusal(client, LaneName(group, *partition), REFUSED_TIMES if not refusals else 1):
             refusals.append(refusal)
