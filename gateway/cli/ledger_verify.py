@@ -123,8 +123,6 @@ def _notes(verified: Verified) -> Iterator[str]:
             )
     if counts["other_cluster"]:
         yield f"left out: {counts['other_cluster']:,} ledger records about inputs of another Kafka cluster"
-    if counts["no_input_topic"]:
-        yield f"left out: {counts['no_input_topic']:,} ledger records about topics or partitions that are no lane here"
     if others := sum(lane.other_log for lane in verified.lanes):
         yield f"left out: {others:,} ledger records about earlier topics of the same names"
     if unknown := [lane.name for lane in verified.lanes if lane.standing.watermark is None]:

@@ -1,14 +1,19 @@
 """A strict GeNiE in a thread of its own, for commands that run in the test's; and what is in its books."""
 
 import asyncio
+import random
 import threading
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from gateway.core.identity import b64url
 from gateway.sandbox.genie import Sandbox
+from gateway.sandbox.genie.answer import Wire
 from gateway.sandbox.genie.books import First, Status
+from gateway.sandbox.genie.faults import Point
+from tests.integration.gateway_world import Gate
 
 
 class GenieBeside:
@@ -48,8 +53,29 @@ class GenieBeside:
         """It has read this key in a request and will never have judged it."""
         running(self.sandbox).books._in_progress.append(frozenset([key]))
 
+    @contextmanager
+    def holding_lookups(self) -> Iterator[threading.Event]:
+        """No lookup is answered meanwhile; the event tells that one has come."""
+        gate = _Gate()
+        self.sandbox.faults.active = {"gate": gate}
+        try:
+            yield gate.reached
+        finally:
+            self._loop.call_soon_threadsafe(gate.open)
+            self.sandbox.faults.active = {}
+
     def _do(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+
+
+class _Gate(Gate):
+    def __init__(self) -> None:
+        super().__init__(Point.BEFORE_JUDGING)
+        self.reached = threading.Event()
+
+    async def act(self, wire: Wire, chance: random.Random) -> None:
+        self.reached.set()
+        await super().act(wire, chance)
 
 
 def books(sandbox: Sandbox) -> dict[str, First]:

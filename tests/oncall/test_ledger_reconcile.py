@@ -2,11 +2,13 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from gateway.core.identity import b64url
@@ -14,13 +16,14 @@ from gateway.kafka import scan
 from gateway.oncall.ledger import questions
 from tests.integration.gateway_world import gateway_settings
 from tests.oncall import golden
-from tests.oncall.desk_world import T0, DeskWorld, Result
+from tests.oncall.desk_world import T0, DeskWorld, Result, terminal_environment
 from tests.oncall.genie_beside import GenieBeside
 from tests.oncall.ledger_story import UNKNOWN, Story
 
 FOUND_WRONG, WRONG_USE, UNREACHABLE, BROKEN_OFF = 1, 2, 3, 130
 LATER = T0 + 60_000
 TRIES_MAX = 30
+BOUND_S = 60
 BODY = bytes([1]) * 32
 
 
@@ -90,10 +93,14 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(questions, "LONGEST_WAIT_S", 0.001)
 
 
-def run(story: Story, genie: GenieBeside, directory: Path, *options: str, **settings: str) -> Result:
+def settings(story: Story, genie: GenieBeside, directory: Path) -> dict[str, str]:
     own = gateway_settings(story.world.kafka, genie.sandbox.url, genie.sandbox.pki, directory, "desk")
-    own |= {"GATEWAY_KAFKA__GROUP_ID": story.group, **settings}
-    result = story.world.run(["ledger", "reconcile", "--per-second", "100", *options], **own)
+    return own | {"GATEWAY_KAFKA__GROUP_ID": story.group}
+
+
+def run(story: Story, genie: GenieBeside, directory: Path, *options: str, **changes: str) -> Result:
+    where = settings(story, genie, directory) | changes
+    result = story.world.run(["ledger", "reconcile", "--per-second", "100", *options], **where)
     # When it was asked, by its own clock
     stdout = re.sub(r"(had not received it at) [^;]*;", r"\1 (when it was asked);", result.stdout)
     return Result(
@@ -146,6 +153,24 @@ def test_it_goes_on_where_it_was_broken_off(
         assert state.exists()
     assert (ended.stdout, ended.status) == (whole.stdout, whole.status)
     assert breaks > 3
+    assert not state.exists()
+
+
+def test_ctrl_c_in_a_terminal_breaks_it_off(story: Story, genie: GenieBeside, tmp_path: Path) -> None:
+    """While it waits for an answer: status 130, one line that says how to go on, and going on gives the same answer."""
+    state = tmp_path / "state"
+    where = settings(story, genie, tmp_path) | terminal_environment(story.world)
+    with genie.holding_lookups() as reached:
+        arguments = ["-m", "gateway", "ledger", "reconcile", "--state", str(state)]
+        child = pexpect.spawn(sys.executable, arguments, env=where, encoding="utf-8", timeout=BOUND_S)
+        assert reached.wait(BOUND_S)
+        child.sendintr()
+        child.expect(f"broken off; the same command goes on from {state}")
+        child.expect(pexpect.EOF)
+        child.close()
+    assert (child.exitstatus, state.exists()) == (BROKEN_OFF, True)
+    gone_on = run(story, genie, tmp_path, "--state", str(state))
+    assert gone_on.stdout == run(story, genie, tmp_path).stdout
     assert not state.exists()
 
 

@@ -25,6 +25,7 @@ from gateway.oncall.ledger.checks import Lane, under
 from gateway.oncall.ledger.claims import contradictions
 from gateway.oncall.ledger.findings import LISTED_MAX, Findings, Kind
 from gateway.oncall.ledger.offsets import KeyPlace, Keys
+from gateway.oncall.ledger.source import Wanted
 from gateway.oncall.ledger.standing import standing
 from gateway.oncall.ledger.state import Saved, StateFile
 from gateway.oncall.ledger.steps import Steps, bound
@@ -62,7 +63,7 @@ class Verified:
 
     asked: Asked
     lanes: Sequence[Lane]
-    counts: Mapping[str, int]  # "ledger": records read; "other_cluster", "no_input_topic", "target_gone"
+    counts: Mapping[str, int]  # "ledger": records read; "other_cluster", "target_gone"
     outcomes: Mapping[str, int]
     findings: Findings
     unresolved: Sequence[Unresolved]
@@ -163,10 +164,16 @@ class Verification:
                 continue
             lane = self._lanes.get((position["topic"], position["partition"]))
             if lane is None:
-                self._counts["no_input_topic"] += 1
+                self._take_stray(position, each)
             elif lane.is_of_range(position["offset"], position["timestamp"], self._asked.since, self._asked.until):
                 self._take_record(lane, position["offset"], each)
         self._take_replays(found)
+
+    def _take_stray(self, position: Mapping[str, Any], found: Found) -> None:
+        """A record about no lane; it has but its own word for when its input was appended."""
+        if Wanted(self._asked.since, self._asked.until).in_time(position["timestamp"]):
+            what = f"no such lane ({found.place})"
+            self._findings.add(Kind.NEVER_DELIVERED, position["topic"], position["partition"], position["offset"], what)
 
     def _take_record(self, lane: Lane, offset: int, found: Found) -> None:
         record: Mapping[str, Any] = found.record or {}
