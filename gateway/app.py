@@ -217,7 +217,7 @@ class Gateway:
         events = {topic: Intake(codec, identity, event_type) for topic, event_type in inputs.items()}
         for intake in events.values():
             stack.push_async_callback(intake.close)
-        replays = ReplayIntake(around.connection, around.client, codec, identity, events)
+        replays = ReplayIntake(around.connection, around.client, codec, identity, events, kafka.group_id)
         await replays.start()
         stack.push_async_callback(replays.close)
         readers: Mapping[str, Reader] = {**events, names.replays: replays}

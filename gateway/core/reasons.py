@@ -253,8 +253,8 @@ class Reason(Coded):
     REPLAY_TARGET_MISSING = (
         "replay_target_missing",
         Outcome.PARKED,
-        "The record that the replay asks for is not there.",
-        "Check topic, partition and offset of the replay request.",
+        "The record that the replay asks for is not there, or not settled yet.",
+        "Check topic, partition and offset of the replay request; ask again once the ledger has the record.",
     )
 
     NOT_AVRO = (

@@ -1,7 +1,9 @@
 """From a replay request to the InputRecord of the record that it points to: fetched at exactly that offset.
 
-Knows that a replay reads what committed readers see, and never points to another replay. Must not know what
-becomes of the record: a replay enters its lane like any other record, and passes the same consent check.
+Knows that a replay reads what committed readers see, never points to another replay, and comes only when the record's
+own lane is through with it: while both try, each would take the other's provision for its own, since both carry the
+record's origin. Must not know what becomes of the record: a replay enters its lane like any other record, and passes
+the same consent check.
 """
 
 # aiokafka's consumer is untyped:
@@ -21,6 +23,7 @@ from aiokafka.structs import TopicPartition
 from gateway.core.entry import InputRecord, ReplayOf
 from gateway.core.events import is_uuid
 from gateway.core.identity import Identity
+from gateway.core.metadata import CommitMetadata, NotOurMetadataError
 from gateway.core.reasons import Reason
 from gateway.kafka.cluster import describe
 from gateway.kafka.codec import Codec, Decoded
@@ -32,13 +35,15 @@ from gateway.kafka.connection import (
     within,
 )
 from gateway.kafka.intake import Intake, RawRecord, deadly_offsets, failed
+from gateway.kafka.offsets import fetch_committed
 from gateway.kafka.taster import Taster
 
 POLL_MS = 200
 
 
 class ReplayIntake:
-    """Reads replay requests; `targets` gives each input topic that may be replayed its intake."""
+    """Reads replay requests; `targets` gives each input topic that may be replayed its intake, `group` commits what of
+    these topics is settled."""
 
     def __init__(
         self,
@@ -47,7 +52,10 @@ class ReplayIntake:
         codec: Codec,
         identity: Identity,
         targets: Mapping[str, Intake],
+        group: str,
     ) -> None:
+        self._group = group
+        self._through: dict[TopicPartition, int] = {}  # before which all was settled when it was last asked for
         self._client = client
         self._codec = codec
         self._identity = identity
@@ -92,12 +100,28 @@ class ReplayIntake:
         intake = self._targets.get(replay.topic)
         if intake is None:  # of what is no topic of ours nothing is copied: it could be any text
             return failed(self._identity, raw, Reason.REPLAY_TARGET_MISSING)
-        target = await self._fetch(replay)
+        target = await self._fetch(replay) if await self._is_settled(replay) else None
         if target is None:
             missing = failed(self._identity, raw, Reason.REPLAY_TARGET_MISSING)
             return replace(missing, replay_of=replay)
         record = (await intake.read([target], wary=wary))[0]
         return replace(record, offset=raw.offset, timestamp=raw.timestamp, replay_of=replay)
+
+    async def _is_settled(self, replay: ReplayOf) -> bool:
+        """Whether the record's own lane has committed that it is through with it; it never takes that back. What a
+        transaction is just committing does not count: nobody waits for a lane whose owner has died."""
+        place = TopicPartition(replay.topic, replay.partition)
+        if replay.offset < self._through.get(place, 0):
+            return True
+        committed = await fetch_committed(self._client, self._group, *place, stable=False)
+        if committed is None:
+            return False
+        try:
+            settled = CommitMetadata.decode(committed.metadata, committed.offset).settled
+        except NotOurMetadataError:
+            return False  # nobody knows what is settled there
+        self._through[place] = committed.offset
+        return replay.offset < committed.offset or replay.offset in settled
 
     async def _fetch(self, replay: ReplayOf) -> RawRecord | None:
         """The record at exactly this place, if committed readers see one there."""

@@ -15,6 +15,7 @@ from aiokafka.structs import TopicPartition
 from gateway import schemas
 from gateway.core.entry import ReplayOf
 from gateway.core.identity import Identity
+from gateway.core.metadata import CommitMetadata
 from gateway.core.reasons import Reason
 from gateway.kafka import replay_intake
 from gateway.kafka.cluster import Cluster, Topic
@@ -22,11 +23,13 @@ from gateway.kafka.codec import Codec
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.exact import ExactRecord
 from gateway.kafka.intake import failed
+from gateway.kafka.offsets import Committed
 from gateway.kafka.registry import FileRegistry
 from gateway.kafka.replay_intake import ReplayIntake
 from tests.integration.chosen_records import a_replay
 
 MAIL = "taro@example.jp"
+GROUP = "gateway"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,7 @@ async def test_free_text_of_a_request_is_not_repeated(changes: dict[str, Any], r
     """Neither an id that is none nor a topic that is none of ours goes into ledger and parked records."""
     connection = KafkaConnection("nowhere:1", "test")
     codec = Codec(FileRegistry(), {"replays": "ReplayRequest"})
-    intake = ReplayIntake(connection, AIOKafkaClient(), codec, Identity(b"k" * 32, b"p" * 32, "genie", "c"), {})
+    intake = ReplayIntake(connection, AIOKafkaClient(), codec, Identity(b"k" * 32, b"p" * 32, "genie", "c"), {}, GROUP)
     request = a_replay("subject-1a", "lease.payments", 0, 1) | {"request_id": str(uuid.uuid4()), **changes}
     raw = ExactRecord("replays", 0, 3, 1, b"subject-1a", schemas.encode("ReplayRequest", request), ())
     try:
@@ -115,8 +118,14 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
     async def describe(client: object, names: list[str]) -> Cluster:
         return Cluster("c", (1,), {INPUT.topic: Topic(INPUT.topic, UUID(int=1), {0: 1}, 1)} if consumer.there else {})
 
+    async def fetch_committed(client: object, group: str, topic: str, partition: int, *, stable: bool) -> Any:
+        assert (group, stable) == (GROUP, False)
+        return consumer.committed if (topic, partition) == INPUT else None
+
     consumer: Any = Consumer()
     consumer.there = True
+    consumer.committed = Committed(100, CommitMetadata().encode(100))
+    monkeypatch.setattr(replay_intake, "fetch_committed", fetch_committed)
     monkeypatch.setattr(replay_intake, "AIOKafkaConsumer", lambda **_: consumer)
     monkeypatch.setattr(replay_intake, "describe", describe)
     return consumer
@@ -127,7 +136,7 @@ def intake(consumer: Consumer) -> ReplayIntake:
     codec = Codec(FileRegistry(), {"replays": "ReplayRequest"})
     client, target = None, Target()
     targets: Any = {INPUT.topic: target}
-    return ReplayIntake(KafkaConnection("nowhere:1", "test"), client, codec, IDENTITY, targets)  # type: ignore[arg-type]
+    return ReplayIntake(KafkaConnection("nowhere:1", "test"), client, codec, IDENTITY, targets, GROUP)  # type: ignore[arg-type]
 
 
 def request(offset: int, partition: int = 0) -> ExactRecord:
@@ -160,6 +169,34 @@ async def test_a_topic_that_is_gone_has_no_record(intake: ReplayIntake, consumer
     consumer.there = False
     (read,) = await intake.read([request(0)])
     assert read.reason is Reason.REPLAY_TARGET_MISSING
+
+
+@pytest.mark.parametrize(
+    ("committed", "settled"),
+    [
+        (None, False),
+        (Committed(2, CommitMetadata().encode(2)), False),
+        (Committed(0, CommitMetadata((2,)).encode(0)), True),
+        (Committed(3, CommitMetadata().encode(3)), True),
+        (Committed(3, "not ours"), False),
+    ],
+)
+async def test_what_its_own_lane_still_works_on_is_not_replayed(
+    intake: ReplayIntake, consumer: Any, committed: Committed | None, settled: bool
+) -> None:
+    """Both lanes would take GeNiE's answer for their own provision."""
+    consumer.committed = committed
+    (read,) = await intake.read([request(2)])
+    assert (read.reason is not Reason.REPLAY_TARGET_MISSING) is settled
+    assert read.replay_of is not None
+
+
+async def test_what_is_settled_stays_so(intake: ReplayIntake, consumer: Any) -> None:
+    """Of so many records of one partition the group is asked about once."""
+    await intake.read([request(0)])
+    consumer.committed = None
+    first, third = await intake.read([request(0), request(2)])
+    assert (first.producer, third.producer) == ("first", "third")
 
 
 async def test_what_is_no_request_points_to_nothing(intake: ReplayIntake) -> None:
