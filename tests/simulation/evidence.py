@@ -45,7 +45,6 @@ def of_records(records: Mapping[Topic, Sequence[Raw]], receipts: Sequence[bytes]
     evidence.reasons.update(record["reason"] for record in ledger)
     statuses = _statuses(receipts)
     evidence.joined.update(_joined(ledger, _announced(intents), statuses))
-    evidence.joined["tombstone of a parked record"] = sum(raw.value is None for raw in records[Topic.PARKED])
     return evidence
 
 
@@ -92,8 +91,6 @@ def _joined(
         at = record["input"]
         attempts = announced.get((f"{at['topic']}:{at['partition']}", at["offset"]), [])
         said = statuses.get(record["idempotency_key"] or "", [])
-        if record["replay_of"] is not None:
-            yield f"replay {record['outcome']}"
         if not attempts:
             continue
         yield "announced"

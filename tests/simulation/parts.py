@@ -24,8 +24,9 @@ from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network
 from tests.simulation.partner import Partner
 from tests.simulation.registry import SimulatedRegistry
+from tests.simulation.replays import Settled, settled_in
 from tests.simulation.shape import Shape
-from tests.simulation.workload import Append, Settled
+from tests.simulation.workload import Append
 
 NODES = ((1, "kafka-1", 9092), (2, "kafka-2", 9092), (3, "kafka-3", 9092))
 GROUP = "gateway"
@@ -68,13 +69,14 @@ class Parts:
         counts = dict.fromkeys(Topic, OWN_PARTITIONS) | {
             Topic.PAYMENTS: shape.partitions,
             Topic.SCORES: shape.partitions,
-            Topic.REPLAYS: 1,
+            Topic.REPLAYS: shape.replay_partitions,
             Topic.CONSENTS: shape.consent_partitions,
             Topic.CONTROLS: 1,
         }
         compacted = {*_COMPACTED, Topic.PARKED}
         for topic, partitions in counts.items():
             self.kafka.create_topic(topic.value, partitions, compact=topic in compacted)
+        self.kafka.create_topic(NAMES.audit, 1)  # gateways ask that it is there, and never touch it
         self.lanes = [
             (topic.value, number)
             for topic in (Topic.PAYMENTS, Topic.SCORES, Topic.REPLAYS)
@@ -140,19 +142,10 @@ class Parts:
             self.kafka.compact(topic.value)
 
     def settled(self) -> list[Settled]:
-        """What the ledger holds of events that could be read, no replays among them."""
-        records = [schemas.decode(record.value)[1] for record in self.kafka.records(NAMES.ledger) if record.value]
-        return [
-            Settled(
-                record["input"]["topic"],
-                record["input"]["partition"],
-                record["input"]["offset"],
-                record["subject_ref"],
-                record["outcome"] == "PROVIDED",
-            )
-            for record in records
-            if record["event_id"] is not None and record["subject_ref"] is not None and record["replay_of"] is None
-        ]
+        """What the ledger holds that may be asked for again."""
+        return settled_in(
+            schemas.decode(record.value)[1] for record in self.kafka.records(NAMES.ledger) if record.value
+        )
 
     def unsettled(self) -> list[str]:
         """The lanes that have not committed all that lies in their partitions, and partitions that lack a marker."""

@@ -22,7 +22,7 @@ from gateway.kafka.strict_producer import AnswerLostError
 from gateway.sandbox.pki import Pki
 from gateway.sandbox.verifier.history import Raw, Topic
 from tests.simulation import evidence as evidences
-from tests.simulation import faults, keys, orders, process, weave
+from tests.simulation import faults, keys, orders, process, replays_seen, weave
 from tests.simulation.broker.quick import compiled_structs
 from tests.simulation.clocks import taken_over, wall_ms
 from tests.simulation.deeds import Deeds
@@ -265,6 +265,7 @@ class _World:
             *self._too_many_ends(),
             *self._wrong,
             *violations(found),
+            *replays_seen.wrongly_parked(records),
         ]
         self._gather(records, receipts)
         digest = self._story.seal(_contents(records, receipts))
@@ -302,6 +303,8 @@ class _World:
     def _gather(self, records: Mapping[Topic, Sequence[Raw]], receipts: Sequence[bytes]) -> None:
         evidence, partner = self._evidence, self._made.partner
         evidence.add(evidences.of_records(records, receipts))
+        kills = [(seat.name, at) for seat in self._seats for at in seat.killed_at]
+        evidence.joined.update(replays_seen.seen(records, kills))
         evidence.done.update(self._deeds.done)
         evidence.seen.update({f"at {point}": count for point, count in self._orders.reached.items()})
         evidence.seen["the registry was asked in vain"] += self.registry.missed

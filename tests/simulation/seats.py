@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -27,6 +28,7 @@ class Seat:
         self.ends: Counter[str] = Counter()  # by itself
         self.wrong: list[str] = []  # ends that no trouble of others explains
         self.killed: list[Host] = []
+        self.killed_at: list[int] = []  # ms
         self.busy = False  # something is being done to it
         self._tell = tell
         self._open = True
@@ -53,6 +55,7 @@ class Seat:
             ended = await self.process.wait()
             if ended == KILLED:
                 self.killed.append(host)
+                self.killed_at.append(time.time_ns() // 1_000_000)
             if ended == KILLED or (ended == IN_ORDER and self._asked):
                 continue
             self._note(ended)

@@ -36,7 +36,8 @@ class Shape:
     faults: int
     changes_per_s: float  # of consents
     holds: int
-    replays: int
+    replays: int  # plans of them
+    replay_partitions: int  # of the topic of requests: those of one customer lie in one
     batch: int
     window: int
     connections: int
@@ -51,9 +52,10 @@ class Shape:
     @property
     def size(self) -> str:
         """For people."""
+        lanes = 2 * self.partitions + self.replay_partitions
         return (
-            f"{self.hosts} gateways, {2 * self.partitions + 1} lanes, {self.events} events of {self.subjects} "
-            f"subjects, {self.faults} faults in {self.trouble_s:g} s"
+            f"{self.hosts} gateways, {lanes} lanes, {self.events} events of {self.subjects} subjects, "
+            f"{self.faults} faults in {self.trouble_s:g} s"
         )
 
 
@@ -96,6 +98,7 @@ def _drawn(seed: int) -> Shape:
         changes_per_s=rng.choice([0.1, 0.5, 2.0]),
         holds=rng.choice([0, 1, 2]),
         replays=rng.choice([0, 4, 12]),
+        replay_partitions=Random(f"{seed}/replays").choice([1, 1, 2]),
         batch=rng.choice([1, 4, 20, 100]),
         window=rng.choice([100, 100, 1_000]),
         connections=rng.choice([1, 2, 8]),

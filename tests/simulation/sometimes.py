@@ -80,9 +80,35 @@ class Rare(Coded):
     UNKNOWN_SCHEMA = ("unknown_schema", "nobody knows a record's schema", _reason("unknown_schema_id"))
     BAD_KEY = ("bad_key", "a record's key is no subject", _reason("bad_key"))
     MISMATCH = ("mismatch", "a record's key is another subject", _reason("subject_mismatch"))
+
+    # --- replays
     REPLAY_PROVIDED = ("replay_provided", "a replay provides a record", _joined("replay PROVIDED"))
-    REPLAY_DUPLICATE = ("replay_duplicate", "a replay finds it provided already", _joined("replay DUPLICATE"))
-    REPLAY_RESOLVES = ("replay_resolves", "a parked record is resolved", _joined("tombstone of a parked record"))
+    REPLAY_WITHDRAWN = (
+        *("replay_withdrawn", "a withdrawal races a replay, and it is withheld"),
+        _joined("a replay withheld after a withdrawal that raced it"),
+    )
+    REPLAY_CONSENTED = (
+        *("replay_consented", "a consent races a replay, and it is provided"),
+        _joined("a replay provided after a consent that raced it"),
+    )
+    REPLAY_OF_PROVIDED = (
+        *("replay_of_provided", "a replay finds that its record was provided already"),
+        _joined("a replay of what was provided"),
+    )
+    REPLAYED_TWICE = ("replayed_twice", "one plan is applied twice", _joined("a request applied twice"))
+    REPLAYS_AT_ONCE = (
+        *("replays_at_once", "a record is asked for again while its replay is under way"),
+        _joined("replays of one record at once"),
+    )
+    REPLAY_KILLED = (
+        *("replay_killed", "who has announced a replay is killed"),
+        _joined("a replay in flight across a kill"),
+    )
+    REPLAY_MOVED = (
+        *("replay_moved", "a lane moves to another process with a replay that is announced"),
+        _joined("a replay in flight across a rebalance"),
+    )
+    REPLAY_RESOLVES = ("replay_resolves", "a replay resolves a parked record", _joined("a parked record resolved"))
 
     # --- between announcement and settlement
     WITHHELD_ANNOUNCED = (

@@ -20,7 +20,10 @@ from gateway.sandbox.producers.consents import Case
 from gateway.sandbox.producers.population import World
 from gateway.sandbox.producers.shares import made_uuid
 from gateway.sandbox.producers.stream import CONSENTS, Input, Stream
-from tests.simulation.shape import Shape
+from tests.consent_book import Book
+from tests.simulation import faults
+from tests.simulation.replays import OPERATOR, Replays, Settled, request
+from tests.simulation.shape import Shape, draw
 
 NAMES = TopicNames("")
 BURSTS = (1, 1, 2, 5, 20)  # events that come at once
@@ -33,11 +36,11 @@ AT_ONCE_SHARE = 0.3  # of bursts: a consent changes while they are under way
 AT_ONCE_S = 0.05  # how soon, on average
 REMEMBERED = 400  # inputs that may be repeated
 LOOKED_FOR = 10  # recent events, for a customer whose consent may change
-NOT_PROVIDED_SHARE = 0.7  # of replays
-MISSING_SHARE = 0.1  # of replays: of what is not there
+EARLY_SHARE = 0.04  # of bursts: whose events are asked for again before they are settled
+BEFORE_FAULT_SHARE = 0.7  # of replays
+BEFORE_FAULT_S = 0.5  # how long, on average
 HOLD_S = (1.0, 15.0)
 SUBJECT_HOLDS = 0.5
-OPERATOR = {"operator": "on-call", "reason": "simulation", "ticket": "T-1"}
 
 
 class Population(World):
@@ -65,17 +68,6 @@ class Append:
     open_s: float = SLOW_TRANSACTION_S
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """An input record that has its ledger record."""
-
-    topic: str
-    partition: int
-    offset: int
-    subject: str
-    provided: bool
-
-
 Act = Callable[[], None]
 Told = Callable[[Sequence[int]], None]
 Write = Callable[[Append, Told], None]  # it is told the offsets once there are any
@@ -95,15 +87,16 @@ class Workload:
     ) -> None:
         self._shape = shape
         self._write = write
-        self._settled = settled
         self._later = later
         self._now_ms = now_ms
         self._rng = Random(f"{shape.seed}/workload")
         self._world = Population(shape.seed, shape.subjects, now_ms())
         self._stream = Stream(self._world)
-        self._book = consents.Book(self._world, Random(f"{shape.seed}/consents"))
+        self._book = Book(self._world, Random(f"{shape.seed}/consents"))
         self._recent: deque[Input] = deque(maxlen=REMEMBERED)
         self._holds: dict[str, dict[str, Any]] = {}
+        self._replays = Replays(shape.seed, settled, self._ask, self._end_or_begin, self._soon)
+        self._faults = faults.plan(draw(shape.seed))  # as drawn: the same whatever is left out
         self._numbers = 0
         self._aloud = True
         self.planned = 0  # inputs: bursts, changes, replays and holds
@@ -119,9 +112,13 @@ class Workload:
                 yield due_s, partial(self._do, act, kept is None or number in kept)
 
     def _do(self, act: Act, aloud: bool) -> None:
-        self._aloud = aloud
+        before, self._aloud = self._aloud, aloud
         act()
-        self._aloud = True
+        self._aloud = before
+
+    def _soon(self, seconds: float, act: Act) -> None:
+        """What follows from what is done now, and is left out with it."""
+        self._later(seconds, partial(self._do, act, self._aloud))
 
     def _drawn(self) -> Iterator[tuple[tuple[float, Act], ...]]:
         """What can be left out, each with its times."""
@@ -134,11 +131,18 @@ class Workload:
         for _ in range(round(shape.changes_per_s * shape.trouble_s)):
             yield ((rng.uniform(0, shape.trouble_s), self.change),)
         for _ in range(shape.replays):
-            yield ((rng.uniform(shape.trouble_s / 4, shape.trouble_s), self.replay),)
+            yield ((self._replay_at(rng), self.replay),)
         for _ in range(shape.holds):
             begins, lasts = rng.uniform(0, shape.trouble_s), rng.uniform(*HOLD_S)
             hold_id = made_uuid(shape.seed, "hold", self._next())
             yield (begins, partial(self.hold, hold_id)), (begins + lasts, partial(self.release, hold_id))
+
+    def _replay_at(self, rng: Random) -> float:
+        """Once something is settled; mostly so shortly before a fault that it strikes what is under way."""
+        at_s = rng.uniform(self._shape.trouble_s / 4, self._shape.trouble_s)
+        if self._faults and rng.random() < BEFORE_FAULT_SHARE:
+            at_s = max(0.0, rng.choice(self._faults).due_s - rng.expovariate(1 / BEFORE_FAULT_S))
+        return at_s
 
     # --- what ---------------------------------------------------------------------------------------------
 
@@ -170,8 +174,18 @@ class Workload:
         if append.transaction == "abort":
             return
         self._recent.extend(each for each in inputs if each.about is not None)
+        self._ask_early(inputs, append, offsets)
         if self._shape.changes_per_s and self._rng.random() < AT_ONCE_SHARE:
             self._later(self._rng.expovariate(1 / AT_ONCE_S), partial(self._do, self.change, aloud))
+
+    def _ask_early(self, inputs: Sequence[Input], append: Append, offsets: Sequence[int]) -> None:
+        """Somebody who does not wait for the ledger asks for what has only just come."""
+        if not self._shape.replays or Random(f"{self._shape.seed} {inputs[0].value!r}").random() >= EARLY_SHARE:
+            return
+        for each, offset in zip(inputs, offsets, strict=False):  # there are none if they are left out
+            if each.about is not None:
+                subject = self._world.subject(each.about).ref
+                self._replays.ask_early(Settled(append.topic, append.partition, offset, subject, ""))
 
     def change(self) -> None:
         """A consent changes: mostly of somebody whose event is under way."""
@@ -193,23 +207,8 @@ class Workload:
         return True
 
     def replay(self) -> None:
-        """Somebody asks for a settled event to be processed again, mostly for one that was not provided."""
-        settled = self._settled()
-        wanted = [each for each in settled if not each.provided] if self._rng.random() < NOT_PROVIDED_SHARE else settled
-        if not wanted:
-            return
-        target = wanted[self._rng.randrange(len(wanted))]
-        offset = target.offset + (100_000 if self._rng.random() < MISSING_SHARE else 0)
-        request = {
-            "request_id": made_uuid(self._shape.seed, "replay", self._next()),
-            "plan_id": made_uuid(self._shape.seed, "plan"),
-            "plan_digest": bytes(32),
-            "input": {"topic": target.topic, "partition": target.partition, "offset": offset},
-            "subject_ref": target.subject,
-            "requested_at": self._now_ms(),
-            **OPERATOR,
-        }
-        self._one(NAMES.replays, 0, target.subject.encode(), "ReplayRequest", request, "a replay request")
+        """On-call applies a plan of replays."""
+        self._replays.apply()
 
     def hold(self, hold_id: str) -> None:
         """On-call holds something: a subject's records are parked, all else waits."""
@@ -242,6 +241,23 @@ class Workload:
     def _control(self, hold_id: str, state: str) -> None:
         record = self._holds[hold_id] | {"state": state, "at": self._now_ms()}
         self._one(NAMES.controls, 0, hold_id.encode(), "Control", record, f"a hold on {record['scope']} is {state}")
+
+    def _ask(self, plan_id: str, target: Settled) -> None:
+        key = target.subject.encode()
+        partition = zlib.crc32(key) % self._shape.replay_partitions
+        record = request(plan_id, target, self._now_ms())
+        self._one(NAMES.replays, partition, key, "ReplayRequest", record, f"a replay request for {target.place}")
+
+    def _end_or_begin(self, subject: str) -> None:
+        number = self._world_numbers.get(subject)
+        record = None if number is None else self._book.end_or_begin(number, self._now_ms())
+        if record is not None:
+            self._consent(record)
+
+    @cached_property
+    def _world_numbers(self) -> dict[str, int]:
+        """Customers by their references."""
+        return {self._world.subject(number).ref: number for number in range(self._world.count)}
 
     def _consent(self, record: consents.Record, open_s: float | None = None) -> None:
         key = str(record["subject_ref"]).encode()

@@ -213,6 +213,9 @@ class Book:
                 number = self._withdrawn.popleft()
             else:
                 change = Change.WITHDRAW
+        return change, self._next(change, number, now)
+
+    def _next(self, change: Change, number: int, now: int) -> Record:
         last = self._last.get(number) or history(self._world, number)[-1]
         record = last | self._difference(change, number, now)
         record["status_updated_at"] = now
@@ -221,7 +224,7 @@ class Book:
         self._last[number] = record
         if change is Change.WITHDRAW:
             self._withdrawn.append(number)
-        return change, record
+        return record
 
     def _difference(self, change: Change, number: int, now: int) -> Record:
         match change:
