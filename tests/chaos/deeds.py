@@ -8,10 +8,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from aiokafka.errors import KafkaError
+
 from tests.chaos.journal import Journal
 from tests.chaos.load import Load
 from tests.chaos.plan import DEEDS, LINKS, Action, Kind, LinkTrouble, Outage
 from tests.chaos.points import Deed, Point
+from tests.chaos.replays import OnCall
 from tests.chaos.seats import Seat
 from tests.chaos.stage import Stage
 
@@ -29,12 +32,16 @@ class MissedError(Exception):
 class Deeds:
     """Several may go on at once: each waits for the part that it needs."""
 
-    def __init__(self, stage: Stage, seats: Sequence[Seat], roamer: Seat, load: Load, journal: Journal) -> None:
+    def __init__(
+        self, stage: Stage, seats: Sequence[Seat], roamer: Seat, load: Load, journal: Journal, seed: int
+    ) -> None:
         self._stage = stage
         self._seats = seats
         self._roamer = roamer
         self._load = load
         self._journal = journal
+        self._on_call = OnCall(stage.node.bootstrap, stage.ledger, load, seed)
+        self._desk = asyncio.Lock()
         self._broker = asyncio.Lock()
         self._genie = asyncio.Lock()
         self.broker_faults = 0
@@ -53,6 +60,7 @@ class Deeds:
             Kind.GENIE_LINK: self._trouble,
             Kind.OUTAGE: self._outage,
             Kind.GENIE_KILL: self._kill_genie,
+            Kind.REPLAY: self._replay,
         }
         await ways[action.kind](action)
 
@@ -185,6 +193,19 @@ class Deeds:
             await self._stage.genie.start()
             await self._stage.genie.fail({})
             self._journal.count(action.name)
+
+    # --- on-call --------------------------------------------------------------------------------------------
+
+    async def _replay(self, action: Action) -> None:
+        async with self._desk:
+            before = self._load.asked
+            try:
+                settled = await self._on_call.apply(action.seconds)
+            except (KafkaError, TimeoutError) as error:
+                raise MissedError(f"the ledger can't be read: {type(error).__name__}") from error
+            if self._load.asked == before:
+                raise MissedError(f"nothing was asked for, of {settled} settled records")
+            self._journal.count(action.name, asked=self._load.asked - before, settled=settled)
 
     # --- the wires between ----------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ from gateway.sandbox.producers.population import World
 from gateway.sandbox.producers.stream import CONSENTS, PAYMENTS, SCORES, Input, Stream
 from tests.chaos.journal import Journal
 from tests.chaos.plan import CHANGES_PER_S, Plan
+from tests.consent_book import Book
+from tests.simulation.replays import NAMES, Settled, request
 
 TICK_S = 0.02
 MOST_UNRECORDED = 8_000  # events: a few seconds of the gateways' work
@@ -39,12 +41,14 @@ class Load:
         self._unrecorded = unrecorded
         self._world = World(plan.seed, plan.subjects, time.time_ns() // 1_000_000)
         self._stream = Stream(self._world)
-        self._book = consents.Book(self._world, random.Random(plan.seed + 1))
+        self._book = Book(self._world, random.Random(plan.seed + 1))
         self._rng = random.Random(plan.seed + 2)
         self._recent: deque[int] = deque(maxlen=RECENT_SUBJECTS)
+        self._out: Outlet | None = None  # while the producers work
         self._ended = False
         self._acknowledged = asyncio.Event()  # after the end: all that was written
         self.changes = 0
+        self.asked = 0  # replays
         self.restarts = 0
         self.burst = False  # consents change as fast as they can
 
@@ -68,8 +72,10 @@ class Load:
         while not self._ended:
             try:
                 async with self._opened() as out, asyncio.TaskGroup() as group:
+                    self._out = out
                     changing = group.create_task(self._change(out))
                     await self._produce(out)
+                    self._out = None
                     changing.cancel()
             except ProduceError as error:
                 self._again(error)
@@ -80,14 +86,31 @@ class Load:
                 self._again(error)
         self._acknowledged.set()
 
+    def ask(self, plan_id: str, target: Settled) -> None:
+        """Write a request for a replay; while the producers are away nobody can."""
+        if self._out is not None:
+            record = request(plan_id, target, time.time_ns() // 1_000_000)
+            value = schemas.encode("ReplayRequest", record)
+            self._out.put(Input(NAMES.replays, target.subject.encode(), value, None, "replay"))
+            self.asked += 1
+
+    def end_or_begin(self, subject: str) -> None:
+        """Withdraw the consent of a customer of a recent event, or give it again."""
+        number = next((number for number in self._recent if self._world.subject(number).ref == subject), None)
+        record = None if number is None else self._book.end_or_begin(number, time.time_ns() // 1_000_000)
+        if record is not None and self._out is not None:
+            self._put(self._out, record)
+            self.changes += 1
+
     def _again(self, error: ProduceError) -> None:
+        self._out = None
         self.restarts += 1
         self._journal.note("producers start again", why=type(error).__name__)
         if self.restarts > MOST_RESTARTS:
             raise error
 
     def _opened(self) -> AbstractAsyncContextManager[Outlet]:
-        return outlet.opened(self._bootstrap, "", (PAYMENTS, SCORES, CONSENTS), self._seen)
+        return outlet.opened(self._bootstrap, "", (PAYMENTS, SCORES, CONSENTS, NAMES.replays), self._seen)
 
     def _seen(self, made: Input) -> None:
         if made.about is not None:

@@ -75,6 +75,7 @@ class Kind(Coded):
     GENIE_LINK = ("genie_link", 0.7, "trouble between a gateway and GeNiE")
     OUTAGE = ("outage", 0.8, "GeNiE fails on everything for a while")
     GENIE_KILL = ("genie_kill", 1 / 15, "GeNiE is killed with -9 and starts again on its receipts")
+    REPLAY = ("replay", 3, "on-call applies plans of replays, some twice, while their customers' consents change")
 
 
 Detail = Point | Outage | LinkTrouble | None

@@ -88,10 +88,12 @@ class Run:
         journal.say(f"seed {plan.seed}: {self._planned} actions in {plan.minutes:g} minutes, {plan.events:,} events")
         async with self._stage as stage:
             self._seats = {name: self._seat(number, name) for number, name in enumerate(_SEATS)}
-            async with Counts(stage.node.bootstrap, stage.inputs, stage.ledger) as self._counts:
+            async with Counts(stage.node.bootstrap, stage.inputs, stage.replays, stage.ledger) as self._counts:
                 self._load = Load(stage.node.bootstrap, plan, journal, lambda: self._counts.waiting)
                 await self._load.consents_at_first()
-                self._deeds = Deeds(stage, list(self._seats.values()), self._seats[_ROAMER], self._load, journal)
+                self._deeds = Deeds(
+                    stage, list(self._seats.values()), self._seats[_ROAMER], self._load, journal, plan.seed
+                )
                 seats = [seat.run() for seat in self._seats.values()]
                 async with asyncio.timeout(plan.most_seconds):
                     minutes = await alongside(self._course(), self._load.run(), self._show(), *seats)
@@ -187,9 +189,12 @@ class Run:
         happened, planned = self._journal.happened, Counter(action.name for action in self._plan.actions())
         gave_up = sum(seat.gave_up for seat in self._seats.values())
         self._journal.say(f"gateways ended by themselves {gave_up} times, producers {self._load.restarts} times")
+        ends = ", ".join(f"{count} {outcome}" for outcome, count in self._counts.replayed.most_common())
+        self._journal.say(f"{self._counts.asked} replays asked for: {ends}")
         for name, count in sorted(happened.items()):
             self._journal.say(f"  {count:4} {name}")
         wrong = [] if self._load.changes else ["no consent was changed"]
+        wrong += [] if self._counts.replayed["PROVIDED"] else ["no replay provided anything"]
         wrong += too_many_ends(gave_up, happened)
         wrong += [f"never reached: {name}" for name in planned if not happened[name]]
         wrong += [

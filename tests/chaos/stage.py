@@ -49,9 +49,6 @@ USUAL_FAULTS: Mapping[str, float] = {
 }
 
 
-BROKER_SESSION_MS = "6000"
-
-
 class WiredNode(Node):
     """A node with one more listener for each seat, which tells clients the address of the seat's wire."""
 
@@ -64,8 +61,6 @@ class WiredNode(Node):
             "listeners": _listeners(own | _named(self.behind)),
             "advertised.listeners": _listeners({"CLIENTS": self.port} | _named(self.shown)),
             "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in own | _named(self.shown)),
-            # A busy machine must not depose its only broker again and again: that is to be done on purpose.
-            "broker.session.timeout.ms": BROKER_SESSION_MS,
         }
 
 
@@ -161,6 +156,10 @@ class Stage:
     @property
     def inputs(self) -> list[TopicPartition]:
         return _partitions(NAMES.payments, NAMES.scores)
+
+    @property
+    def replays(self) -> list[TopicPartition]:
+        return [TopicPartition(NAMES.replays, 0)]
 
     @property
     def ledger(self) -> list[TopicPartition]:
