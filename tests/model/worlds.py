@@ -85,6 +85,15 @@ ALL = (
         had_before=("a2",),
     ),
     Shape(
+        "two requests for one record",
+        "a second, identical apply beside the first; the customer withdraws, and consents again",
+        ("a1", "a1", "b2"),
+        {T.KILL: 1, T.TAKE_OVER: 1, T.LOST: 1},
+        (withdraws("a", 2), renews("a", 3)),
+        limits={"batch": 3},
+        replays=True,
+    ),
+    Shape(
         "holds",
         "on-call holds everything, then one customer, and releases",
         ("a1", "b2"),
