@@ -49,6 +49,9 @@ USUAL_FAULTS: Mapping[str, float] = {
 }
 
 
+BROKER_SESSION_MS = "6000"
+
+
 class WiredNode(Node):
     """A node with one more listener for each seat, which tells clients the address of the seat's wire."""
 
@@ -61,6 +64,8 @@ class WiredNode(Node):
             "listeners": _listeners(own | _named(self.behind)),
             "advertised.listeners": _listeners({"CLIENTS": self.port} | _named(self.shown)),
             "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in own | _named(self.shown)),
+            # A busy machine must not depose its only broker again and again: that is to be done on purpose.
+            "broker.session.timeout.ms": BROKER_SESSION_MS,
         }
 
 
