@@ -8,6 +8,7 @@
     partner, registry    GeNiE and the schema registry
     parts           all of these, put together
     shape, params, workload, faults    what a seed means: how large, what flows in, what goes wrong
+    replays, replays_seen    what on-call asks for again, and what became of it
     seats, orders, deeds    how it is brought about
     run, story, lookout, evidence, judge    one story, what it told, whether it is right
     campaign, sometimes, shrink    many stories: what must happen in some, how a bad one becomes short
