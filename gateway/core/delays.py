@@ -41,5 +41,4 @@ BY_STATE = {
     State.RETRYING: Delay.RETRY,
     State.LOOKUP_WAIT: Delay.LOOKUP_TIME,
     State.LOOKING_UP: Delay.LOOKUP,
-    State.DONE: Delay.COMMIT,
 }

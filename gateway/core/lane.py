@@ -117,10 +117,10 @@ class Lane:
         offset = self._settling.oldest
         if offset is None:
             return None
-        entry = self._order.head_at(offset) or self._waiting.at(offset) or self._lookups.at(offset)
-        if entry is None:  # all is done but the transaction
+        if self._settling.awaits_commit(offset):
             return Delay.COMMIT
-        if entry.state is State.QUEUED:
+        entry = self._order.head_at(offset) or self._waiting.at(offset) or self._lookups.at(offset)
+        if entry is None or entry.state is State.QUEUED:  # None of them can't be, but a view ends no process
             return self._delay_of_turn(now)
         if entry.state is State.ANNOUNCED and self._cycle.announces(entry.held[-1].announcement):
             return Delay.COMMIT

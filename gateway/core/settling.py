@@ -47,6 +47,10 @@ class Settling:
         """The offset of the first record that is not surely settled; None if there is none."""
         return self._appended[0][0] if self._appended else None
 
+    def awaits_commit(self, offset: int) -> bool:
+        """Whether only the end of a transaction, this one or the next, is still to come for the oldest record."""
+        return offset < self.window.watermark or (bool(self._finished) and self._finished[0][0] == offset)
+
     def room(self, any_ready: bool, must_deliver: bool) -> int:
         """How many more records may be delivered, given whether any that were can start, and whether live intents
         wait for records: an earlier owner had those in memory too, and without them no intent may come free."""

@@ -1,9 +1,12 @@
 """What a lane tells of itself, for health and metrics."""
 
+import pytest
+
 from gateway.core import facts
 from gateway.core.delays import Delay
 from gateway.core.entry import Announcement
 from gateway.core.holds import HoldScope
+from gateway.core.order import SubjectOrder
 from gateway.core.outcome import LookupStatus
 from tests.core_cases import NOW
 from tests.lane_story import LOST, WITHDRAWN, Story, hold, record, signed, undecodable
@@ -131,6 +134,46 @@ def test_a_commit_under_way_is_what_its_records_wait_for() -> None:
     assert (story.lane.view()["finished"], why(story)) == (0, Delay.COMMIT)
     story.commit()
     assert why(story) is None
+
+
+def test_what_is_about_to_be_announced_waits_for_a_transaction() -> None:
+    """First for the next to begin, then for that to end; one that announces others keeps nobody waiting."""
+    story = Story()
+    story.commit()
+    story.deliver(record(0, 1))
+    story.tell(facts.SlotsGranted(story.take(facts.WantSlots).count))
+    assert (story.all(facts.Produce), why(story)) == ([], Delay.COMMIT)
+    story.wait(story.limits.cycle_max_ms)
+    assert len(story.all(facts.Produce)) == 1
+    assert why(story) is Delay.COMMIT
+    story.commit()
+    story.deliver_more(record(1, 2))
+    story.grant()
+    assert len(story.all(facts.Produce)) == 1
+    assert why(story) is Delay.FENCE
+
+
+def test_what_has_ended_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a commit hangs the window may be full of it, and each look would go through all of that."""
+    story = Story()
+    story.commit()
+    monkeypatch.setattr(SubjectOrder, "head_at", lambda *_: pytest.fail("looked through the window"))
+    story.deliver(undecodable(0), undecodable(1))
+    assert why(story) is Delay.COMMIT
+    story.wait(story.limits.cycle_max_ms)
+    assert story.all(facts.Produce)
+    assert why(story) is Delay.COMMIT
+
+
+def test_a_record_that_can_not_be_decoded_any_more_is_found() -> None:
+    """It is in no subject's line, while GeNiE may have it and is asked."""
+    before = Story()
+    before.sent(record(0))
+    story = Story(before.next_owner())
+    story.deliver(undecodable(0))
+    assert why(story) is Delay.LOOKUP_TIME
+    story.until_lookup()
+    assert why(story) is Delay.LOOKUP
 
 
 def test_a_record_that_must_be_confirmed_waits_for_the_fence() -> None:
