@@ -43,6 +43,7 @@ def count(
 
     Example: gateway ledger count --by day,outcome --since 7d
     """
+    from gateway.oncall import times
     from gateway.oncall.ledger import counting
 
     groups = _groups(by)
@@ -64,8 +65,8 @@ def count(
     total = sum(counts.values())
     rows = sorted(counts.items())
     data: dict[str, Any] = {
-        "since": asked.since,
-        "until": asked.until,
+        "since": None if asked.since is None else times.iso(asked.since),
+        "until": None if asked.until is None else times.iso(asked.until),
         "counts": [{**dict(zip(names, group, strict=True)), "records": records} for group, records in rows],
         "records": total,
         "unreadable": unreadable,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,7 +111,8 @@ async def _fill(desk: Desk, database: Any, *, once: bool, rebuild: bool, lose: b
             print(f"{_line(indexed, index.where)}\nfollowing; Ctrl-C ends it", file=sys.stderr, flush=True)
             await and_on(desk, index, indexed, _telling(indexed, index.where))
     except BaseException:
-        print(_line(indexed, index.where), file=sys.stderr, flush=True)  # what is in is in, however it ends
+        begin = "\r\x1b[K" if sys.stderr.isatty() else ""
+        print(f"{begin}{_line(indexed, index.where)}", file=sys.stderr, flush=True)  # that is in, however it ends
         raise
     data = {
         "index": index.where,
@@ -165,12 +167,15 @@ def _line(indexed: Indexed, where: str) -> str:
     return "; ".join([f"{where}: {indexed.records:,} records indexed", *filter(None, more)])
 
 
-def _telling(indexed: Indexed, where: str) -> Any:
+def _telling(indexed: Indexed, where: str) -> Callable[[], None]:
+    """On a terminal one line that is written over, else a line now and then."""
     told_at = time.monotonic()
 
     def tell() -> None:
         nonlocal told_at
-        if time.monotonic() - told_at >= TELL_EVERY_S:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{_line(indexed, where)}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - told_at >= TELL_EVERY_S:
             told_at = time.monotonic()
             print(_line(indexed, where), file=sys.stderr, flush=True)
 

@@ -64,7 +64,13 @@ def scope(
     found, unreadable, told = at_ledger(bootstrap, prefix, registry, index, do)
     if subjects_to is not None:
         _write(subjects_to, found)
-    data = {"since": begin, "until": finish, **_data(found), "unreadable": unreadable, "source": told}
+    data = {
+        "since": times.iso(begin),
+        "until": times.iso(finish),
+        **_data(found),
+        "unreadable": unreadable,
+        "source": told,
+    }
     lines = [f"went out to GeNiE {period(begin, finish)}", "", *_lines(found, subjects_to)]
     lines += [line for line in (unread(unreadable), told) if line]
     answer("\n".join(lines), data, as_json=as_json)
@@ -130,6 +136,8 @@ def _customers(share: Share) -> str:
 
 
 def _data(found: Scope) -> dict[str, Any]:
+    from gateway.oncall import times
+
     shares = {
         transmitted.code: {
             "events": share.events,
@@ -150,7 +158,7 @@ def _data(found: Scope) -> dict[str, Any]:
         "recipients": recipients,
         "without_ledger_record": found.unsettled,
         "announced_not_sent": found.not_sent,
-        "announcements_begin": found.intents_begin,
+        "announcements_begin": None if found.intents_begin is None else times.iso(found.intents_begin),
         "unreadable_announcements": found.unreadable_intents,
     }
 

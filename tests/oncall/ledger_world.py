@@ -71,12 +71,12 @@ class LedgerWorld(DeskWorld):
             topic, *record, partition=self._partition if topic == self.names.ledger else partition, **more
         )
 
-    def go_on(self, records: int, *, unreadable: int = 0) -> None:
+    def go_on(self, records: int, *, unreadable: int = 0, partitions: int = LEDGER_PARTITIONS) -> None:
         """More of the ledger: a minute a record, and once in a while a broker's clock is behind."""
         bad = set(self._draw.sample(range(records), unreadable))
         for number in range(records):
             at = T0 + len(self.places) * STEP_MS + self._draw.choice((0, 0, 0, -3 * STEP_MS))
-            self._partition = self._draw.randrange(LEDGER_PARTITIONS)
+            self._partition = self._draw.randrange(partitions)
             if number in bad:
                 self.add(self.names.ledger, "stranger", self._draw.choice((b"no record", None)), at=at)
             else:

