@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli import lanes_show
+from gateway.cli import completions, lanes_show
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Group, Prefix, Registry, ask_kafka, connect
@@ -38,7 +38,11 @@ def init(
     *,
     start: Annotated[
         str,
-        typer.Option("--from", help="earliest, latest, a time such as 2026-04-01T00:00:00+09:00, or ledger (below)."),
+        typer.Option(
+            "--from",
+            autocompletion=completions.starts,
+            help="earliest, latest, a time such as 2026-04-01T00:00:00+09:00, or ledger (below).",
+        ),
     ],
     force: Annotated[
         bool, typer.Option("--force", help="Replace offsets too: may lose records, or provide them again.")

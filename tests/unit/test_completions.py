@@ -70,10 +70,12 @@ def parameters(command: object, name: str = "gateway") -> Iterator[tuple[str, Ty
     ("option", "completer"),
     [
         ("--outcome", completions.outcomes),
+        ("--transmitted", completions.transmitted),
         ("--event-type", completions.event_types),
         ("--parked-reason", completions.parked_reasons),
         ("--ledger-reason", completions.reasons),
         ("scope", completions.hold_scopes),
+        ("init --from", completions.starts),
     ],
 )
 def test_a_closed_set_is_offered_wherever_an_option_takes_one(

@@ -107,7 +107,7 @@ def _check(context: typer.Context, parameter: TyperOption | TyperArgument, value
         parameter.get_runtime_param().coerce(value, param=parameter, ctx=context)
     offered = {item.value for item in parameter.shell_complete(context, "") if item.type == "plain"}
     for one in said:
-        if offered and one not in offered:
+        if offered and one not in offered and not one[0].isdigit():  # --from takes a time too
             raise BadParameter(f"{one} is none of: {', '.join(sorted(offered))}", context, parameter)
 
 
