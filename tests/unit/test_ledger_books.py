@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.outcome import First, LookupResult, LookupStatus, Receipt
 from gateway.core.reasons import Reason
-from gateway.oncall.ledger.books import judged
+from gateway.oncall.ledger.books import GENIE_KEEPS_MS, judged
 from gateway.oncall.ledger.claims import Claim, claim, contradictions
 from gateway.oncall.ledger.findings import Kind
 from gateway.oncall.ledger.questions import Said
@@ -27,6 +27,7 @@ def record(reason: Reason, transmitted: str, **changes: Any) -> dict[str, Any]:
         "consent": {"record_id": "c"},
         "items": ["name"],
         "subject_ref": "subject-1",
+        "settled_at": 9,
     } | changes
 
 
@@ -118,6 +119,13 @@ def test_the_ledger_is_held_against_genies_books(
     assert [each.kind for each in found.differences] == kinds
     assert not found.resolutions
     assert found.is_not_recorded == (kinds == [Kind.NOT_RECORDED])
+
+
+@pytest.mark.parametrize(("age", "kinds"), [(GENIE_KEEPS_MS - 1, [Kind.NOT_AT_GENIE]), (GENIE_KEEPS_MS, [])])
+def test_genie_may_forget_what_is_three_years_old(age: int, kinds: list[Kind]) -> None:
+    """Not sooner."""
+    said = Said(LookupResult("key", LookupStatus.NOT_RECEIVED), 9 + age)
+    assert [each.kind for each in judged([PROVIDED], said).differences] == kinds
 
 
 @pytest.mark.parametrize(

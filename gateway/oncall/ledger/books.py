@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.events import DAY_MS
 from gateway.core.identity import b64url
 from gateway.core.outcome import First, LookupStatus, Receipt
 from gateway.core.reasons import Outcome
@@ -18,6 +19,8 @@ from gateway.oncall.ledger.questions import Said
 from gateway.oncall.times import shown
 
 Record = Mapping[str, Any]
+
+GENIE_KEEPS_MS = 3 * 365 * DAY_MS  # keys and answers: what is older it may have deleted
 
 _AT_GENIE = (Claim.BODY, Claim.SOMETHING)
 
@@ -78,7 +81,8 @@ def judged(records: Sequence[Record], said: Said | None) -> Judged:
 def _not_received(records: Sequence[Record], as_of: int) -> Judged:
     told = [record for record in records if claim(record) in _AT_GENIE]
     if told:
-        return Judged([Difference(Kind.NOT_AT_GENIE, record, f"the ledger: {_words(record)}") for record in told])
+        due = [record for record in told if as_of - record["settled_at"] < GENIE_KEEPS_MS]
+        return Judged([Difference(Kind.NOT_AT_GENIE, record, f"the ledger: {_words(record)}") for record in due])
     unknown = [record for record in records if claim(record) is Claim.UNKNOWN]
     return Judged((), [Resolution(record, False, f"GeNiE had not received it at {shown(as_of)}") for record in unknown])
 

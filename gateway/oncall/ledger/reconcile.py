@@ -136,10 +136,12 @@ class Reconciliation:
         self._counts["agree"] += sum(map(len, by_key.values())) - sum(unsure.values())
         self._claims.update(claim(record).name for record in read if record["idempotency_key"] is not None)
 
-    async def _ask(self, keys: Sequence[str]) -> dict[str, Said]:
+    async def _ask(self, keys: Sequence[str], *, tell: bool = False) -> dict[str, Said]:
         said: dict[str, Said] = {}
-        for some in _chunks(keys, MAX_LOOKUP_KEYS):
+        for done, some in enumerate(_chunks(keys, MAX_LOOKUP_KEYS), 1):
             said |= await self._questions.ask(some)
+            if tell:
+                self._desk.tell("keys in doubt", min(done * MAX_LOOKUP_KEYS, len(keys)), len(keys))
         return said
 
     # --- keys in doubt --------------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ class Reconciliation:
     async def _settle_doubts(self) -> None:
         for keys in _chunks(list(self._doubts), DOUBTS_MAX):
             histories = await self._histories(keys)
-            said = await self._ask(keys)
+            said = await self._ask(keys, tell=True)
             results = {key: judged(records, said.get(key)) for key, records in histories.items()}
             unrecorded = [key for key, result in results.items() if result.is_not_recorded]
             again, under_way = await self._once_more(unrecorded, said)

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from gateway.core.reasons import Outcome, Reason, Transmitted
 from gateway.core.traces import CLOCKS_DIFFER_MS
-from gateway.kafka.cluster import NO_OFFSET, TopicMissingError, began_at, describe, list_offsets, log_bounds
+from gateway.kafka.cluster import log_bounds
 from gateway.kafka.scan import Span
 from gateway.oncall.desk import Desk, Found
 from gateway.oncall.ledger.checks import Lane, under
 from gateway.oncall.ledger.claims import contradictions
-from gateway.oncall.ledger.findings import LISTED_MAX, Findings, Kind
+from gateway.oncall.ledger.findings import Findings, Kind
+from gateway.oncall.ledger.keys import Unresolved, judge_keys
+from gateway.oncall.ledger.lanes import lanes_of
 from gateway.oncall.ledger.offsets import KeyPlace, Keys
 from gateway.oncall.ledger.source import Wanted
 from gateway.oncall.ledger.standing import standing
@@ -46,15 +47,6 @@ class Asked:
     since: int | None = None
     until: int | None = None
     key: bytes | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Unresolved:
-    """A record of which nobody knows whether GeNiE has it, and no later one says."""
-
-    place: str
-    key: str
-    announced_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +111,7 @@ class Verification:
         names, asked, steps = self._desk.names, self._asked, self._steps
         inputs = (names.payments, names.scores, names.replays)
         if not steps.is_done("lanes"):
-            self._lanes = await _lanes(self._desk, inputs, asked)
+            self._lanes = await lanes_of(self._desk, inputs, asked.since)
             steps.finish("lanes")
         for topic in inputs:
             starts = {lane.partition: lane.start for lane in self._of(topic)}
@@ -258,24 +250,13 @@ class Verification:
         before = self._findings
         self._findings = Findings.restored(before.saved())  # what follows begins anew if it is broken off
         try:
-            unresolved, count = await self._judge_keys()
+            unresolved, count = await judge_keys(self._desk, self._keys, self._findings)
         except BaseException:
             self._findings = before
             raise
         for lane in self._lanes.values():
             lane.judge(self._findings)
         return unresolved, count
-
-    async def _judge_keys(self) -> tuple[list[Unresolved], int]:
-        """Which are provided twice; which are of unknown outcome, and how many of those there are in all."""
-        unresolved: list[Unresolved] = []
-        count, groups = 0, self._keys.groups()
-        while some := list(islice(groups, AT_ONCE)):
-            for each in await self._judge_groups(some):
-                count += 1
-                if count <= LISTED_MAX:
-                    unresolved.append(each)
-        return sorted(unresolved, key=lambda each: each.place), count
 
     async def _compare_replays(self, replays: Sequence[Sequence[Any]]) -> None:
         """Those whose originals lie outside the range."""
@@ -286,27 +267,6 @@ class Verification:
                 self._counts["target_gone"] += 1
             elif key is not None and hmac.digest(key, target.value or b"", "sha256").hex() != digest:
                 self._findings.add(Kind.OTHER_CONTENT, topic, partition, offset)
-
-    async def _judge_groups(self, groups: Iterable[Sequence[KeyPlace]]) -> list[Unresolved]:
-        """Keys that may be provided more than once, or unknown still: their records are read again to be sure."""
-        places = [(self._desk.names.ledger, place.partition, place.offset) for group in groups for place in group]
-        by_key: dict[str, list[Mapping[str, Any]]] = {}
-        for found in await self._desk.at(places):
-            if found is not None and found.record is not None:
-                by_key.setdefault(found.record["idempotency_key"], []).append(found.record)
-        unresolved = []
-        for key, records in by_key.items():
-            provided = [record for record in records if record["outcome"] == _PROVIDED]
-            for again in provided[1:]:
-                self._provided_again(again, provided[0], key)
-            if not any(record["transmitted"] == Transmitted.YES.code for record in records):
-                unresolved += [Unresolved(_place(record), key, record["announced_at"]) for record in records]
-        return unresolved
-
-    def _provided_again(self, record: Mapping[str, Any], first: Mapping[str, Any], key: str) -> None:
-        at = record["input"]
-        what = f"{_place(first)} provided it too; key {key}"
-        self._findings.add(Kind.PROVIDED_TWICE, at["topic"], at["partition"], at["offset"], what)
 
     def _save(self) -> None:
         if self._state is None:
@@ -324,26 +284,3 @@ class Verification:
         parts = {name: page for lane in self._lanes.values() for name, page in lane.pages()}
         parts |= {f"keys/{name}": page for name, page in self._keys.pages().items()}
         self._state.save(Saved(document, parts))
-
-
-async def _lanes(desk: Desk, topics: Iterable[str], asked: Asked) -> dict[tuple[str, int], Lane]:
-    """Every input partition, and where the range begins in it."""
-    cluster = await describe(desk.client, topics)
-    if missing := set(topics) - cluster.topics.keys():
-        raise TopicMissingError(missing)
-    wanted = [partition for topic in topics for partition in cluster.topics[topic].partitions]
-    bounds, began = await log_bounds(desk.client, wanted), await began_at(desk.client, wanted)
-    starts = {partition: bounds[partition].start for partition in wanted}
-    if asked.since is not None:
-        starts = await list_offsets(desk.client, dict.fromkeys(wanted, asked.since))
-    lanes = {}
-    for partition in wanted:
-        start = bounds[partition].end if starts[partition] == NO_OFFSET else starts[partition]
-        lane = Lane(*partition, start, bounds[partition].start, began.get(partition), end=start)
-        lanes[lane.topic, lane.partition] = lane
-    return lanes
-
-
-def _place(record: Mapping[str, Any]) -> str:
-    position = record["input"]
-    return f"{position['topic']}:{position['partition']}:{position['offset']}"
