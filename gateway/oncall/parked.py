@@ -26,7 +26,12 @@ from gateway.oncall.places import parse_place, shown_place
 GONE = 1 << 62  # where the log of a partition that does not exist begins: behind every offset
 SOON_MS = 7 * 86_400_000  # an input that retention deletes within this is told
 
-_TABLES = """
+CACHE_KB = 8_192  # of rows in memory; the others lie on disk
+
+_TABLES = f"""
+PRAGMA cache_size = -{CACHE_KB};
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
 CREATE TABLE record (
     place TEXT PRIMARY KEY, lane TEXT, offset INTEGER, appended_at INTEGER, dead INTEGER, replayed TEXT,
     lies TEXT, event_type TEXT, subject_ref TEXT, producer TEXT, reason TEXT, detail TEXT, transmitted TEXT,
