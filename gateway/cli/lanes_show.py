@@ -44,6 +44,7 @@ def show(
 
     Example: gateway lanes show --watch
     """
+    from gateway.kafka.connection import KafkaUnavailableError
     from gateway.kafka.names import TopicNames
     from gateway.oncall.lanes import look
     from gateway.oncall.processes import Asker, asking, find
@@ -63,7 +64,12 @@ def show(
     async def again(screen: Any) -> None:
         async with connection.client() as client, asking() as asker:
             while True:
-                _draw(await looked(client, asker), screen, every, as_json=as_json)
+                trouble = ""
+                try:
+                    await looked(client, asker)
+                except KafkaUnavailableError as error:  # it is watched to see it come back
+                    trouble = str(error)
+                _draw(last, trouble, screen, every, as_json=as_json)
                 await asyncio.sleep(every)
 
     if not watch:
@@ -90,14 +96,20 @@ def _screen(*, as_json: bool) -> Any:
     return Live(console=Console(highlight=False), screen=True, auto_refresh=False)
 
 
-def _draw(picture: Picture, screen: Any, every: float, *, as_json: bool) -> None:
+def _draw(picture: Picture | None, trouble: str, screen: Any, every: float, *, as_json: bool) -> None:
+    """What was seen last, and why no more could be, if so."""
+    told = list(lines(picture)) if picture is not None and (screen is not None or not trouble) else []
     if screen is None:
-        answer("\n".join([*lines(picture), ""]), data(picture), as_json=as_json)
+        seen = data(picture) if picture is not None and not trouble else {"trouble": trouble}
+        answer("\n".join([*told, *([trouble] if trouble else []), ""]), seen, as_json=as_json)
         return
     from rich.text import Text
 
-    told = [f"every {every:g} s; Ctrl-C ends it", "", *lines(picture)]
-    screen.update(Text("\n".join(told), no_wrap=True, overflow="crop"), refresh=True)
+    whole = [trouble or f"every {every:g} s; Ctrl-C ends it", "", *"\n".join(told).split("\n")]
+    room = screen.console.height
+    if len(whole) > room:
+        whole[room - 1 :] = [f"{len(whole) - room + 1} more lines: make the window taller"]
+    screen.update(Text("\n".join(whole), no_wrap=True, overflow="crop"), refresh=True)
 
 
 def _end(picture: Picture) -> None:

@@ -1,25 +1,22 @@
 """The consumer group as its coordinator sees it: who its members are, where they are, which lanes each has.
 
-Knows DescribeGroups and OffsetFetch. Must not know what a member does with its lanes.
+Knows DescribeGroups. Must not know what a member does with its lanes.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
-from gateway.kafka.requests import GroupRequest, StableOffsetsRequest
+from gateway.kafka.offsets import GROUP_ID_NOT_FOUND, ask_coordinator
+from gateway.kafka.requests import GroupRequest
 from gateway.kafka.troubles import raise_for
 
-_NONE = -1  # the broker's word for: no offset is committed
-_GROUP_ID_NOT_FOUND = 69  # a group without members and offsets, in newer brokers
 _UUID_PART = 37  # what a member's id has behind its name
 DEAD = "Dead"
 
@@ -55,37 +52,15 @@ async def describe_group(client: AIOKafkaClient, group: str) -> Group:
     """Who is in it; raises KafkaUnavailableError."""
 
     async def attempt() -> Group:
-        answer = await _ask(client, group, GroupRequest(group))
+        answer = await ask_coordinator(client, group, GroupRequest(group))
         for code, _, state, _, _, members, _ in answer.groups:
-            if code == _GROUP_ID_NOT_FOUND:
+            if code == GROUP_ID_NOT_FOUND:
                 break
             raise_for(code)
             return Group(group, state, tuple(sorted(map(_member, members), key=lambda member: member.member_id)))
         return Group(group, DEAD, ())
 
     return await retried(KAFKA_CALL_TIMEOUT_S, f"asking who is in group {group}", attempt)
-
-
-async def committed_offsets(
-    client: AIOKafkaClient, group: str, lanes: Collection[TopicPartition]
-) -> dict[TopicPartition, int]:
-    """What the group has committed for these lanes, those that have an offset; raises KafkaUnavailableError."""
-    wanted: dict[str, list[int]] = defaultdict(list)
-    for lane in lanes:
-        wanted[lane.topic].append(lane.partition)
-
-    async def attempt() -> dict[TopicPartition, int]:
-        answer = await _ask(client, group, StableOffsetsRequest(group, list(wanted.items()), stable=False))
-        raise_for(answer.error_code)
-        found = {}
-        for topic, partitions, _ in answer.topics:
-            for number, offset, _, _, code, _ in partitions:
-                raise_for(code)
-                if offset != _NONE:
-                    found[TopicPartition(topic, number)] = offset
-        return found
-
-    return await retried(KAFKA_CALL_TIMEOUT_S, f"reading the committed offsets of group {group}", attempt)
 
 
 def _member(row: Any) -> Member:
@@ -101,8 +76,3 @@ def _lanes(assignment: bytes) -> frozenset[TopicPartition]:
         return frozenset(ConsumerProtocolMemberAssignment.decode(assignment).partitions())
     except Exception:  # whatever another program put there
         return frozenset()
-
-
-async def _ask(client: AIOKafkaClient, group: str, request: object) -> Any:
-    coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
-    return await client.send(coordinator, request)

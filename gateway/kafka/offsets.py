@@ -20,7 +20,7 @@ from gateway.kafka.requests import StableOffsetsRequest
 from gateway.kafka.troubles import PassingError, raise_for
 
 _NONE = -1  # the broker's word for: no offset is committed
-_GROUP_ID_NOT_FOUND = 69  # a group without members and offsets, in newer brokers
+GROUP_ID_NOT_FOUND = 69  # a group without members and offsets, in newer brokers
 _IDLE = {"Empty", "Dead", ""}
 
 
@@ -62,7 +62,7 @@ async def fetch_all(
     asked = [(place.topic, [place.partition]) for place in wanted]
 
     async def attempt() -> dict[TopicPartition, Committed | None]:
-        answer = await _ask(client, group, StableOffsetsRequest(group, asked, stable=stable))
+        answer = await ask_coordinator(client, group, StableOffsetsRequest(group, asked, stable=stable))
         return {place: committed_in(answer, *place) for place in wanted}
 
     what = f"reading the committed offset of {wanted[0].topic}:{wanted[0].partition}"
@@ -84,9 +84,9 @@ async def refuse_live_group(client: AIOKafkaClient, group: str) -> None:
     """Raise GroupInUseError if the group has members."""
 
     async def attempt() -> None:
-        answer = await _ask(client, group, DescribeGroupsRequest([group]))
+        answer = await ask_coordinator(client, group, DescribeGroupsRequest([group]))
         for code, _, state, *_ in answer.groups:
-            if code == _GROUP_ID_NOT_FOUND:
+            if code == GROUP_ID_NOT_FOUND:
                 return
             raise_for(code)
             if state not in _IDLE:
@@ -95,6 +95,7 @@ async def refuse_live_group(client: AIOKafkaClient, group: str) -> None:
     await retried(KAFKA_CALL_TIMEOUT_S, f"asking whether group {group} has members", attempt)
 
 
-async def _ask(client: AIOKafkaClient, group: str, request: object) -> Any:
+async def ask_coordinator(client: AIOKafkaClient, group: str, request: object) -> Any:
+    """The answer of the broker that knows this group, to one request."""
     coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
     return await client.send(coordinator, request)

@@ -12,8 +12,9 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.cluster import LATEST, TopicMissingError, describe, list_offsets
-from gateway.kafka.group import Member, committed_offsets
+from gateway.kafka.group import Member
 from gateway.kafka.names import TopicNames
+from gateway.kafka.offsets import Committed, fetch_all
 from gateway.oncall import times
 from gateway.oncall.processes import Fleet, LaneSeen, Process, Status
 
@@ -66,13 +67,13 @@ async def look(client: AIOKafkaClient, names: TopicNames, group: str, fleet: Fle
         raise TopicMissingError(missing)
     partitions = [partition for topic in topics for partition in cluster.topics[topic].partitions]
     ends = await list_offsets(client, dict.fromkeys(partitions, LATEST))
-    committed = await committed_offsets(client, group, partitions)
+    committed = await fetch_all(client, group, partitions, stable=False)
     members = fleet.group.owners() if fleet.group else {}
     now = times.now_ms()
     lanes = [
         lane
         for partition in partitions
-        for lane in _lanes(partition, fleet, members, ends[partition], committed.get(partition), now)
+        for lane in _lanes(partition, fleet, members, ends[partition], _offset(committed[partition]), now)
     ]
     return Picture(now, fleet, tuple(lanes))
 
@@ -114,3 +115,7 @@ def _claimed(name: str, process: Process, status: Status, end: int, committed: i
 
 def _since(moment: int | None, now: int) -> int | None:
     return None if moment is None else max(0, now - moment)
+
+
+def _offset(committed: Committed | None) -> int | None:
+    return None if committed is None else committed.offset

@@ -1,9 +1,12 @@
 """`gateway status` and `gateway lanes show` as printed: all parts, whose it is, and what to type."""
 
 import json
+from typing import Any
 
 import pytest
 
+from gateway.kafka.connection import KafkaUnavailableError
+from gateway.oncall import lanes
 from tests.core_cases import DAY_MS
 from tests.oncall import golden
 from tests.oncall.desk_world import NOW, DeskWorld, Result
@@ -109,3 +112,31 @@ def test_lanes_are_shown(world: DeskWorld) -> None:
         "committed_ms": 3_000,
     }
     assert whole["lanes"][3]["owner"] is None
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_watching_goes_on_while_kafka_is_away(
+    world: DeskWorld, monkeypatch: pytest.MonkeyPatch, form: list[str]
+) -> None:
+    """It is watched to see it come back; an interruption ends it."""
+    looks: list[Any] = []
+
+    async def look(*arguments: Any) -> Any:
+        looks.append(arguments)
+        if len(looks) == 2:
+            raise KafkaUnavailableError("reading topic metadata", "nobody answers")
+        if len(looks) == 4:
+            raise KeyboardInterrupt
+        return await plain(*arguments)
+
+    plain = lanes.look
+    monkeypatch.setattr(lanes, "look", look)
+    result = run(world, "lanes", "show", "--watch", "--every", "0.2", *form)
+    assert (result.status, len(looks)) == (130, 4)
+    trouble = "Kafka: reading topic metadata: nobody answers. Check that the brokers are up and reachable."
+    if form:
+        first, second, third = map(json.loads, result.stdout.splitlines())
+        assert (len(first["lanes"]), second, len(third["lanes"])) == (5, {"trouble": trouble}, 5)
+    else:
+        assert result.stdout.count(f"\n{trouble}\n") == 1
+        assert result.stdout.count("prefixed1.lease.payments:0") == 2
