@@ -156,7 +156,8 @@ def _outcome_unknown(entry: Entry, now: int) -> Ending:
 
 def _is_ours(entry: Entry) -> bool:
     """Whether what GeNiE has under this record's own origin came from this record's attempts. A replay has the
-    origin of the record that it repeats; it asks before it is first sent, and so knows what was there before."""
+    origin of the record that it repeats; it comes when that one is settled, asks before it is first sent, and so
+    knows what was there before. Nobody else sends under this origin: all replays of a record lie in one lane."""
     return entry.maybe_received or entry.record.replay_of is None
 
 
