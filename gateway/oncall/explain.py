@@ -238,7 +238,8 @@ class Search:
         self.traces.parked += [(parse_place(each.key), each) for each in found if each.key and each.key in keys]
 
     def _take_consents(self, found: Sequence[Found]) -> None:
-        self.traces.consents += [each for each in found if each.key == self.traces.subject_ref]
+        traces, began_at = self.traces, self.traces.began_at or 0
+        traces.consents += [each for each in found if each.key == traces.subject_ref and each.timestamp >= began_at]
 
     def _take_controls(self, found: Sequence[Found]) -> None:
         """Those that could hold it, while it was under way or before."""
