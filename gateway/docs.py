@@ -112,9 +112,9 @@ def _cli() -> Iterator[str]:
         yield "## Completion in the shell\n"
         yield (
             "`gateway --install-completion` sets it up for the shell that it is typed in: bash, zsh, fish or "
-            "PowerShell. `gateway --show-completion` prints what it would set up. A Tab then offers commands, options, and the "
-            "words of closed sets such as reasons, with what they mean where the shell shows that. It never asks "
-            "Kafka.\n"
+            "PowerShell. `gateway --show-completion` prints what it would set up. A Tab then offers commands, options, "
+            "and the words of closed sets such as reasons, with what they mean where the shell shows that. It never "
+            "asks Kafka.\n"
         )
     yield from _commands(command, "gateway")
 
