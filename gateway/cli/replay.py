@@ -12,10 +12,12 @@ from gateway.cli.answers import AsJson, answer
 from gateway.cli.desk_options import Index, OperatorName, Since, Ticket, Until, Why, at_desk, moment, operator
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Prefix, Registry, set_or
+from gateway.cli.ledger_options import at_ledger
 
 if TYPE_CHECKING:
     from gateway.core.policy import Policy
     from gateway.oncall.desk import Desk
+    from gateway.oncall.ledger.source import Ledger
     from gateway.oncall.replay.applying import Applied
     from gateway.oncall.replay.course import Course
     from gateway.oncall.replay.plan_file import Plan
@@ -88,7 +90,7 @@ def plan(
     Example: gateway replay plan --parked-reason held --since 2h --out plan.json
     """
     from gateway.cli import replay_texts
-    from gateway.oncall.replay.planning import TooManyError
+    from gateway.oncall.replay.planning import Planning, TooManyError
 
     chosen = _selection(
         parked_reason=parked_reason,
@@ -108,14 +110,13 @@ def plan(
     if out is not None and out.exists():  # said before much is read
         raise CommandError(Exit.WRONG_USE, f"{out} is there already: give another name by --out, or remove it")
 
-    async def do(desk: Desk) -> Planned:
-        from gateway.oncall.ledger.source import open_ledger
-        from gateway.oncall.replay.planning import Planning
-
-        async with open_ledger(desk, index) as ledger:
+    async def do(desk: Desk, ledger: Ledger) -> Planned:
+        try:
             return await Planning(desk, ledger, rules, chosen).run()
+        except TooManyError as error:
+            raise CommandError(Exit.FOUND_WRONG, str(error)) from None
 
-    planned = at_desk(bootstrap, prefix, registry, do, (TooManyError,))
+    planned = at_ledger(bootstrap, prefix, registry, index, do)
     path = None
     if planned.plan.entries:
         path = out or Path(f"replay-{planned.plan.plan_id[:8]}.json")
@@ -144,9 +145,9 @@ def apply(
     """Ask for the replays of a plan, each once, however often it is applied.
 
     Lanes take them as they take any record: consent, holds and order are asked for anew, and GeNiE is asked whether it
-    has the event. Never more than 500 wait at a time, so that live events keep their pace. Stopped by Ctrl-C or
-    worse, the same command goes on where it was. A plan that was edited, is older than 24 hours, was cancelled, or
-    whose records another plan replayed, is refused. Writes an audit record first.
+    has the event. Never more than a second's worth waits for them, so that live events keep their pace. Stopped by
+    Ctrl-C or worse, the same command goes on where it was. A plan that was edited, is older than 24 hours, was
+    cancelled, or whose records another plan replayed, is refused. Writes an audit record first.
 
     Example: gateway replay apply plan.json --reason "hold released" --ticket INC-7 --yes
     """

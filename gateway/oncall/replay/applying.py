@@ -21,11 +21,11 @@ from gateway.oncall.replay.plan_file import STALE_MS, Plan, PlanError
 from gateway.oncall.replay.requests import RequestWriter
 from gateway.oncall.replay.selection import command
 
-RATE = 100  # requests a second, unless another is asked for
 MAX_RATE = 1_000
-MOST_UNSETTLED = 500  # more would wait in the lanes of replays and take slots from the live stream
+MOST_UNSETTLED = 500
 MOST_AT_ONCE = 100  # requests in one transaction
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 2.0  # at what was settled, while more may be asked for
+PAUSE_S = 0.5  # between two looks while nothing more may be asked for
 STALLED_S = 90.0  # without any replay being settled; a gateway that takes over lanes may need a minute
 
 
@@ -81,6 +81,8 @@ class Applying:
         self._pace = Pace(rate, time.monotonic())
         self._stalled_s = stalled_s
         self._plan = plan
+        # A second's worth: where lanes take longer than that, replays wait here and not before the live stream.
+        self._most = min(rate, MOST_UNSETTLED)
         self.course = Course(desk, plan)
 
     async def run(self) -> Applied:
@@ -126,10 +128,11 @@ class Applying:
     async def _write_all(self, writer: RequestWriter) -> None:
         course, plan = self.course, self._plan
         todo = [entry for entry in plan.entries if plan.request_id(entry) not in course.requested]
-        at, moved_at, settled = 0, time.monotonic(), len(course.ended)
+        at, looked_at = 0, time.monotonic()
+        patience = _Patience(self._stalled_s, self._most, course, looked_at)
         while at < len(todo):
             now = time.monotonic()
-            room = min(self._pace.room(now), MOST_UNSETTLED - course.unsettled, MOST_AT_ONCE)
+            room = min(self._pace.room(now), self._most - course.unsettled, MOST_AT_ONCE)
             some = todo[at : at + max(0, room)]
             if some:
                 places = await writer.write(some, self._operator)
@@ -137,22 +140,37 @@ class Applying:
                     course.wrote(plan.request_id(entry), place.partition, place.offset)
                 self._pace.spend(len(some))
                 at += len(some)
-                moved_at = now
-            elif course.unsettled < MOST_UNSETTLED:
-                await asyncio.sleep(self._pace.wait())
-            else:
+            elif now - looked_at >= LOOK_EVERY_S or course.unsettled >= self._most:
                 await course.follow_ledger()
-                if len(course.ended) > settled:
-                    settled, moved_at = len(course.ended), now
-                elif now - moved_at >= self._stalled_s:
-                    raise StalledError(
-                        f"{course.unsettled:,} replays are asked for, and none was settled for "
-                        f"{times.lasted(int(self._stalled_s * 1000))}: see `gateway status`, then run the same command "
-                        "again, it goes on from here"
-                    )
-                else:
-                    await asyncio.sleep(LOOK_EVERY_S)
+                looked_at = time.monotonic()
+                patience.look(looked_at)
+                await asyncio.sleep(PAUSE_S if course.unsettled >= self._most else 0)
+            else:
+                await asyncio.sleep(self._pace.wait())
             self._show(course)
+
+
+class _Patience:
+    """For a course that stands still: as long as replays are settled, or more may be asked for, it is not needed."""
+
+    def __init__(self, most_s: float, most_unsettled: int, course: Course, now: float) -> None:
+        self._most_s = most_s
+        self._most_unsettled = most_unsettled
+        self._course = course
+        self._settled = len(course.ended)
+        self._moved_at = now
+
+    def look(self, now: float) -> None:
+        """Raise StalledError if nothing has moved for too long."""
+        course = self._course
+        if len(course.ended) > self._settled or course.unsettled < self._most_unsettled:
+            self._settled, self._moved_at = len(course.ended), now
+        elif now - self._moved_at >= self._most_s:
+            raise StalledError(
+                f"{course.unsettled:,} replays are asked for, and none was settled for "
+                f"{times.lasted(int(self._most_s * 1000))}: see `gateway status`, then run the same command again, it "
+                "goes on from here"
+            )
 
 
 async def cancel(desk: Desk, plan: Plan, operator: Operator) -> Course:
