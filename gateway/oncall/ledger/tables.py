@@ -135,6 +135,8 @@ class Database:
 
     def recreate(self, connection: sa.Connection) -> None:
         """Empty the tables that come from the topic, whatever their layout was."""
+        if not self._sqlite:  # as who asks does: first this one, so that neither waits for the other for ever
+            connection.execute(sa.text(f"LOCK TABLE {INDEXED.name} IN ACCESS EXCLUSIVE MODE"))
         _tables.drop_all(connection, tables=list(FROM_THE_TOPIC))
         _tables.create_all(connection)
 
