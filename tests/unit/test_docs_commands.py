@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 TREE = ROOT / "docs" / "reference" / "cli.md"  # written from the commands, and in the notation of their usage
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {TREE})
 COMMAND = typer.main.get_command(app)
-_CODE = re.compile(r"^```.*?\n(.*?)^```|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
+_CODE = re.compile(r"^ *```.*?\n(.*?)^ *```|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
 _PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_]*(?:[:./-][A-Z0-9_]+)*(?:\.[a-z]+)?").fullmatch
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*=").match
 _OPERATORS = set("();<>|&")
@@ -41,7 +41,7 @@ def lines(page: Path) -> Iterator[tuple[str, bool]]:
 
 def commands(line: str) -> Iterator[list[str]]:
     """The words behind each `gateway` that a shell would run for this line."""
-    lexer = shlex.shlex(line.removeprefix("$ "), posix=True, punctuation_chars=True)
+    lexer = shlex.shlex(line.strip().removeprefix("$ "), posix=True, punctuation_chars=True)
     lexer.whitespace_split, lexer.commenters = True, "#"
     try:
         words = list(lexer)
