@@ -19,19 +19,19 @@ from gateway.oncall.disclosure.handing_out import Form
 
 if TYPE_CHECKING:
     from gateway.oncall.disclosure.answer import Provider
+    from gateway.oncall.disclosure.contracts import Whose
     from gateway.oncall.disclosure.requests import Keys, Made
 
 DISCLOSURE_REASON = "request for disclosure of provision records (APPI art. 33(5))"
 NOTICE_REASON = "request to stop provision to third parties (APPI art. 35)"
 
 Subject = Annotated[str, typer.Option("--subject", show_default=False, help="The customer's reference.")]
-Contract = Annotated[
-    str, typer.Option("--contract", show_default=False, help="A contract of the customer's, instead: with --contracts.")
-]
+Contract = Annotated[str, typer.Option("--contract", show_default=False, help="A contract of the customer's, instead.")]
 Contracts = Annotated[
     Path | None,
     typer.Option(
-        show_default=False, help="CSV with the columns contract_ref and subject_ref: which contract is whose."
+        show_default=False,
+        help="Whose each contract is: CSV, columns contract_ref and subject_ref; none: the list in the index.",
     ),
 ]
 StopNotice = Annotated[
@@ -125,16 +125,16 @@ def disclose(
 
     Example: gateway ledger disclose --subject S-0012345678 --ticket PRV-42 --out answer.pdf
     """
-    from gateway.oncall.disclosure.handing_out import OutExistsError, formed, refuse_existing, write_out
+    from gateway.oncall.disclosure.contracts import ContractsError
+    from gateway.oncall.disclosure.handing_out import OutError, formed, look_at_place, write_out
     from gateway.oncall.disclosure.requests import Asked, NotWithdrawnError, answer_customer, notify_genie
     from gateway.oncall.disclosure.typeset import CannotTypesetError, look_for_typesetter
     from gateway.oncall.ledger.source import IndexAwayError, IndexUnfitError
 
     if out is None and (form is Form.PDF or as_json):
         raise CommandError(Exit.WRONG_USE, "give --out FILE: a PDF is no text, and --json tells what was written")
-    subject_ref, contract_refs = _whose(subject, contract, contracts)
     asked = Asked(
-        subject_ref,
+        _whose(subject, contract, contracts),
         operator(operator_name, reason or (NOTICE_REASON if stop_notice else DISCLOSURE_REASON), ticket),
         index,
         group,
@@ -144,43 +144,38 @@ def disclose(
     keys = _keys(idempotency_key_file, pseudonym_key_file) if stop_notice else None
     try:
         if out is not None:
-            refuse_existing(out, force=force)
+            look_at_place(out, force=force)
         if form is Form.PDF:
             look_for_typesetter()
         made = at_desk(
             bootstrap,
             prefix,
             registry,
-            lambda desk: (
-                answer_customer(desk, asked) if keys is None else notify_genie(desk, asked, contract_refs, keys)
-            ),
-            (NotWithdrawnError, IndexUnfitError),
+            lambda desk: answer_customer(desk, asked) if keys is None else notify_genie(desk, asked, keys),
+            (NotWithdrawnError, ContractsError, IndexUnfitError),
         )
         content = formed(made.document, form)
         if out is not None:
             write_out(out, content, force=force)
-    except OutExistsError as error:
+    except OutError as error:
         raise CommandError(Exit.WRONG_USE, str(error)) from error
     except CannotTypesetError as error:
         raise CommandError(Exit.FOUND_WRONG, str(error)) from error
     except IndexAwayError as error:
         raise CommandError(Exit.UNREACHABLE, str(error)) from error
-    except OSError as error:
-        raise CommandError(Exit.FOUND_WRONG, f"{out} can't be written: {error.strerror}") from error
     if out is None:
         sys.stdout.buffer.write(content)
         sys.stdout.flush()
-        print(_told(made, subject_ref), file=sys.stderr, flush=True)
+        print(_told(made), file=sys.stderr, flush=True)
     else:
         told = {"file": str(out), "format": form.value, "bytes": len(content)}
-        text = f"{_told(made, subject_ref)}\nwritten to {out} ({form.value}, {len(content):,} bytes)"
-        answer(text, {**_numbers(made, subject_ref), **told}, as_json=as_json)
+        text = f"{_told(made)}\nwritten to {out} ({form.value}, {len(content):,} bytes)"
+        answer(text, {**_numbers(made), **told}, as_json=as_json)
 
 
-def _whose(subject: str, contract: str, contracts: Path | None) -> tuple[str, list[str]]:
-    """The customer, and their contracts as far as a list is given."""
+def _whose(subject: str, contract: str, contracts: Path | None) -> Whose:
     from gateway.core.events import check_ref
-    from gateway.oncall.disclosure.contracts import ContractsError, contracts_of, subject_of
+    from gateway.oncall.disclosure.contracts import Whose
 
     if bool(subject) == bool(contract):
         raise CommandError(Exit.WRONG_USE, "give --subject or --contract, one of them")
@@ -189,16 +184,7 @@ def _whose(subject: str, contract: str, contracts: Path | None) -> tuple[str, li
             Exit.WRONG_USE,
             "a reference is 6 to 64 of A-Z a-z 0-9 _ -, with at least one letter: never a name or a phone",
         )
-    if contract and contracts is None:
-        raise CommandError(
-            Exit.WRONG_USE, "the ledger names no contracts: give --contracts FILE.csv (contract_ref,subject_ref) too"
-        )
-    try:
-        if contract and contracts is not None:
-            subject = subject_of(contract, contracts)
-        return subject, contracts_of(subject, contracts) if contracts is not None else []
-    except ContractsError as error:
-        raise CommandError(Exit.FOUND_WRONG, str(error)) from error
+    return Whose(subject, contract, contracts)
 
 
 def _provider(name: str, address: str, representative: str) -> Provider:
@@ -231,12 +217,12 @@ def _keys(idempotency: str, pseudonym: str) -> Keys:
         raise CommandError(Exit.WRONG_USE, str(error)) from error
 
 
-def _numbers(made: Made, subject_ref: str) -> dict[str, object]:
+def _numbers(made: Made) -> dict[str, object]:
     document, books = made.document, made.gathered.books
     return {
         "document": document["document"]["id"],
         "kind": document["document"]["kind"],
-        "subject_ref": subject_ref,
+        "subject_ref": made.subject_ref,
         "audit_id": made.audit_id,
         "ledger": made.gathered.source,
         "ledger_records": made.gathered.records,
@@ -252,12 +238,12 @@ def _kinds(made: Made) -> Mapping[str, int]:
     return Counter(each.kind.value for each in made.gathered.books.provisions)
 
 
-def _told(made: Made, subject_ref: str) -> str:
+def _told(made: Made) -> str:
     """For the operator, who reads it before the document goes out."""
     books, reading = made.gathered.books, made.gathered.reading
     sent = ", ".join(f"{kind} {count}" for kind, count in _kinds(made).items()) or "nothing"
     lines = [
-        f"{made.document['document']['id']} about {subject_ref}; audit {made.audit_id}",
+        f"{made.document['document']['id']} about {made.subject_ref}; audit {made.audit_id}",
         f"{made.gathered.records} ledger records, {made.gathered.source}",
         f"sent: {sent}; unsettled: {len(books.unsettled)}; corrections withheld: {len(books.corrections_withheld)}",
     ]

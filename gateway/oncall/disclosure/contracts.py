@@ -1,21 +1,71 @@
-"""Which customer a contract belongs to, by a list that somebody exported: the ledger itself names no contracts.
+"""Which customer a contract belongs to: the ledger itself names no contracts.
 
-Knows the form of the list, CSV with the columns contract_ref and subject_ref. Must not know what it is asked for.
+Knows two places that tell: a list that somebody exported, CSV with the columns contract_ref and subject_ref, and the
+list that was imported into the ledger's index. Must not know what it is asked for.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.core.events import check_ref
+from gateway.oncall.desk import Desk
+from gateway.oncall.ledger.source import THE_TOPIC, IndexUnfitError
 
 COLUMNS = ("contract_ref", "subject_ref")
 
 
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """A customer or a contract, one of them; `contracts` is the exported list, None: the imported one."""
+
+    subject_ref: str
+    contract_ref: str
+    contracts: Path | None
+
+
 class ContractsError(Exception):
     """The list can't be used, or does not say whose the contract is. Its text quotes no line of the list."""
+
+
+async def customer(desk: Desk, index_url: str, whose: Whose) -> str:
+    """The reference of the customer. Raises ContractsError, IndexAwayError."""
+    if not whose.contract_ref:
+        return whose.subject_ref
+    if whose.contracts is not None:
+        return subject_of(whose.contract_ref, whose.contracts)
+    remedy = "give --contracts FILE.csv, or import the list: gateway ledger index --import-contracts FILE.csv"
+    try:
+        from gateway.oncall.ledger.contracts import subject_of_contract
+
+        found = await subject_of_contract(desk, _there(index_url), whose.contract_ref)
+    except (ImportError, IndexUnfitError) as error:
+        raise ContractsError(f"nothing tells whose contract {whose.contract_ref} is: {remedy}. ({error})") from error
+    if found is None:
+        raise ContractsError(
+            f"the imported list has no contract {whose.contract_ref}: check the reference, or {remedy}"
+        )
+    return found
+
+
+async def contracts_of_customer(desk: Desk, index_url: str, whose: Whose, subject_ref: str) -> list[str]:
+    """All contracts of the customer, as far as a list tells; else none. Raises ContractsError, IndexAwayError."""
+    if whose.contracts is not None:
+        return contracts_of(subject_ref, whose.contracts)
+    try:
+        from gateway.oncall.ledger.contracts import contracts_of_subject
+
+        return await contracts_of_subject(desk, _there(index_url), subject_ref)
+    except (ImportError, IndexUnfitError):
+        return []
+
+
+def _there(index_url: str) -> str:
+    """The index's place, even where the ledger is to be read from the topic."""
+    return "" if index_url == THE_TOPIC else index_url
 
 
 def subject_of(contract_ref: str, path: Path) -> str:

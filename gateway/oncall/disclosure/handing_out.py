@@ -26,11 +26,12 @@ class Form(StrEnum):
     JSON = "json"
 
 
-class OutExistsError(Exception):
-    """There is a file already."""
+class OutError(Exception):
+    """The file can't be written there."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is there already: name another file, or replace it with --force")
+
+def _exists(path: Path) -> OutError:
+    return OutError(f"{path} is there already: name another file, or replace it with --force")
 
 
 _TEMPLATES = {"disclosure": "disclosure", "stop_notice": "notice"}
@@ -45,17 +46,19 @@ def formed(document: Mapping[str, Any], form: Form) -> bytes:
     return csv_of(*_TABLES[kind](document)) if form is Form.CSV else pdf_of(_TEMPLATES[kind], document)
 
 
-def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raises OutExistsError, before any work is done."""
+def look_at_place(path: Path, *, force: bool) -> None:
+    """Raises OutError, before any work is done."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise OutError(f"{path}: name a file in a directory that is there")
     if path.exists() and not force:
-        raise OutExistsError(path)
+        raise _exists(path)
 
 
 def write_out(path: Path, content: bytes, *, force: bool) -> None:
-    """Readable by its owner alone, whatever was there before. Raises OutExistsError, OSError."""
+    """Readable by its owner alone, whatever was there before. Raises OutError."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
     try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         if force:
@@ -63,6 +66,8 @@ def write_out(path: Path, content: bytes, *, force: bool) -> None:
         else:
             os.link(part, path)  # fails if there is one, even if it came this moment
     except FileExistsError:
-        raise OutExistsError(path) from None
+        raise _exists(path) from None
+    except OSError as error:
+        raise OutError(f"{path} can't be written: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)

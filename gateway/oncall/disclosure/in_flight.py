@@ -54,7 +54,8 @@ async def in_flight(desk: Desk, group: str, subject_ref: str) -> InFlight:
         known = known and len(inputs) == len(offsets)
         for found, place in await _whose(desk, inputs.values(), subject_ref):
             at = (lane.topic, lane.partition, found.offset)
-            attempts.append(_attempt(announced[lane, found.offset], at, place, types.get(place[0])))
+            of = announced[lane, found.offset]
+            attempts.append(_attempt(of, desk.cluster_id, at, place, types.get(place[0])))
     return InFlight(tuple(attempts), known)
 
 
@@ -122,7 +123,7 @@ def _target(request: Found) -> Place:
     return wanted["topic"], wanted["partition"], wanted["offset"]
 
 
-def _attempt(announced: _Announced, at: Place, place: Place, event_type: str | None) -> Unsettled:
+def _attempt(announced: _Announced, cluster_id: str, at: Place, place: Place, event_type: str | None) -> Unsettled:
     intent, entry = announced.intent, announced.entry
     consent = {
         "record_id": entry["consent_record_id"],
@@ -133,6 +134,7 @@ def _attempt(announced: _Announced, at: Place, place: Place, event_type: str | N
     return Unsettled(
         Doubt.IN_FLIGHT,
         intent["announced_at"],
+        cluster_id,
         at,
         place,
         entry["idempotency_key"],

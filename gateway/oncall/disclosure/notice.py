@@ -60,7 +60,7 @@ def stop_notice(
         "withdrawn_at_text": None if withdrawn_at is None else words.moment(withdrawn_at),
         "ledger": of_reading(reading),
         "held": [_entry(number, told.provision(number, each), each, names) for number, each in enumerate(held, 1)],
-        "unsettled": [_doubtful(told.unsettled(n, each), each, ours) for n, each in enumerate(books.unsettled, 1)],
+        "unsettled": [_doubtful(told.unsettled(n, each), each, names) for n, each in enumerate(books.unsettled, 1)],
         "corrections_withheld": [
             _correction(number, each, corrected.get(original(each)), policy, ours)
             for number, each in enumerate(books.corrections_withheld, 1)
@@ -100,12 +100,12 @@ def _entry(number: int, row: dict[str, Any], each: Provision, names: Names) -> d
     }
 
 
-def _doubtful(row: dict[str, Any], each: Unsettled, ours: Identity) -> dict[str, Any]:
+def _doubtful(row: dict[str, Any], each: Unsettled, names: Names) -> dict[str, Any]:
     kept = ("number", "doubt", "doubt_text", "sentence", "tried_at", "tried_at_text", "event_type", "event_text")
     return {
         **{name: row[name] for name in (*kept, "items", "items_text")},
         "idempotency_key": each.key,
-        "origin": ours.origin(*each.place),
+        "origin": names(each.cluster_id).origin(*each.place),
     }
 
 

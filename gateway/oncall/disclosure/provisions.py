@@ -51,6 +51,7 @@ class Unsettled:
 
     doubt: Doubt
     tried_at: int
+    cluster_id: str
     input: Place  # the record that was taken: the original, or the request to replay it
     place: Place  # the original
     key: str | None
@@ -156,6 +157,7 @@ def _doubt(records: Sequence[Record]) -> Provision | Unsettled | None:
     return Unsettled(
         Doubt.BODY_UNKNOWN if received else Doubt.OUTCOME_UNKNOWN,
         record["announced_at"] or record["decided_at"],
+        record["input"]["cluster_id"],
         places_of(record)[0],
         original(record),
         record["idempotency_key"],

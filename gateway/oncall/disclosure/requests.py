@@ -5,7 +5,7 @@ Knows that each is written down before it is made. Must not know in which form i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ from gateway.oncall.audit import Deed, Operator, audited
 from gateway.oncall.consents import history
 from gateway.oncall.desk import Desk
 from gateway.oncall.disclosure.answer import Provider, disclosure
+from gateway.oncall.disclosure.contracts import Whose, contracts_of_customer, customer
 from gateway.oncall.disclosure.gathering import Gathered, gather
 from gateway.oncall.disclosure.notice import stop_notice
 
@@ -26,7 +27,7 @@ from gateway.oncall.disclosure.notice import stop_notice
 class Asked:
     """What both documents need. `group` is the gateway's: its offsets tell what is being sent."""
 
-    subject_ref: str
+    whose: Whose
     operator: Operator
     index_url: str
     group: str
@@ -47,6 +48,7 @@ class Made:
     """A document, and what the operator may want to know of it."""
 
     document: Mapping[str, Any]
+    subject_ref: str
     audit_id: str
     gathered: Gathered
 
@@ -56,25 +58,30 @@ class NotWithdrawnError(Exception):
 
 
 async def answer_customer(desk: Desk, asked: Asked) -> Made:
-    """The answer to a request for the records of provision (APPI art. 33(5)); raises what `gather` raises."""
-    audit_id = await audited(desk, asked.operator, Deed("ledger disclose", subject_ref=asked.subject_ref))
-    gathered = await gather(desk, asked.index_url, asked.group, asked.subject_ref)
+    """The answer to a request for the records of provision (APPI art. 33(5)).
+
+    Raises ContractsError, and what `gather` raises.
+    """
+    subject_ref = await customer(desk, asked.index_url, asked.whose)
+    audit_id = await audited(desk, asked.operator, Deed("ledger disclose", subject_ref=subject_ref))
+    gathered = await gather(desk, asked.index_url, asked.group, subject_ref)
     document = disclosure(
-        asked.subject_ref, asked.operator.ticket, gathered.books, gathered.reading, asked.provider, asked.policy
+        subject_ref, asked.operator.ticket, gathered.books, gathered.reading, asked.provider, asked.policy
     )
-    return Made(document, audit_id, gathered)
+    return Made(document, subject_ref, audit_id, gathered)
 
 
-async def notify_genie(desk: Desk, asked: Asked, contract_refs: Sequence[str], keys: Keys) -> Made:
+async def notify_genie(desk: Desk, asked: Asked, keys: Keys) -> Made:
     """The notice of what GeNiE holds of a customer who withdrew (art. 35).
 
-    Raises NotWithdrawnError, and what `gather` raises.
+    Raises NotWithdrawnError, ContractsError, and what `gather` raises.
     """
-    deed = Deed("ledger disclose --stop-notice", subject_ref=asked.subject_ref)
-    audit_id = await audited(desk, asked.operator, deed)
-    consent = await history(desk, asked.subject_ref)
+    subject_ref = await customer(desk, asked.index_url, asked.whose)
+    contract_refs = await contracts_of_customer(desk, asked.index_url, asked.whose, subject_ref)
+    audit_id = await audited(desk, asked.operator, Deed("ledger disclose --stop-notice", subject_ref=subject_ref))
+    consent = await history(desk, subject_ref)
     _refuse_unless_withdrawn(consent.state)
-    gathered = await gather(desk, asked.index_url, asked.group, asked.subject_ref)
+    gathered = await gather(desk, asked.index_url, asked.group, subject_ref)
     if gathered.recipient is None:
         raise NotWithdrawnError("the ledger has no record of this customer: there is nothing to give notice of")
 
@@ -83,7 +90,7 @@ async def notify_genie(desk: Desk, asked: Asked, contract_refs: Sequence[str], k
         return Identity(keys.idempotency, keys.pseudonym, asked.policy.recipient_id, cluster_id)
 
     document = stop_notice(
-        asked.subject_ref,
+        subject_ref,
         contract_refs,
         consent.status_since,
         asked.operator.ticket,
@@ -96,7 +103,7 @@ async def notify_genie(desk: Desk, asked: Asked, contract_refs: Sequence[str], k
         names,
         desk.cluster_id,
     )
-    return Made(document, audit_id, gathered)
+    return Made(document, subject_ref, audit_id, gathered)
 
 
 def _refuse_unless_withdrawn(state: ConsentState) -> None:
