@@ -5,6 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from gateway.oncall.replay import planning
 from tests.core_cases import ms
 from tests.oncall import golden
 from tests.oncall.desk_world import NOW, T0, DeskWorld, number_id
@@ -225,3 +226,13 @@ def test_a_plan_overwrites_nothing(world: DeskWorld, tmp_path: Path) -> None:
     result = plan(world, file, "--subject", "subject-00")
     assert (result.status, file.read_text()) == (2, "mine")
     assert "is there already" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--outcome", "PARKED"), ("--outcome", "PARKED", "--outcome", "WITHHELD")])
+def test_a_plan_has_a_bound(
+    world: DeskWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """Wherever the records are found."""
+    monkeypatch.setattr(planning, "MAX_ENTRIES", 3)
+    result = plan(world, tmp_path / "plan.json", *arguments)
+    assert (result.status, "more than 3 records are selected: narrow it down" in result.stderr) == (1, True)
