@@ -1,10 +1,13 @@
 """`gateway ledger scope`: what went out in a time, by what was announced in it."""
 
+import asyncio
 import stat
 from pathlib import Path
 
 import orjson
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from gateway.cli.errors import Exit
 from tests.oncall import golden
@@ -102,3 +105,29 @@ def test_scope_needs_a_time(incident: DeskWorld) -> None:
     ended = incident.run([*RANGE[:4], "--until", "2026-05-01T10:00:00+09:00"])
     assert ended.status == Exit.WRONG_USE
     assert "is not before" in ended.stderr
+
+
+async def drop(kafka: str, topic: str, before: int) -> None:
+    """Let retention take the first records."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before)})
+    finally:
+        await admin.close()
+
+
+def test_scope_says_where_announcements_are_gone(kafka: str) -> None:
+    """Before the topic of announcements begins, the ledger's own times stand in; what it can't tell is told."""
+    world = DeskWorld(kafka)
+    lane = f"{world.names.payments}:0"
+    times = [SINCE - 30 * MINUTE, SINCE + MINUTE, SINCE + 40 * MINUTE]
+    for offset, at in enumerate(times):
+        world.add_intent(lane, [{"offset": offset}], at=at)
+        place = (world.names.payments, 0, offset)
+        world.add_ledger(place, f"subject-{offset}", at=at + MINUTE, announced_at=at, settled_at=at + MINUTE)
+    world.flush()
+    asyncio.run(drop(kafka, world.names.intents, 2))
+    told = world.run(RANGE).stdout
+    assert "reached GeNiE: 2 events of 2 customers" in told
+    assert "the topic of announcements begins at 2026-05-01 10:40:00 JST (01:40:00Z): before, the last" in told
