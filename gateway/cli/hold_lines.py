@@ -86,7 +86,9 @@ def list_lines(shown: Sequence[Listed], behind: Mapping[str, list[str]], fleet: 
         for hold in shown:
             record, state = hold.record, hold.state(now)
             late = behind.get(hold.name)
-            where = state.value if late is None else f"{asked - len(late)} of {asked} processes"
+            where = state.value
+            if late is not None:
+                where = f"{asked - len(late)} of {asked} processes" if asked else "not known"
             ends = record.get("expires_at")
             rows.append(
                 (

@@ -27,6 +27,12 @@ def world(kafka: str) -> DeskWorld:
     return DeskWorld(kafka)
 
 
+@pytest.fixture(autouse=True)
+def _group_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests have processes of their own on this Kafka."""
+    monkeypatch.setenv("GATEWAY_KAFKA__GROUP_ID", "nobodys-group")
+
+
 @pytest.fixture
 def seats(world: DeskWorld) -> tuple[Seat, Seat]:
     return seats_of(world)
@@ -98,6 +104,14 @@ def test_the_list_is_what_the_gateway_holds(world: DeskWorld) -> None:
         number_id(5): "held",
     }
     assert sum(hold.is_on(NOW) for hold in in_force.all) == len(states)
+
+
+def test_a_hold_is_listed_while_nobody_runs(world: DeskWorld) -> None:
+    """It holds whoever starts; where it is in force is nobody's to say."""
+    world.add_hold("all", None)
+    result = world.run(["hold", "list"])
+    assert (result.status, result.stdout.splitlines()[-1]) == (0, "no process runs")
+    assert " not known " in result.stdout.splitlines()[1]
 
 
 def test_nothing_is_held(world: DeskWorld, seats: tuple[Seat, Seat], at: list[str]) -> None:
