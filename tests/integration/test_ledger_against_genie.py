@@ -16,6 +16,7 @@ from tests.oncall.genie_beside import books
 
 ANN, BOB, CAROL = "subject-ann", "subject-bob", "subject-carol"
 FOUND_WRONG = 1
+ROUNDS, LOOKS = 12, 2
 
 
 async def command(world: World, name: str, *options: str) -> tuple[int, dict[str, Any]]:
@@ -57,6 +58,36 @@ async def live(world: World) -> None:
             await world.write(names.replays, subject, request)
         await world.settled(14)
         await second.end_in_order()
+
+
+async def test_nothing_under_way_looks_wrong(world: World) -> None:
+    """While a gateway provides, withholds, parks and replays as fast as it can, both commands find nothing at all."""
+    await world.consent(ANN)
+    async with world.gateway(genie__batch="2") as gateway:
+        await gateway.ready(LANES)
+        writing = asyncio.create_task(write_some_of_each(world))
+        looks = 0
+        while looks < LOOKS or not writing.done():
+            for name in ("verify", "reconcile"):
+                status, seen = await command(world, name)
+                assert (status, seen["findings"]) == (0, {}), name
+            looks += 1
+        await writing
+        await world.settled(ROUNDS * 4)
+        await gateway.end_in_order()
+    status, seen = await command(world, "verify")
+    assert (status, sum(lane["open"] for lane in seen["lanes"])) == (0, 0)
+
+
+async def write_some_of_each(world: World) -> None:
+    """To be provided, withheld, parked, and the parked one again."""
+    for _ in range(ROUNDS):
+        await world.payment(ANN)
+        await world.payment(CAROL)
+        future = await world.payment(ANN, occurred_at=now_ms() + 3_600_000)
+        await world.sees(lambda offset=future: world.has_settled(offset), "the parked one is settled")
+        request = schemas.encode("ReplayRequest", a_replay(ANN, world.names.payments, 0, future))
+        await world.write(world.names.replays, ANN, request)
 
 
 async def test_what_a_gateway_leaves_is_clean_and_what_changes_behind_its_back_is_found(world: World) -> None:
