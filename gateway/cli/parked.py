@@ -84,7 +84,7 @@ def list_(
     now = times.now_ms()
     data = {"parked": [_data(each, now) for each in page], "shown": len(page), "selected": of_these, "all": in_all}
     answer(
-        "\n".join([*_listed(page, of_these, in_all, now), *_told(shelf), *_next(page)]),
+        "\n".join([*_listed(page, of_these, in_all, now), *_told(shelf), *_next(page, reason)]),
         {**data, **_odd(shelf)},
         as_json=as_json,
     )
@@ -332,10 +332,13 @@ def _commands(parked: ParkedInput) -> list[str]:
     return [*look, reveal, f"gateway replay plan --offset {place} --out PLAN"]
 
 
-def _next(page: list[ParkedInput]) -> list[str]:
+def _next(page: list[ParkedInput], reason: str) -> list[str]:
     from gateway.oncall.places import shown_place
 
-    return ["next:", f"  gateway parked show {shown_place(page[0].input)}"] if page else []
+    if not page:
+        return []
+    lines = ["next:", f"  gateway parked show {shown_place(page[0].input)}"]
+    return [*lines, f"  gateway replay plan --parked-reason {reason} --out PLAN"] if reason else lines
 
 
 def _not_parked(asked: Place, resolved_at: int | None) -> str:

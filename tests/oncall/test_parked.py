@@ -68,6 +68,7 @@ async def delete(world: DeskWorld, place: tuple[str, int, int]) -> None:
     [
         ("list", ["list"]),
         ("list_json", ["list", "--json", "--limit", "1"]),
+        ("list_held", ["list", "--reason", "held"]),
         ("list_none", ["list", "--subject", "subject-9z"]),
         ("stats", ["stats"]),
         ("stats_json", ["stats", "--json", "--reason", "held"]),
