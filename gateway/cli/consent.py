@@ -109,24 +109,21 @@ def _state(found: History) -> list[tuple[str, str]]:
 
 
 def _terms(state: Consent, since: int | None) -> list[tuple[str, str]]:
-    from gateway.core.canonical import iso_day
-    from gateway.oncall.times import shown
-
     declined = sorted(state.opted_out)
     contracts = "all" if state.contract_refs is None else " ".join(sorted(state.contract_refs)) or "none"
     told = [
-        ("state", f"{state.status.value}{'' if since is None else f' since {shown(since)}'}"),
+        ("state", f"{state.status.value}{'' if since is None else f' since {_at(since)}'}"),
         ("record", f"version {state.version}, {state.record_id}"),
         ("to", f"{state.recipient}, on the basis of {state.legal_basis.value}"),
-        ("consented", f"{shown(state.consented_at)} to the policy of {iso_day(state.policy_version)}"),
+        ("consented", f"{_at(state.consented_at)} to the policy of {_day(state.policy_version)}"),
         ("items", " ".join(sorted(state.items)) or "none"),
         ("declined", " ".join(declined) or "no purpose"),
         ("contracts", contracts),
     ]
     if state.expires_at is not None:
-        told.append(("expires", shown(state.expires_at)))
+        told.append(("expires", _at(state.expires_at)))
     if state.history_from is not None:
-        told.append(("covers", f"events from {iso_day(state.history_from)}"))
+        told.append(("covers", f"events from {_day(state.history_from)}"))
     return told
 
 
@@ -144,10 +141,7 @@ def _would(each: Today) -> str:
 
 
 def _row(each: Heard) -> tuple[str, ...]:
-    from gateway.core.canonical import iso_day
-    from gateway.oncall.times import shown
-
-    at = (shown(each.appended_at), f"{each.partition}:{each.offset}")
+    at = (_at(each.appended_at), f"{each.partition}:{each.offset}")
     if each.record is None:
         return *at, "", "(no value)" if each.tombstone else "(unreadable)", "", "", _then(each.state)
     record = each.record
@@ -155,10 +149,25 @@ def _row(each: Heard) -> tuple[str, ...]:
         *at,
         str(record["consent_version"]),
         record["status"],
-        iso_day(record["policy_version"]),
-        shown(record["consented_at"]),
+        _day(record["policy_version"]),
+        _at(record["consented_at"]),
         _then(each.state),
     )
+
+
+def _at(ms: int) -> str:
+    """A time that some service wrote: it may be none."""
+    from gateway.core.events import LAST_MS
+    from gateway.oncall.times import shown
+
+    return shown(ms) if 0 <= ms <= LAST_MS else f"impossible time {ms}"
+
+
+def _day(days: int) -> str:
+    from gateway.core.canonical import iso_day
+    from gateway.core.events import FIRST_DAY, LAST_DAY
+
+    return iso_day(days) if FIRST_DAY <= days <= LAST_DAY else f"impossible day {days}"
 
 
 def _then(state: ConsentState) -> str:
@@ -215,13 +224,14 @@ def _state_data(state: ConsentState) -> dict[str, Any] | None:
 
 
 def _plain(name: str, it: object) -> object:
-    """Days and times as programs read them."""
+    """Days and times as programs read them; a number that is none stays one."""
     from gateway.core.canonical import iso_day
+    from gateway.core.events import FIRST_DAY, LAST_DAY, LAST_MS
     from gateway.oncall.times import iso
 
-    if not isinstance(it, int) or name not in _TIMES | _DAYS:
-        return it
-    return iso(it) if name in _TIMES else iso_day(it)
+    if name in _TIMES and isinstance(it, int) and 0 <= it <= LAST_MS:
+        return iso(it)
+    return iso_day(it) if name in _DAYS and isinstance(it, int) and FIRST_DAY <= it <= LAST_DAY else it
 
 
 def _today_data(each: Today) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from gateway import schemas
 from gateway.core.canonical import iso_day
 from gateway.core.consent import Consent, ConsentState, Denied
 from gateway.core.decide import Permit, decide
-from gateway.core.events import Event, EventType, Layout, jst_day
+from gateway.core.events import LAST_MS, Event, EventType, Layout, jst_day
 from gateway.core.policy import Policy
 from gateway.core.reasons import Reason
 from gateway.kafka.codec import Decoded
@@ -68,12 +68,13 @@ class History:
 
     @property
     def status_since(self) -> int | None:
-        """Since when the consent has the status that holds now, ms; None if no record says it."""
+        """Since when the consent has the status that holds now, ms; None if no record says, or none that can be."""
         if not isinstance(self.state, Consent):
             return None
         now = (each.record for each in reversed(self.heard) if each.state == self.state and each.record is not None)
         record = next(now, None)
-        return record["status_updated_at"] if record is not None else None
+        since = record["status_updated_at"] if record is not None else None
+        return since if since is not None and 0 <= since <= LAST_MS else None
 
 
 async def history(desk: Desk, subject_ref: str) -> History:

@@ -37,6 +37,8 @@ def world(desk_world: DeskWorld) -> DeskWorld:
         purposes_opted_out=["inquiry_handling"],
     )
     add("no-such-policy-1", record_id=number_id(10), policy_version=20_001, purposes_opted_out=["a_word_of_theirs"])
+    never = {"policy_version": 2**31 - 1, "consented_at": 2**62, "status_updated_at": -5, "expires_at": 2**62}
+    add("impossible-1", record_id=number_id(12), history_from=-(2**31), **never)
     add("given-1-and-more", record_id=number_id(11), consented_at=GIVEN_AT + HOUR, items=["name", "norel_score"])
     desk_world.flush()
     return desk_world
@@ -52,6 +54,7 @@ def world(desk_world: DeskWorld) -> DeskWorld:
         "erased-1",
         "garbled-1",
         "no-such-policy-1",
+        "impossible-1",
         "never-heard-of",
     ],
 )
@@ -74,11 +77,17 @@ def test_customers_are_counted(world: DeskWorld) -> None:
     assert (ended.status, ended.stderr) == (0, "")
     golden.check("consent_stats.txt", ended.stdout)
     told = orjson.loads(world.run(["consent", "stats", "--json"]).stdout)
-    assert told["subjects"] == sum(told["statuses"].values()) + sum(told["denied"].values()) == 9
+    assert told["subjects"] == sum(told["statuses"].values()) + sum(told["denied"].values()) == 10
     assert {kind: sum(counts.values()) for kind, counts in told["today"].items()} == {
-        "lease_payment": 9,
-        "norel_score_update": 9,
+        "lease_payment": 10,
+        "norel_score_update": 10,
     }
+
+
+def test_impossible_times_are_told_as_they_are(world: DeskWorld) -> None:
+    """A program gets the number."""
+    state = orjson.loads(world.run(["consent", "show", "impossible-1", "--json"]).stdout)["state"]
+    assert (state["consented_at"], state["policy_version"], state["history_from"]) == (2**62, 2**31 - 1, -(2**31))
 
 
 def test_a_name_is_no_reference(world: DeskWorld) -> None:
