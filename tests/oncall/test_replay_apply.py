@@ -22,7 +22,7 @@ from gateway.oncall.replay.plan_file import PlanError, read
 from gateway.oncall.replay.requests import RequestWriter, TakenOverError
 from tests.integration.chosen_records import now_ms
 from tests.oncall import golden
-from tests.oncall.desk_world import NOW, OPERATOR, T0, DeskWorld, terminal_environment
+from tests.oncall.desk_world import NOW, OPERATOR, T0, DeskWorld, number_id, terminal_environment
 from tests.oncall.replay_story import act, plan
 
 ANN = Operator("ann", "test", "T-1")
@@ -65,7 +65,9 @@ class Case:
 
         names = self.world.names
         for (partition, offset), (outcome, reason) in zip(self.world.at_desk(where), reasons, strict=False):
-            self.world.add_withheld((names.replays, partition, offset), self.subject, reason, outcome=outcome)
+            request = (names.replays, partition, offset)
+            event = number_id(900_000 + offset)  # of no payment here: each could be planned
+            self.world.add_withheld(request, self.subject, reason, outcome=outcome, event_id=event)
 
     @property
     def offsets(self) -> list[int]:
@@ -77,6 +79,12 @@ def case(desk_world: DeskWorld, tmp_path: Path) -> Case:
     """Four records."""
     desk_world.now = NOW
     return Case(desk_world, tmp_path / "plan.json")
+
+
+@pytest.fixture(scope="module")
+def unused(desk_world: DeskWorld, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """Four more, for tests that ask for nothing."""
+    return Case(desk_world, tmp_path_factory.mktemp("unused") / "plan.json")
 
 
 def write_first(case: Case, count: int) -> None:
@@ -257,20 +265,20 @@ def test_the_pace_is_kept() -> None:
 
 
 @pytest.mark.parametrize("rate", ["0", "1001", "fast", "1.5"])
-def test_a_pace_that_is_none_is_refused(case: Case, rate: str) -> None:
+def test_a_pace_that_is_none_is_refused(unused: Case, rate: str) -> None:
     """Before anything is read."""
-    assert case.apply("--rate", rate).status == 2
+    assert unused.apply("--rate", rate).status == 2
 
 
 # --- only as it was planned -------------------------------------------------------------------------------
 
 
-def test_many_records_need_a_second_look(case: Case) -> None:
+def test_many_records_need_a_second_look(unused: Case) -> None:
     """Above a hundred, --yes."""
-    entries = [replace(case.plan.entries[0], offset=offset) for offset in range(101)]
-    many = case.file.with_name("many.json")
-    replace(case.plan, entries=entries).write(many)
-    result = act(case.world, "apply", many, *OPERATOR)
+    entries = [replace(unused.plan.entries[0], offset=offset) for offset in range(101)]
+    many = unused.file.with_name("many.json")
+    replace(unused.plan, entries=entries).write(many)
+    result = act(unused.world, "apply", many, *OPERATOR)
     assert (result.status, result.stderr) == (
         2,
         "error: this plan asks for 101 replays: look at it once more, then add --yes\n",
@@ -278,13 +286,14 @@ def test_many_records_need_a_second_look(case: Case) -> None:
 
 
 @pytest.mark.parametrize("command", ["apply", "cancel", "status"])
-def test_an_edited_plan_is_refused(case: Case, command: str) -> None:
+def test_an_edited_plan_is_refused(unused: Case, tmp_path: Path, command: str) -> None:
     """By its digest."""
-    case.file.write_text(case.file.read_text().replace('"today":"no_consent"', '"today":"provide"', 1))
-    result = act(case.world, command, case.file, *(OPERATOR if command != "status" else ()))
+    edited = tmp_path / "edited.json"
+    edited.write_text(unused.file.read_text().replace('"today":"no_consent"', '"today":"provide"', 1))
+    result = act(unused.world, command, edited, *(OPERATOR if command != "status" else ()))
     assert result.status == 1
     assert result.stderr.startswith("error: PLAN was changed after it was made: its digest does not fit.")
-    assert case.audited() == case.requested() == []
+    assert unused.audited() == unused.requested() == []
 
 
 def test_an_old_plan_is_refused(case: Case) -> None:
@@ -315,11 +324,11 @@ def test_a_plan_whose_records_were_replayed_since_is_refused(case: Case) -> None
         ({"topics": {}}, "a topic of the plan"),
     ],
 )
-def test_a_plan_of_other_topics_is_refused(case: Case, changed: dict[str, Any], says: str) -> None:
+def test_a_plan_of_other_topics_is_refused(unused: Case, tmp_path: Path, changed: dict[str, Any], says: str) -> None:
     """The same offsets mean other records there."""
-    file = case.file.with_name("elsewhere.json")
-    replace(case.plan, **changed).write(file)
-    result = act(case.world, "apply", file, *OPERATOR)
+    file = tmp_path / "elsewhere.json"
+    replace(unused.plan, **changed).write(file)
+    result = act(unused.world, "apply", file, *OPERATOR)
     assert (result.status, result.stderr.startswith(f"error: {says}")) == (1, True)
 
 
@@ -346,11 +355,10 @@ def test_a_plan_that_is_not_there_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "plan.json")
 
 
-def test_a_plan_is_read_as_it_was_written(case: Case) -> None:
+def test_a_plan_is_read_as_it_was_written(unused: Case) -> None:
     """To the millisecond, or its digest would be another in the requests."""
-    case.world.now = T0 + 123
-    again = case.file.with_name("again.json")
-    written = replace(case.plan, made_at=T0 + 123)
+    again = unused.file.with_name("again.json")
+    written = replace(unused.plan, made_at=T0 + 123)
     written.write(again)
     assert (read(again), read(again).digest) == (written, written.digest)
 
