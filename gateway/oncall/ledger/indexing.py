@@ -114,9 +114,8 @@ class _Filling:
 
 
 async def _begin(desk: Desk, index: Index, indexed: Indexed) -> _Filling:
-    topic = await ledger_topic(desk)
-    bounds = await log_bounds(desk.client, topic.partitions)
-    known = index.offsets()
+    known = index.offsets()  # before the topic's ends: another indexer may go on meanwhile
+    bounds = await log_bounds(desk.client, (await ledger_topic(desk)).partitions)
     starts = {}
     for partition, log in bounds.items():
         at = known.get(partition.partition, 0)

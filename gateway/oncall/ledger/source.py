@@ -140,14 +140,13 @@ class Ledger:
         await self._read(from_index, take, wanted)
 
     async def _read(self, from_index: Callable[[Snapshot, int], Awaitable[None]], take: Take, wanted: Wanted) -> None:
-        logs = await self._logs()
         if self._index is None:
-            for partition in logs:
+            for partition in await self._logs():
                 await self._read_topic(partition, 0, take, wanted)
             return
         with self._index.snapshot() as rows:
             rest = 0
-            for partition, log in logs.items():
+            for partition, log in (await self._logs()).items():  # after the snapshot, so never behind it
                 at = rows.offsets.get(partition, 0)
                 self._index.refuse_ahead(partition, at, log.end)
                 await from_index(rows, partition)
