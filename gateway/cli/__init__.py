@@ -33,7 +33,6 @@ app = typer.Typer(
     name="gateway",
     help="Provides consented credit data to GeNiE and records every provision.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(dev.app, name="dev")

@@ -42,7 +42,7 @@ Index = Annotated[
         "--index",
         envvar="GATEWAY_DESK__INDEX_URL",
         show_default=False,
-        help="Database that `gateway ledger index` fills; none: read the topic.",
+        help="Database that `gateway ledger index` fills; none: the one at its usual place, else the topic alone.",
     ),
 ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from gateway.cli.desk_options import Index, OperatorName, Since, Ticket, Why, at
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Group, Prefix, Registry, set_or
 from gateway.cli.paragraphs import counted, labelled
+from gateway.cli.policy_option import PolicyFile, policy_in
 from gateway.cli.revealed import Reveal, Unmasked, revealed_data, revealed_text
 
 if TYPE_CHECKING:
@@ -72,16 +72,7 @@ def explain(
     ticket: Ticket = "",
     since: Since = "",
     index: Index = "",
-    policy: Annotated[
-        str,
-        typer.Option(
-            "--policy",
-            envvar="GATEWAY_POLICY_FILE",
-            default_factory=set_or("policy_file", ""),
-            show_default=False,
-            help="The privacy policy as data; none: the one of this release.",
-        ),
-    ],
+    policy_file: PolicyFile,
     bootstrap: Bootstrap,
     prefix: Prefix,
     group: Group,
@@ -104,7 +95,7 @@ def explain(
         moment("--since", since),
         group,
         index,
-        _rules(policy),
+        _rules(policy_file),
         what_if,
         operator(operator_name, why, ticket) if reveal else None,
         unmasked,
@@ -164,16 +155,10 @@ def _place(text: str) -> Place:
 
 
 def _rules(path: str) -> Rules:
-    from gateway import policies
-    from gateway.core.policy import PolicyError
     from gateway.oncall.whatif import Rules
 
-    try:
-        policy = policies.load(Path(path) if path else None)
-    except PolicyError as error:
-        raise CommandError(Exit.WRONG_USE, str(error)) from None
     expires, skew = set_or("genie.expires_ms", EXPIRES_MS)(), set_or("genie.skew_ms", SKEW_MS)()
-    return Rules(policy, int(expires), int(skew))
+    return Rules(policy_in(path), int(expires), int(skew))
 
 
 def _lines(found: Found, asked: Asked) -> list[str]:

@@ -11,11 +11,11 @@ from gateway.cli import completions
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.desk_options import Index, OperatorName, Since, Ticket, Until, Why, at_desk, moment, operator
 from gateway.cli.errors import CommandError, Exit
-from gateway.cli.kafka_options import Bootstrap, Prefix, Registry, set_or
+from gateway.cli.kafka_options import Bootstrap, Prefix, Registry
 from gateway.cli.ledger_options import at_ledger
+from gateway.cli.policy_option import PolicyFile, policy_in
 
 if TYPE_CHECKING:
-    from gateway.core.policy import Policy
     from gateway.oncall.desk import Desk
     from gateway.oncall.ledger.source import Ledger
     from gateway.oncall.replay.applying import Applied
@@ -66,15 +66,7 @@ def plan(
     out: Annotated[
         Path | None, typer.Option("--out", show_default=False, help="The file to write; by default replay-ID.json.")
     ] = None,
-    policy: Annotated[
-        str,
-        typer.Option(
-            envvar="GATEWAY_POLICY_FILE",
-            default_factory=set_or("policy_file", ""),
-            show_default=False,
-            help="The policy that the gateways decide by; none: that of this release.",
-        ),
-    ],
+    policy_file: PolicyFile,
     index: Index = "",
     bootstrap: Bootstrap,
     prefix: Prefix,
@@ -106,7 +98,7 @@ def plan(
         would_provide=would_provide,
         often=often,
     )
-    rules = _policy(policy)
+    rules = policy_in(policy_file)
     if out is not None and out.exists():  # said before much is read
         raise CommandError(Exit.WRONG_USE, f"{out} is there already: give another name by --out, or remove it")
 
@@ -272,16 +264,6 @@ def _selection(*, parked_reason: list[str] | None, offsets: list[str] | None, **
         return Selection(offsets=tuple(Range.parse(text) for text in offsets or ()), **parts)
     except SelectionError as error:
         raise CommandError(Exit.WRONG_USE, str(error)) from None
-
-
-def _policy(path: str) -> Policy:
-    from gateway import policies
-    from gateway.core.policy import PolicyError
-
-    try:
-        return policies.load(Path(path) if path else None)
-    except PolicyError as error:
-        raise CommandError(Exit.WRONG_USE, f"--policy: {error}") from None
 
 
 def _read(path: Path) -> Plan:

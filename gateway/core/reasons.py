@@ -200,7 +200,7 @@ class Reason(Coded):
         "schema_without_item",
         Outcome.PARKED,
         "The record's schema has a field without a known `item`.",
-        "Register a schema that passes `gateway schemas check`, then replay.",
+        "Have the producer send it again, by a schema that passes `gateway schemas check`.",
     )
     EVENT_ID_REUSED = (
         "event_id_reused",

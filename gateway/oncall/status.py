@@ -296,14 +296,16 @@ def _late(code: str, some: Sequence[Lane]) -> Finding:
     return Finding(Level.WRONG, whose, what, ("gateway lanes show --watch",))
 
 
-def parked(count: int | None) -> Part:
-    """How many records a person must look at; None: it took too long to count."""
+def parked(count: int | None, replays: int = 0) -> Part:
+    """How many records a person must look at, and how many replays of such ended so; None: it took too long to
+    count."""
     if count is None:
         return Part("parked", "not counted in time", (), ("gateway parked stats counts them",))
-    if not count:
+    if not count and not replays:
         return Part("parked", "none")
-    note = Finding(Level.NOTE, Whose.US, f"{_count(count, 'record')} parked", ("gateway parked stats",))
-    return Part("parked", f"{count:,}", (note,))
+    told = _count(count, "record") + (f" and {_count(replays, 'replay')}" if replays else "")
+    note = Finding(Level.NOTE, Whose.US, f"{told} parked", ("gateway parked stats",))
+    return Part("parked", f"{count:,}" + (f", and {_count(replays, 'replay')}" if replays else ""), (note,))
 
 
 def certificates(shown: Mapping[str, Metrics], now: int) -> Part:

@@ -116,7 +116,8 @@ async def _parked(desk: Desk) -> Part:
         return status.unreachable("parked", Whose.KAFKA, _why(error), "gateway parked stats")
     except TopicMissingError:
         return Part("parked", "no topic for them")
-    return status.parked(len(keys))
+    replays = sum(key is not None and key.startswith(f"{desk.names.replays}:".encode()) for key in keys)
+    return status.parked(len(keys) - replays, replays)
 
 
 def _why(error: Exception) -> str:

@@ -209,7 +209,7 @@ def test_a_story_is_found_from_each_of_its_ends(world: DeskWorld, asked: list[st
         (["--offset", "prefixed1.genie.replay.requests:0:99"], 1, "is no replay request"),
         ([event(1), "--unmasked"], 2, "it goes with --reveal"),
         ([event(1), "--reveal", "--operator", "ann", "--reason", "why"], 2, "--ticket: give 1 to 500"),
-        ([event(1), "--policy", "/nowhere.yaml"], 2, "a readable YAML file"),
+        ([event(1), "--policy-file", "/nowhere.yaml"], 2, "a readable YAML file"),
     ],
 )
 def test_what_is_refused(world: DeskWorld, arguments: list[str], status: int, message: str) -> None:

@@ -207,7 +207,7 @@ def test_whose_record_it_is_may_be_known_only_today(world: DeskWorld, tmp_path: 
         ("--offset", "payments:1:0-200000"),
         ("--subject", "090-0000-0000"),
         ("--since", "yesterday"),
-        ("--outcome", "PARKED", "--policy", "/no/such/file"),
+        ("--outcome", "PARKED", "--policy-file", "/no/such/file"),
     ],
 )
 def test_a_selection_that_can_not_be_meant_is_refused(

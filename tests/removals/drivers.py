@@ -71,7 +71,7 @@ LEFT_OUT: Mapping[LeftOut, tuple[str, ...]] = {
     ),
     LeftOut.FIRST: (
         *("address", "contradictions", "docs", "files", "genie_login", "kafka_login", "open_files", "secret_keys"),
-        *("sections", "settings", "tls", "kafka.subjects"),
+        *("sections", "settings", "tls", "kafka.brokers", "kafka.group", "kafka.subjects"),
     ),
     LeftOut.BESIDE: ("lookout", "renewal"),
     LeftOut.REAL: (

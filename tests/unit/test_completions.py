@@ -16,7 +16,7 @@ from gateway.core.holds import HoldScope
 from gateway.core.reasons import Outcome, Reason, Transmitted
 
 # `gateway` itself, with completion switched on whether or not this release does.
-GATEWAY = "from gateway.cli import app; app._add_completion = True; app(prog_name='gateway')"
+GATEWAY = "from gateway.cli import app; app(prog_name='gateway')"
 COMPLETERS = {
     completions.reasons: {reason.code for reason in Reason},
     completions.parked_reasons: {reason.code for reason in Reason if reason.outcome is Outcome.PARKED},
