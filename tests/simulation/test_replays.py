@@ -146,10 +146,21 @@ def test_a_withdrawal_that_raced_is_seen() -> None:
 
     def withheld(withdrawn_at: int) -> int:
         consent = {
-            "record_id": "r", "consent_version": 2, "subject_ref": "subject-1a", "recipient": "genie",
-            "status": "withdrawn", "status_updated_at": 0, "policy_version": 20_000, "consented_at": 0,
-            "expires_at": None, "history_from": None, "items": [], "purposes_opted_out": [],
-            "collection_method": "web_form", "consent_actor": "self", "contract_refs": None,
+            "record_id": "r",
+            "consent_version": 2,
+            "subject_ref": "subject-1a",
+            "recipient": "genie",
+            "status": "withdrawn",
+            "status_updated_at": 0,
+            "policy_version": 20_000,
+            "consented_at": 0,
+            "expires_at": None,
+            "history_from": None,
+            "items": [],
+            "purposes_opted_out": [],
+            "collection_method": "web_form",
+            "consent_actor": "self",
+            "contract_refs": None,
             "legal_basis": "consent",
         }
         value = schemas.encode("ConsentRecord", consent)
