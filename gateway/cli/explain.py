@@ -10,9 +10,9 @@ import typer
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.desk_options import Index, OperatorName, Since, Ticket, Why, at_desk, moment, operator
 from gateway.cli.errors import CommandError, Exit
-from gateway.cli.kafka_options import Bootstrap, Group, Prefix, Registry, set_or
+from gateway.cli.kafka_options import Bootstrap, Group, Prefix, Registry
 from gateway.cli.paragraphs import counted, labelled
-from gateway.cli.policy_option import PolicyFile, policy_in
+from gateway.cli.policy_option import PolicyFile, rules_by
 from gateway.cli.revealed import Reveal, Unmasked, revealed_data, revealed_text
 
 if TYPE_CHECKING:
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from gateway.oncall.explain import Search, Traces
     from gateway.oncall.ledger.source import Place
     from gateway.oncall.reveal import Revealed
+    from gateway.oncall.standing import Rules, Verdict
     from gateway.oncall.story import Step, Story, Told
-    from gateway.oncall.whatif import Rules, Verdict
 
 MINUTE_MS = 60_000
-EXPIRES_MS, SKEW_MS = "30000", "5000"  # as in sections.py, which a command does not load for two numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def explain(
         moment("--since", since),
         group,
         index,
-        _rules(policy_file),
+        rules_by(policy_file),
         what_if,
         operator(operator_name, why, ticket) if reveal else None,
         unmasked,
@@ -152,13 +151,6 @@ def _place(text: str) -> Place:
         return parse_place(text)
     except ValueError as error:
         raise CommandError(Exit.WRONG_USE, f"--offset {text}: {error}") from None
-
-
-def _rules(path: str) -> Rules:
-    from gateway.oncall.whatif import Rules
-
-    expires, skew = set_or("genie.expires_ms", EXPIRES_MS)(), set_or("genie.skew_ms", SKEW_MS)()
-    return Rules(policy_in(path), int(expires), int(skew))
 
 
 def _lines(found: Found, asked: Asked) -> list[str]:

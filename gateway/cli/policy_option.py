@@ -1,4 +1,4 @@
-"""The option that names the privacy policy, as data, that the gateway beside this command has."""
+"""The privacy policy that the gateway beside this command has, and what else it decides by."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from gateway.cli.kafka_options import set_or
 
 if TYPE_CHECKING:
     from gateway.core.policy import Policy
+    from gateway.oncall.standing import Rules
+
+EXPIRES_MS, SKEW_MS = "30000", "5000"  # as in sections.py, which a command does not load for two numbers
 
 PolicyFile = Annotated[
     str,
@@ -33,3 +36,11 @@ def policy_in(path: str) -> Policy:
         return policies.load(Path(path) if path else None)
     except PolicyError as error:
         raise CommandError(Exit.WRONG_USE, str(error)) from error
+
+
+def rules_by(path: str) -> Rules:
+    """What the gateway decides by, with the policy in this file, or the one of this release."""
+    from gateway.oncall.standing import Rules
+
+    expires, skew = set_or("genie.expires_ms", EXPIRES_MS)(), set_or("genie.skew_ms", SKEW_MS)()
+    return Rules(policy_in(path), int(expires), int(skew))

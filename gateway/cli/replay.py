@@ -13,7 +13,7 @@ from gateway.cli.desk_options import Index, OperatorName, Since, Ticket, Until, 
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Prefix, Registry
 from gateway.cli.ledger_options import at_ledger
-from gateway.cli.policy_option import PolicyFile, policy_in
+from gateway.cli.policy_option import PolicyFile, rules_by
 
 if TYPE_CHECKING:
     from gateway.oncall.desk import Desk
@@ -98,7 +98,7 @@ def plan(
         would_provide=would_provide,
         often=often,
     )
-    rules = policy_in(policy_file)
+    rules = rules_by(policy_file)
     if out is not None and out.exists():  # said before much is read
         raise CommandError(Exit.WRONG_USE, f"{out} is there already: give another name by --out, or remove it")
 

@@ -19,7 +19,7 @@ from gateway.kafka.scan import Span
 from gateway.oncall.desk import Desk, Found
 from gateway.oncall.ledger.source import BROKER_SKEW_MS, Ledger, LedgerEntry, Place, Wanted
 from gateway.oncall.places import parse_place, shown_place
-from gateway.oncall.whatif import event_types
+from gateway.oncall.standing import event_types
 
 MARGIN_MS = 60_000  # clocks of brokers, gateway and producers differ; a record is looked for so long before and after
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from gateway.core.policy import Policy
 from gateway.core.reasons import Outcome, Reason
 from gateway.kafka.cluster import describe
 from gateway.kafka.intake import producer_of
@@ -25,7 +24,8 @@ from gateway.oncall.replay.course import ends, topics_of
 from gateway.oncall.replay.history import History, events_at_genie, histories, original_of, originals, place_of
 from gateway.oncall.replay.plan_file import PROVIDE, Entry, Plan
 from gateway.oncall.replay.selection import MAX_ENTRIES, Place, Selection
-from gateway.oncall.replay.today import Judged, Today, event_types
+from gateway.oncall.replay.today import Judged, judge
+from gateway.oncall.standing import Rules, Standing, event_types
 
 MOST_REPLAYS = 5  # of one record: what five replays did not mend, the sixth does not either
 SAMPLES = 3  # places named of each kind that is left out
@@ -87,14 +87,14 @@ class Planned:
 
 
 class Planning:
-    """One planning. `policy` is what the gateways decide by."""
+    """One planning. `rules` are those that the gateways decide by."""
 
-    def __init__(self, desk: Desk, ledger: Ledger, policy: Policy, selection: Selection) -> None:
+    def __init__(self, desk: Desk, ledger: Ledger, rules: Rules, selection: Selection) -> None:
         self._desk = desk
         self._ledger = ledger
         self._selection = selection
         self._inputs = event_types(desk.names)
-        self._today = Today(desk, policy)
+        self._standing = Standing(desk, rules)
         self._left = LeftOut()
         self._oldest: int | None = None  # ms: when the oldest input that is selected was appended, if that is known
         self._unreadable = 0
@@ -242,10 +242,10 @@ class Planning:
         strangers: dict[Place, str] = {}  # subjects that nobody could read when it was settled
         seen: set[Place] = set()
         if standing:
-            await self._today.read({_subject(each) for each in standing.values()} - {""})
+            await self._standing.read({_subject(each) for each in standing.values()} - {""})
             await self._judge(standing, standing.keys(), seen, judged, strangers)
         if strangers:
-            await self._today.read(set(strangers.values()))
+            await self._standing.read(set(strangers.values()))
             await self._judge(standing, strangers.keys(), set(), judged, {})
         for place in sorted(standing.keys() - seen):
             self._left.add(Left.GONE, place)
@@ -261,7 +261,7 @@ class Planning:
     ) -> None:
         producers = self._selection.producers
         async for raws in inputs.fetch(self._desk.client, places):
-            await self._today.prepare(raws)
+            await self._desk.codec.prepare([raw.value for raw in raws])
             for raw in raws:
                 place = (raw.topic, raw.partition, raw.offset)
                 own = standing[place].own
@@ -271,11 +271,11 @@ class Planning:
                 if producers and (producer_of(raw) or "") not in producers:
                     self._left.add(Left.OTHER_PRODUCER, place)
                     continue
-                event = self._today.event(raw)
-                if not isinstance(event, Reason) and not self._today.knows(event.subject_ref):
+                event = self._standing.event(raw.topic, raw.key, raw.value)
+                if not isinstance(event, Reason) and not self._standing.knows(event.subject_ref):
                     strangers[place] = event.subject_ref
                     continue
-                judged[place] = self._today.judge(raw, event)
+                judged[place] = judge(self._standing, raw, event)
             self._desk.tell("records selected", len(seen), len(standing))
 
     def _subject_of(self, place: Place, judged: Judged, at_genie: set[str]) -> str | None:
