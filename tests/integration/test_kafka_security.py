@@ -129,7 +129,8 @@ def known_missing(acls: Iterable[Acl], taken: Acl) -> list[Acl]:
     """What can be known to be missing: of a topic that may not even be described, everything."""
     about = [acl for acl in acls if (acl.kind, acl.name) == (taken.kind, taken.name)]
     described = any(acl.operation in DESCRIBING for acl in about if acl != taken)
-    return [taken] if described or taken.operation not in DESCRIBING else about
+    describes = taken.operation in {*DESCRIBING, Operation.DESCRIBE}
+    return [taken] if described or not describes else about
 
 
 @fault(

@@ -115,8 +115,8 @@ def test_the_commands_say_it_all_in_json(kafka: str, prefix: str) -> None:
     run = CliRunner().invoke
     before = run(app, ["topics", "check", "--allow-dev-topics", *options])
     assert before.exit_code == 1
-    assert len(orjson.loads(before.stdout)["findings"]) == 8
+    assert len(orjson.loads(before.stdout)["findings"]) == 9
     made = run(app, ["topics", "create", "--allow-dev-topics", *options])
-    assert (made.exit_code, len(orjson.loads(made.stdout)["created"])) == (0, 8)
+    assert (made.exit_code, len(orjson.loads(made.stdout)["created"])) == (0, 9)
     after = run(app, ["topics", "check", "--allow-dev-topics", *options])
     assert (after.exit_code, orjson.loads(after.stdout)) == (0, {"findings": []})

@@ -54,12 +54,12 @@ async def fetch(client: AIOKafkaClient, places: Iterable[Place]) -> AsyncIterato
     known = [each for each in wanted if each.topic in there and each.partition in there[each.topic].leaders]
     bounds = await log_bounds(client, known)
     for partition in known:
-        log = _Log(client, partition)
+        part = _Log(client, partition)
         offsets = [each for each in wanted[partition] if bounds[partition].start <= each < bounds[partition].end]
         at = 0
         while at < len(offsets):
             near = at + 1 < len(offsets) and offsets[at + 1] - offsets[at] <= NEAR
-            read = await log.fetch(offsets[at], RUN_BYTES if near else ONE_BYTES)
+            read = await part.fetch(offsets[at], RUN_BYTES if near else ONE_BYTES)
             after = read[-1].offset if read else offsets[at]
             here = at
             while at < len(offsets) and offsets[at] <= after:
