@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from gateway import core_dumps
 from gateway.cli import (
     check,
     consent,
@@ -54,6 +55,7 @@ app.command("status")(status.status)
 
 def main() -> None:
     """Run one command; an error it foresaw is one message, not a traceback."""
+    core_dumps.leave_none()
     # Without a handler Python prints what the library says to itself while it tries: hundreds of lines a second.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:

@@ -179,9 +179,9 @@ def _now(told: Told) -> str:
 
 
 def _at_genie(story: Story) -> str:
-    transmitted = {told.transmitted for told in story.records}
-    if "yes" in transmitted:
+    if any(told.is_kept for told in story.records):
         return "GeNiE has it"
+    transmitted = {told.transmitted for told in story.records} - {"yes"}
     if transmitted & {"unknown", None}:
         return "GeNiE may have it, or may yet get it"
     return "GeNiE does not have it"
@@ -242,7 +242,7 @@ def _permitted(permit: Permit, policy: Policy) -> list[tuple[str, str]]:
 
 
 def _already(story: Story) -> list[tuple[str, str]]:
-    if any(told.transmitted == "yes" for told in story.records):
+    if any(told.is_kept for told in story.records):
         return [
             ("but", "GeNiE has this event already: a replay would end as DUPLICATE or SUPERSEDED and provide nothing")
         ]

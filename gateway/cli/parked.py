@@ -288,7 +288,8 @@ def _one(parked: ParkedInput, now: int) -> list[str]:
 
     check, _ = _advice(parked.reason)
     about = f"{parked.event_type or 'unknown type'} of {parked.subject_ref or 'an unknown subject'}"
-    at_genie = {"yes": "GeNiE has it", "no": "GeNiE does not have it", "unknown": "GeNiE may have it"}
+    kept = "GeNiE has it" if parked.reason == "outcome_unknown" else "GeNiE got it, and did not keep it"
+    at_genie = {"yes": kept, "no": "GeNiE does not have it", "unknown": "GeNiE may have it"}
     rows = [
         ("means", _means(parked.reason)),
         ("found", parked.detail),

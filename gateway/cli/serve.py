@@ -19,7 +19,7 @@ def serve(as_json: AsJson = False) -> None:
 
     import uvloop
 
-    from gateway import app, core_dumps, preflight
+    from gateway import app, preflight
     from gateway.observe import logs
 
     async def run() -> None:
@@ -27,7 +27,6 @@ def serve(as_json: AsJson = False) -> None:
         logs.configure(loaded.observe.log_level)
         await app.Gateway(loaded).run()
 
-    core_dumps.leave_none()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run())

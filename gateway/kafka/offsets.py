@@ -55,7 +55,12 @@ async def fetch_committed(
 
 
 async def fetch_all(
-    client: AIOKafkaClient, group: str, places: Iterable[TopicPartition], *, stable: bool = True
+    client: AIOKafkaClient,
+    group: str,
+    places: Iterable[TopicPartition],
+    *,
+    stable: bool = True,
+    seconds: float = KAFKA_CALL_TIMEOUT_S,
 ) -> dict[TopicPartition, Committed | None]:
     """What is committed for each, by one answer: they are of one moment. Raises as `fetch_committed`."""
     wanted = list(places)
@@ -66,7 +71,7 @@ async def fetch_all(
         return {place: committed_in(answer, *place) for place in wanted}
 
     what = f"reading the committed offset of {wanted[0].topic}:{wanted[0].partition}"
-    return await retried(KAFKA_CALL_TIMEOUT_S, what, attempt)
+    return await retried(seconds, what, attempt)
 
 
 def committed_in(answer: Any, topic: str, partition: int) -> Committed | None:

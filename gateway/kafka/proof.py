@@ -17,10 +17,12 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.cluster import TopicMissingError, describe
-from gateway.kafka.connection import KafkaUnavailableError
+from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, KafkaUnavailableError
 from gateway.kafka.offsets import Committed, fetch_all
-from gateway.kafka.transactions import LaneProducer
+from gateway.kafka.transactions import TRANSACTION_TIMEOUT_MS, LaneProducer
 
+# Another lane shares the place; if its process dies in the midst, its transaction ends by itself.
+STABLE_WITHIN_S = TRANSACTION_TIMEOUT_MS / 1000 + KAFKA_CALL_TIMEOUT_S
 TRIES = 20  # lanes that open at the same moment may share the partition, and write over each other's
 
 
@@ -36,7 +38,7 @@ async def fetch_proven(
         proof = Committed(0, str(uuid.uuid4()))
         await producer.begin_and_produce([])
         await producer.commit(group, *place, proof.offset, proof.metadata)
-        found = await fetch_all(client, group, [lane, place])
+        found = await fetch_all(client, group, [lane, place], seconds=STABLE_WITHIN_S)
         if found[place] == proof:
             return found[lane]
     raise KafkaUnavailableError(

@@ -244,7 +244,7 @@ class Search:
     def _take_controls(self, found: Sequence[Found]) -> None:
         """Those that could hold it, while it was under way or before."""
         ended_at, kind = self.traces.ended_at, self.traces.event_type
-        values: dict[HoldScope, set[str | None]] = {
+        values: dict[str, set[str | None]] = {
             HoldScope.ALL: {None},
             HoldScope.EVENT_TYPE: {kind.code if kind else None},
             HoldScope.SUBJECT: {self.traces.subject_ref},
@@ -252,7 +252,8 @@ class Search:
         }
         for each in found:
             record = each.record
-            if record is None or record["value"] not in values[HoldScope(record["scope"])]:
+            # A scope that only a later release knows holds everything here.
+            if record is None or record["value"] not in values.get(record["scope"], {record["value"]}):
                 continue
             if ended_at is None or record["at"] <= ended_at:
                 self.traces.controls.append(record)

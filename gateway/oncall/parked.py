@@ -11,8 +11,9 @@ Memory stays bounded however much is parked: rows lie in a temporary SQLite data
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiokafka.structs import TopicPartition
@@ -171,9 +172,11 @@ class Shelf:
         split = [(lane.rpartition(":"), first) for lane, first in self._rows.execute(lanes)]
         return {int(partition): first for (name, _, partition), first in split if name == topic}
 
-    def name_replays(self, requests: Sequence[Found]) -> None:
-        """Note which inputs replay requests are about."""
-        rows = [(_replayed(each.record), each.place) for each in requests if each.record is not None]
+    def name_replays(self, requests: Sequence[Found], inputs: Collection[str]) -> None:
+        """Note which inputs replay requests are about, those that name a place in one of these topics: what another
+        says that somebody wrote by hand could be any text."""
+        named = ((_replayed(each.record), each.place) for each in requests if each.record is not None)
+        rows = [(shown_place(place), lies) for place, lies in named if place[0] in inputs and min(place[1:]) >= 0]
         self._rows.executemany("UPDATE record SET replayed = ? WHERE place = ?", rows)
 
     def fold(self) -> list[TopicPartition]:
@@ -251,7 +254,9 @@ async def shelve(desk: Desk) -> Shelf:
     shelf = Shelf(desk.cluster_id)
     await desk.read(desk.names.parked, shelf.take)
     if replays := shelf.unnamed_replays(desk.names.replays):
-        await desk.read(desk.names.replays, shelf.name_replays, Span(starts=replays))
+        names = desk.names
+        take = partial(shelf.name_replays, inputs=(names.payments, names.scores))
+        await desk.read(names.replays, take, Span(starts=replays))
     shelf.mark_gone(await log_starts(desk, shelf.fold()))
     return shelf
 
@@ -266,9 +271,9 @@ async def log_starts(desk: Desk, lanes: Sequence[TopicPartition]) -> dict[TopicP
     return {lane: bounds[lane].start if lane in bounds else GONE for lane in lanes}
 
 
-def _replayed(request: Mapping[str, Any]) -> str:
+def _replayed(request: Mapping[str, Any]) -> Place:
     wanted = request["input"]
-    return shown_place((wanted["topic"], wanted["partition"], wanted["offset"]))
+    return wanted["topic"], wanted["partition"], wanted["offset"]
 
 
 def _parked(row: sqlite3.Row) -> ParkedInput:

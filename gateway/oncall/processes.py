@@ -7,6 +7,7 @@ what anyone makes of the answers.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -187,7 +188,7 @@ class Asker:
             lines = [line for line in text.split("\n") if line.split("{")[0].split(" ")[0] in names]
             found: dict[str, dict[tuple[str, ...], float]] = {}
             for family in text_string_to_metric_families("\n".join([*lines, ""])):
-                for sample in family.samples:
+                for sample in filter(lambda sample: math.isfinite(sample.value), family.samples):
                     found.setdefault(sample.name, {})[tuple(map(_shown, sample.labels.values()))] = sample.value
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError, _UnfitError):
             return {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.policy import Policy
+from gateway.core.reasons import Outcome, Reason, Transmitted
 from gateway.kafka.intake import PRODUCER_HEADER
 from gateway.oncall import times
 from gateway.oncall.clauses import ALL_HOLD, clauses_of, known_reason, purposes_in_numbers, rule_of, shown_day
@@ -27,6 +28,9 @@ ORDER = (
     *("held", "released", "consent", "arrived", "asked", "announced", "decided"),
     *("answered", "settled", "parked", "resolved"),
 )
+
+
+_KEPT = frozenset(outcome.code for outcome in (Outcome.PROVIDED, Outcome.DUPLICATE, Outcome.SUPERSEDED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,12 @@ class Told:
     reason: str | None
     transmitted: str | None
     gone: bool  # the log no longer has it
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether GeNiE has it: what it refuses has reached it, too."""
+        has_said_so = self.outcome in _KEPT or self.reason == Reason.OUTCOME_UNKNOWN.code
+        return has_said_so and self.transmitted == Transmitted.YES.code
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,23 @@ def now_ms() -> int:
 
 
 def shown(ms: int) -> str:
-    """`2026-11-22 18:04:05 JST (09:04:05Z)`; the day is JST's, as in the policy."""
-    utc = datetime.fromtimestamp(ms / 1000, UTC)
-    return f"{utc.astimezone(JST):%Y-%m-%d %H:%M:%S} JST ({utc:%H:%M:%S}Z)"
+    """`2026-11-22 18:04:05 JST (09:04:05Z)`; the day is JST's, as in the policy. Any number is shown."""
+    utc = _utc(ms)
+    return f"{ms} ms" if utc is None else f"{utc.astimezone(JST):%Y-%m-%d %H:%M:%S} JST ({utc:%H:%M:%S}Z)"
 
 
 def iso(ms: int) -> str:
-    """As a program reads it: UTC, with milliseconds."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """As a program reads it: UTC, with milliseconds; what is no time stays a number of ms."""
+    utc = _utc(ms)
+    return str(ms) if utc is None else utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _utc(ms: int) -> datetime | None:
+    """None for what somebody else wrote as a time, and no calendar knows."""
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def lasted(ms: int) -> str:

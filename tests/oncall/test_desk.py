@@ -141,3 +141,8 @@ def test_times_are_shown_in_both_zones() -> None:
     assert times.iso(T0 + 1_500) == "2026-05-01T00:00:01.500Z"
     lasted = [times.lasted(value) for value in (-5, 59_999, 60_000, 3_600_000, 172_800_000)]
     assert lasted == ["0 s", "59 s", "1 min", "1 h 0 min", "2 d 0 h"]
+
+
+def test_what_is_no_time_is_shown_as_it_is() -> None:
+    """Somebody else may have written microseconds; who must see that record must not be left without it."""
+    assert (times.shown(10**17), times.iso(-(10**17))) == ("100000000000000000 ms", "-100000000000000000")

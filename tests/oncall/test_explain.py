@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from gateway.core.reasons import Reason
 from gateway.kafka.scan import Span
 from gateway.oncall.explain import Traces, in_force, windows
 from gateway.oncall.ledger.source import BROKER_SKEW_MS, LedgerEntry
+from gateway.oncall.story import Told
 from tests.core_cases import day
 from tests.oncall import golden
 from tests.oncall.desk_world import GIVEN_AT, OPERATOR, T0, DeskWorld, number_id
@@ -317,3 +319,10 @@ def test_what_it_would_be_is_what_the_gateway_decides(world: DeskWorld) -> None:
     world.add_consent(f"subject-{WITHDRAWN}a", record_id=number_id(252), consent_version=2, at=T0 + 400)
     assert json.loads(world.run(asked).stdout)["what_if"]["reason"] == Reason.CONSENT_SUPERSEDED_VERSION.code
     assert {topic: len(world.records(topic)) for topic in before} == before
+
+
+def test_what_genie_rejected_it_has_not() -> None:
+    """All that has reached it is not what it keeps."""
+    told = Told("t:0:1", None, "PARKED", "rejected_by_genie", "yes", False)
+    kept = [told, replace(told, reason="outcome_unknown"), replace(told, outcome="DUPLICATE", reason="same_event")]
+    assert [each.is_kept for each in kept] == [False, True, True]

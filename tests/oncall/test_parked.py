@@ -252,3 +252,27 @@ def test_nothing_parked_is_said(world: DeskWorld) -> None:
         return (await shelve(desk)).count()
 
     assert empty.at_desk(shelved) == 0
+
+
+@pytest.mark.parametrize("topic", ["山田 太郎 090-0000-0000", "somebody-elses"])
+def test_what_a_request_by_hand_says_is_not_repeated(kafka: str, topic: str) -> None:
+    """It stands for itself, and the list does not fail over it."""
+    hand = DeskWorld(kafka)
+    request = hand.add_request((topic, 0, 1), "subject-9a")
+    hand.add_parked(request, "subject-9a", "replay_target_missing", event_type=None)
+    listed = hand.run(["parked", "list", "--json"])
+    assert (listed.status, topic in listed.stdout) == (0, False)
+    (row,) = json.loads(listed.stdout)["parked"]
+    assert row["input"] == hand.scrubbed("{}:{}:{}".format(*request))
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("rejected_by_genie", "GeNiE got it, and did not keep it"), ("outcome_unknown", "GeNiE has it")],
+)
+def test_what_genie_refused_it_has_not(kafka: str, reason: str, words: str) -> None:
+    """Though it reached GeNiE."""
+    refused = DeskWorld(kafka)
+    place = refused.add_payment("subject-9a")
+    refused.add_parked(place, "subject-9a", reason, transmitted="yes", attempts=1)
+    assert words in refused.run(["parked", "show", "{}:{}:{}".format(*place)]).stdout
