@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 WAIT_S = 15
 MAX_WAIT_S = 600
 
+LOOK = "Once Kafka answers, `gateway hold list` tells."
+
 app = typer.Typer(help="Stop sending at once: all, an event type, a lane or a subject.", no_args_is_help=True)
 
 Wait = Annotated[int, typer.Option(min=0, max=MAX_WAIT_S, help="Seconds to wait until every process shows it.")]
@@ -67,11 +69,13 @@ def add(
     A hold on all, an event type or an input partition makes lanes wait: release it, and they go on. One on a subject
     parks its records: they are replayed after the release. Replays that meet any of them are parked.
 
-    Status 0: every process shows it. 1: one does not. 3: one could not be asked. It is in force in all of these cases.
+    Status 0: every process shows it. 1: one does not. 3: one could not be asked. It is in force in all of these cases,
+    unless the message says that Kafka has not acknowledged it: then `gateway hold list` tells.
 
     Example: gateway hold add event_type lease_payment --reason "wrong amounts since 14:00" --ticket INC-7 --expires 4h
     """
     from gateway.core.holds import HoldScope
+    from gateway.kafka.connection import KafkaUnavailableError
     from gateway.oncall import holds, times
 
     kinds = [each.value for each in HoldScope]
@@ -85,6 +89,8 @@ def add(
             written, record = await holds.add(desk, who, HoldScope(scope), value, ends)
         except holds.UnfitError as error:
             raise CommandError(Exit.WRONG_USE, str(error)) from None
+        except KafkaUnavailableError as error:
+            raise CommandError(Exit.UNREACHABLE, f"the hold is not known to be on: {error} {LOOK}") from error
         lines = [
             f"hold {written.hold_id} is on: {say.what(record)}",
             say.acknowledged(written),
@@ -122,6 +128,7 @@ def release(
 
     Example: gateway hold release 0a8f7b52 --reason "billing has mended it" --ticket INC-7
     """
+    from gateway.kafka.connection import KafkaUnavailableError
     from gateway.oncall import holds, times
 
     who, port, named = operator(operator_name, reason, ticket), port_of(observe_port), places(at)
@@ -129,7 +136,10 @@ def release(
     async def do(desk: Desk) -> _Done:
         hold = holds.named(await holds.read_all(desk), hold_id)
         _refuse_idle(hold, times.now_ms())
-        written = await holds.release(desk, who, hold)
+        try:
+            written = await holds.release(desk, who, hold)
+        except KafkaUnavailableError as error:
+            raise CommandError(Exit.UNREACHABLE, f"the hold is not known to be released: {error} {LOOK}") from error
         lines = [f"hold {written.hold_id} is released: {say.what(hold.record)}", say.acknowledged(written)]
         _say([*lines, *say.what_to_replay(hold)], as_json=as_json)
         return await _watched(desk, group, named, port, written, hold.record, wait)

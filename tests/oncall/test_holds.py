@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.core.holds import Holds
+from gateway.kafka.connection import KafkaUnavailableError
 from gateway.kafka.view_reader import ViewCounts, ViewReader
 from gateway.oncall import holds
 from gateway.oncall.audit import Operator
@@ -293,6 +294,28 @@ def test_without_an_audit_nothing_is_held(world: DeskWorld, monkeypatch: pytest.
     with pytest.raises(holds.HoldError, match="audit is away"):
         world.at_desk(add)
     assert world.records(world.names.controls) == []
+
+
+@pytest.mark.parametrize(("typed", "what"), [(["add", "all"], "to be on"), (["release", "0a8f7b52"], "to be released")])
+def test_what_kafka_has_not_acknowledged_is_not_called_done(
+    world: DeskWorld, monkeypatch: pytest.MonkeyPatch, typed: list[str], what: str
+) -> None:
+    """It may be written yet: the list tells."""
+
+    async def away(*_: object) -> None:
+        raise KafkaUnavailableError("writing", "no answer")
+
+    async def read_all(_: object) -> list[object]:
+        return []
+
+    monkeypatch.setattr(holds, typed[0], away)
+    monkeypatch.setattr(holds, "read_all", read_all)
+    monkeypatch.setattr(holds, "named", lambda *_: None)
+    monkeypatch.setattr("gateway.cli.hold._refuse_idle", lambda *_: None)
+    ended = world.run(["hold", *typed, *OPERATOR])
+    assert ended.status == 3
+    assert f"the hold is not known {what}" in ended.stderr
+    assert "gateway hold list" in ended.stderr
 
 
 def test_the_first_record_is_old() -> None:

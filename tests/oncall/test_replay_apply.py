@@ -13,6 +13,7 @@ import pexpect
 import pytest
 
 from gateway.core.canonical import canonical_json
+from gateway.kafka.connection import KafkaUnavailableError
 from gateway.oncall.audit import Operator
 from gateway.oncall.desk import Desk
 from gateway.oncall.replay import applying
@@ -223,6 +224,19 @@ def test_a_cancel_says_what_it_left(case: Case) -> None:
     told = orjson.loads(act(case.world, "status", case.file, "--json").stdout)
     assert told["cancelled"] == {"operator": "ann", "at": "2026-05-02T00:00:00.000Z"}
     assert (told["requested"], told["settled"], told["over"]) == (3, 1, False)
+
+
+def test_a_cancel_that_could_not_stop_an_apply_says_so(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written down, but who writes requests now was not fenced."""
+
+    async def away(_: object) -> None:
+        raise KafkaUnavailableError("taking over the plan's requests", "no answer")
+
+    monkeypatch.setattr(RequestWriter, "take_over", away)
+    result = act(case.world, "cancel", case.file, *OPERATOR)
+    assert result.status == 3
+    assert "an apply that runs now may go on" in result.stderr
+    assert "run the same command again" in result.stderr
 
 
 def test_there_may_be_nothing_left_to_cancel(case: Case) -> None:

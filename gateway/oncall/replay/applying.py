@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.kafka.connection import KafkaUnavailableError
 from gateway.oncall import times
 from gateway.oncall.audit import Deed, Operator, audited
 from gateway.oncall.desk import Desk
@@ -184,6 +185,11 @@ async def cancel(desk: Desk, plan: Plan, operator: Operator) -> Course:
     writer = RequestWriter(desk, plan)
     try:
         await writer.take_over()
+    except KafkaUnavailableError as error:
+        raise KafkaUnavailableError(
+            "the cancel is written down, but an apply that runs now may go on",
+            f"{error.what} failed; run the same command again",
+        ) from error
     finally:
         await asyncio.shield(writer.close())
     await course.follow()
