@@ -75,10 +75,11 @@ def wanted(
 
 def at_database(bootstrap: str, prefix: str, registry: str, do: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:
     """What `do` answers at the open topics, if it uses an index."""
+    from gateway.oncall.ledger.following import TopicMadeAnewError
     from gateway.oncall.ledger.source import IndexAwayError, IndexUnfitError
 
     try:
-        return at_desk(bootstrap, prefix, registry, do, (IndexUnfitError,))
+        return at_desk(bootstrap, prefix, registry, do, (IndexUnfitError, TopicMadeAnewError))
     except IndexAwayError as error:
         raise CommandError(Exit.UNREACHABLE, str(error)) from error
 

@@ -54,7 +54,7 @@ def reconcile(
 
     Nothing is sent but keys, and nothing changes at GeNiE. Each difference is listed with its input and what to do;
     where nobody knew whether GeNiE has an event, it is said what GeNiE says. It asks as the gateway does, so it needs
-    the gateway's settings. Exit status 1 if anything differs, 3 if GeNiE or Kafka can't be reached.
+    the gateway's settings. Exit status 1 if anything differs or can't be read, 3 if GeNiE or Kafka can't be reached.
 
     Example: GATEWAY_CONFIG=gateway.toml gateway ledger reconcile --since 30d --state reconcile.state
     """
@@ -122,7 +122,7 @@ def _lines(reconciled: Reconciled, examples: int) -> Iterator[str]:
         yield f"  {reconciled.claims[name]:,} {words}"
     yield f"  {counts['without_key']:,} have no key: nothing of them can be at GeNiE"
     if counts["unreadable"]:
-        yield f"  {counts['unreadable']:,} can't be read: `gateway ledger verify` names them"
+        yield f"  {counts['unreadable']:,} can't be read"
     yield f"GeNiE agrees with {counts['agree']:,} of them"
     if counts["explained"]:
         yield f"keys of others with which it agrees, by what other records say: {counts['explained']:,}"
@@ -136,7 +136,10 @@ def _lines(reconciled: Reconciled, examples: int) -> Iterator[str]:
         lines = [f"{each.place}  {each.what}; key {each.key}" for each in reconciled.resolved]
         yield from some(lines, counts["resolved"], examples)
     yield ""
-    yield f"differences: {sum(findings.counts.values()):,}" if findings else "no difference"
+    unreadable = findings.counts["unreadable"]
+    differences = sum(findings.counts.values()) - unreadable
+    where = " in what could be read" if unreadable else ""
+    yield f"differences{where}: {differences:,}" if differences else f"no difference{where}"
 
 
 def _data(reconciled: Reconciled) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def scope(
     """Say what went out to GeNiE in a time, for the report of an incident (APPI art. 26): whose, what, how much.
 
     An event is counted if an announcement of it was live in that time: nothing is sent without one. What surely
-    reached GeNiE and what may have is told apart, and so is what was announced and has no record yet.
+    reached GeNiE and what may have is told apart, and so is what was announced and has no record yet. Exit status 1 if
+    anything of that time can't be read: then it is not all.
 
     Example: gateway ledger scope --since 2026-04-01T02:00:00+09:00 --until 2026-04-01T03:00:00+09:00
     """
@@ -74,6 +75,8 @@ def scope(
     lines = [f"went out to GeNiE {period(begin, finish)}", "", *_lines(found, subjects_to)]
     lines += [line for line in (unread(unreadable), told) if line]
     answer("\n".join(lines), data, as_json=as_json)
+    if unreadable or found.unreadable_intents:
+        raise typer.Exit(Exit.FOUND_WRONG)
 
 
 def _lines(found: Scope, subjects_to: Path | None) -> Iterator[str]:
@@ -103,8 +106,14 @@ def _notes(found: Scope) -> Iterator[str]:
     from gateway.oncall import times
 
     again = sum(share.again for share in found.shares.values())
+    nameless = sum(share.nameless for share in found.shares.values())
     if found.shares[Transmitted.UNKNOWN].events:
         yield "`gateway ledger reconcile` asks GeNiE what it has of those that may have reached it."
+    if nameless:
+        yield (
+            f"of these, without a customer's reference in the ledger, so not among the customers: {_events(nameless)}. "
+            "Their inputs could not be read when they were settled."
+        )
     if found.unsettled:
         yield (
             f"NOT in this: announced in that time, without a ledger record yet: {_events(found.unsettled)}. They may "
@@ -142,6 +151,7 @@ def _data(found: Scope) -> dict[str, Any]:
         transmitted.code: {
             "events": share.events,
             "subjects": len(share.subjects),
+            "without_subject": share.nameless,
             "announced_again_later": share.again,
             **{f"by_{each.value}": dict(sorted(counts.items())) for each, counts in share.counts.items()},
         }

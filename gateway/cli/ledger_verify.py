@@ -111,6 +111,11 @@ def _notes(verified: Verified) -> Iterator[str]:
     counts = verified.counts
     if verified.asked.key is None:
         yield "not compared: source_digest with the inputs' values, for want of --key-file"
+    if verified.asked.since is not None or verified.asked.until is not None:
+        yield (
+            "an event PROVIDED twice is found only if both records are about these inputs; without --since and "
+            "--until all are compared"
+        )
     if counts["target_gone"]:
         yield f"not compared: source_digest of {counts['target_gone']:,} replays, whose originals have left their topic"
     if any(lane.gone for lane in verified.lanes):

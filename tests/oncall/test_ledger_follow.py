@@ -6,6 +6,9 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from gateway.cli.errors import Exit
+from gateway.oncall.ledger import indexing
+from gateway.oncall.ledger.following import TopicMadeAnewError
 from tests.oncall.desk_world import T0, terminal_environment
 from tests.oncall.ledger_world import LedgerWorld
 
@@ -67,3 +70,17 @@ def test_index_follows_until_interrupted(world: LedgerWorld, tmp_path: Path) -> 
     assert f"{before + 3} records indexed" in interrupt(process)
     assert world.index(url).records == 0
     assert world.told() == world.told(index_url=url)
+
+
+def test_index_ends_if_the_topic_is_made_anew(
+    world: LedgerWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With that sentence and status 1, no traceback."""
+
+    async def made_anew(*_: object) -> None:
+        raise TopicMadeAnewError("the ledger was made anew while it was followed: start again")
+
+    monkeypatch.setattr(indexing, "follow", made_anew)
+    ended = world.run(["ledger", "index", "--index", f"sqlite:///{tmp_path / 'ledger.sqlite'}"])
+    assert ended.status == Exit.FOUND_WRONG
+    assert "error: the ledger was made anew while it was followed: start again" in ended.stderr

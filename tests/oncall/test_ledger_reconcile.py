@@ -121,6 +121,17 @@ def test_a_program_gets_the_same(story: Story, genie: GenieBeside, tmp_path: Pat
     golden.check("ledger_reconcile.json", json.dumps(json.loads(result.stdout), indent=1, ensure_ascii=False) + "\n")
 
 
+def test_what_cannot_be_read_is_no_agreement(kafka: str, genie: GenieBeside, tmp_path: Path) -> None:
+    """Though GeNiE agrees with all that could be read: a finding, with its place."""
+    told = Story(DeskWorld(kafka))
+    told.world.add(told.world.names.ledger, "subject-1", b"no record")
+    result = run(told, genie, tmp_path)
+    assert f"{told.world.scrubbed(told.world.names.ledger)}:0:0" in result.stdout
+    assert result.stdout.endswith("\nno difference in what could be read\n")
+    assert result.status == FOUND_WRONG
+    assert not json.loads(run(told, genie, tmp_path, "--json").stdout)["clean"]
+
+
 def test_records_before_and_after_the_time_explain(story: Story, genie: GenieBeside, tmp_path: Path) -> None:
     """A record withheld later, of an event provided before; an outcome unknown then, and resolved since."""
     result = run(story, genie, tmp_path, "--since", "2026-05-01T00:01:00Z")

@@ -43,6 +43,7 @@ def incident(desk_world: DeskWorld) -> DeskWorld:
     announced(7, SINCE + 5 * MINUTE)  # no ledger record
     desk_world.add_intent(f"{names.scores}:1", [{"offset": 0}], at=SINCE + 6 * MINUTE)
     desk_world.add(names.intents, "a lane", b"nothing", at=SINCE + 7 * MINUTE)
+    announced(9, SINCE + 8 * MINUTE)  # its input could not be read later
     announced(8, UNTIL)  # too late
     announced(6, LATE - MINUTE)
     settled(0, "subject-0", SINCE + MINUTE, SINCE - 10 * MINUTE)
@@ -51,6 +52,9 @@ def incident(desk_world: DeskWorld) -> DeskWorld:
     settled(3, "subject-2", SINCE + 2 * MINUTE, SINCE + MINUTE, items=["name", "norel_score"])
     settled(4, "subject-3", SINCE + 80 * MINUTE, SINCE + 2 * MINUTE, **unknown)
     settled(5, "subject-4", SINCE + 3 * MINUTE, SINCE + 3 * MINUTE, **refused)
+    nothing = {"event_id": None, "event_type": None, "consent": None, "items": [], "reason": "resolved_by_lookup"}
+    place = (names.payments, 0, 9)
+    desk_world.add_ledger(place, None, at=SINCE + 9 * MINUTE, announced_at=SINCE + 8 * MINUTE, **nothing)
     desk_world.add_ledger((names.scores, 1, 0), "subject-2", at=UNTIL + 1_000, announced_at=SINCE + 6 * MINUTE)
     settled(8, "subject-8", UNTIL + MINUTE, UNTIL)
     settled(6, "subject-5", LATE, LATE - MINUTE)
@@ -62,7 +66,7 @@ def test_scope_is_told(incident: DeskWorld, tmp_path: Path) -> None:
     """What reached GeNiE, what may have, what has no record yet; references in a file of one's own."""
     file = tmp_path / "subjects.csv"
     ended = incident.run([*RANGE, "--subjects-to", str(file)])
-    assert (ended.status, ended.stderr) == (Exit.DONE, "")
+    assert (ended.status, ended.stderr) == (Exit.FOUND_WRONG, ""), "an announcement can't be read"
     golden.check("ledger_scope.txt", ended.stdout.replace(str(file), "FILE"))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_text().splitlines() == [
@@ -88,6 +92,7 @@ def test_scope_as_json_is_the_same_from_an_index(incident: DeskWorld, tmp_path: 
 def test_scope_of_a_quiet_time(incident: DeskWorld) -> None:
     """Says that nothing went out."""
     ended = incident.run([*RANGE[:3], "2026-05-01T13:00:00+09:00", "--until", "2026-05-01T14:00:00+09:00"])
+    assert ended.status == Exit.DONE
     assert ended.stdout.splitlines()[2] == "reached GeNiE: 0 events of 0 customers"
 
 
@@ -125,9 +130,29 @@ def test_scope_says_where_announcements_are_gone(kafka: str) -> None:
     for offset, at in enumerate(times):
         world.add_intent(lane, [{"offset": offset}], at=at)
         place = (world.names.payments, 0, offset)
-        world.add_ledger(place, f"subject-{offset}", at=at + MINUTE, announced_at=at, settled_at=at + MINUTE)
+        settled_at = LATE if offset == 1 else at + MINUTE
+        world.add_ledger(place, f"subject-{offset}", at=settled_at, announced_at=at, settled_at=settled_at)
     world.flush()
     asyncio.run(drop(kafka, world.names.intents, 2))
     told = world.run(RANGE).stdout
-    assert "reached GeNiE: 2 events of 2 customers" in told
+    assert "reached GeNiE: 2 events of 2 customers" in told, "one of them settled late"
     assert "the topic of announcements begins at 2026-05-01 10:40:00 JST (01:40:00Z): before, the last" in told
+
+
+def test_scope_sees_that_the_announcements_were_made_anew(kafka: str) -> None:
+    """A topic of announcements that begins within the time, at offset 0, does not reach back either; and a ledger
+    record that can't be read is told by the status."""
+    world = DeskWorld(kafka)
+    names = world.names
+    world.add_intent(f"{names.payments}:0", [{"offset": 1}], at=SINCE + 30 * MINUTE)
+    place = (names.payments, 0, 0)
+    world.add_ledger(place, "subject-0", at=LATE, announced_at=SINCE + MINUTE, settled_at=LATE)
+    world.now = LATE + MINUTE
+    ended = world.run(RANGE)
+    assert "reached GeNiE: 1 event of 1 customer\n" in ended.stdout
+    assert "the topic of announcements begins at 2026-05-01 10:30:00 JST" in ended.stdout
+    assert ended.status == Exit.DONE
+    world.add(names.ledger, "subject-1", b"no record", at=SINCE + 2 * MINUTE)
+    ended = world.run(RANGE)
+    assert "NOT in this: 1 records of the ledger topic that can't be read" in ended.stdout
+    assert ended.status == Exit.FOUND_WRONG

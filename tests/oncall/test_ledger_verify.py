@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from gateway.kafka import scan
+from gateway.oncall.desk import Desk
 from gateway.oncall.ledger import steps
+from gateway.oncall.ledger import verify as verify_module
 from gateway.oncall.ledger.findings import Kind
+from gateway.oncall.ledger.lanes import lanes_of
+from gateway.oncall.ledger.source import BROKER_SKEW_MS
 from tests.oncall import golden
 from tests.oncall.desk_world import T0, DeskWorld, Result
 from tests.oncall.ledger_story import KEY, UNKNOWN, Story
@@ -162,3 +167,34 @@ def test_another_look_is_not_gone_on_with(story: Story, tmp_path: Path, monkeypa
         refused = run(story, "--state", str(state))
         assert (refused.status, state.read_bytes()) == (WRONG_USE, content)
         assert "no state file of this release" in refused.stderr
+
+
+def test_retention_that_moves_on_meanwhile_finds_nothing(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inputs that left before they were read were delivered nevertheless; those without a record are told."""
+    story = Story(DeskWorld(kafka))
+    places = [story.payment() for _ in range(5)]
+    for place in (places[0], places[1], places[3], places[4]):
+        story.provided(place)
+    story.committed((story.world.names.payments, 0), 5)
+
+    async def retention(desk: Desk, topics: Any, since: int | None) -> Any:
+        lanes = await lanes_of(desk, topics, since)
+        await story._delete(TopicPartition(story.world.names.payments, 0), 4)
+        return lanes
+
+    monkeypatch.setattr(verify_module, "lanes_of", retention)
+    result = run(story)
+    assert result.stdout.endswith("\nnothing wrong\n")
+    assert "payments:0, without a ledger record: 1 offsets" in result.stdout
+    assert result.status == 0
+
+
+def test_a_ledger_whose_clock_is_behind_is_read(kafka: str) -> None:
+    """By as much as everywhere else: the record is stamped minutes before the input."""
+    story = Story(DeskWorld(kafka))
+    story.provided(story.payment(), at=T0 - BROKER_SKEW_MS + 1_000)
+    story.committed((story.world.names.payments, 0), 1)
+    result = run(story, "--since", "2026-05-01T00:00:00Z")
+    assert result.stdout.endswith("\nnothing wrong\n")
+    assert "an event PROVIDED twice is found only if both records are about these inputs" in result.stdout
+    assert "PROVIDED twice is found only" not in run(story).stdout

@@ -93,8 +93,12 @@ class Lane:
     @property
     def gone_unsettled(self) -> int:
         """How many offsets that have left the topic have no record, behind the first that has one."""
-        gone = [offset for offset in self.settled if offset < self.log_start]
-        return self.log_start - gone[0] - len(gone) if gone else 0
+        end = min(self.log_start, self.end)
+        gone = [offset for offset in self.settled if offset < end]
+        if not gone:
+            return 0
+        read = sum(gone[0] < offset < end for offset in self.delivered.without(self.settled))  # before they left
+        return end - gone[0] - len(gone) - read
 
     def judge(self, findings: Findings) -> None:
         """What is wrong, now that all is read."""

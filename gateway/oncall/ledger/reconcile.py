@@ -21,7 +21,7 @@ from gateway.kafka.scan import Span
 from gateway.oncall.desk import Desk, Found
 from gateway.oncall.ledger.books import Judged, Record, judged
 from gateway.oncall.ledger.claims import Claim, claim
-from gateway.oncall.ledger.findings import LISTED_MAX, Findings
+from gateway.oncall.ledger.findings import LISTED_MAX, Findings, Kind
 from gateway.oncall.ledger.questions import Questions, Said
 from gateway.oncall.ledger.source import BROKER_SKEW_MS, Ledger, LedgerEntry, Wanted
 from gateway.oncall.ledger.standing import Standing, stand
@@ -132,6 +132,10 @@ class Reconciliation:
         self._doubts |= dict.fromkeys(key for key, records in unsure.items() if records)
         self._counts["records"] += len(found)
         self._counts["unreadable"] += len(found) - len(read)
+        for each in found:
+            if each.record is None:
+                why = each.why.sentence if each.why is not None else "It has no value."
+                self._findings.add(Kind.UNREADABLE, each.topic, each.partition, each.offset, why)
         self._counts["without_key"] += sum(record["idempotency_key"] is None for record in read)
         self._counts["agree"] += sum(map(len, by_key.values())) - sum(unsure.values())
         self._claims.update(claim(record).name for record in read if record["idempotency_key"] is not None)

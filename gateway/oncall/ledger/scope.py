@@ -44,6 +44,7 @@ class Share:
     events: int = 0
     counts: dict[Counted, Counter[str]] = field(default_factory=lambda: {each: Counter() for each in Counted})
     subjects: Counter[str] = field(default_factory=Counter)
+    nameless: int = 0  # of the events: the record does not say whose, as the input could not be read then
     again: int = 0  # announced after the time too, so perhaps sent only then
 
 
@@ -68,10 +69,13 @@ async def scope(desk: Desk, ledger: Ledger, since: int, until: int) -> Scope:
     """What went out from `since` to before `until`, ms. Raises as Desk.read and Ledger.read do."""
     found = _Looking(desk.cluster_id, since, until)
     await _look_at_intents(desk, found)
-    settled = until + BROKER_SKEW_MS + USUAL_WAIT_MS
-    await ledger.read(found.settled, Wanted(since - BROKER_SKEW_MS - LONGEST_LIFE_MS, settled))
-    if found.announced:
-        await ledger.read(found.settled, Wanted(settled, inputs=frozenset(found.announced)))
+    begin, usual = since - BROKER_SKEW_MS - LONGEST_LIFE_MS, until + BROKER_SKEW_MS + USUAL_WAIT_MS
+    if found.scope.intents_begin is not None:  # which records were settled late only the records say
+        await ledger.read(found.settled, Wanted(begin))
+    else:
+        await ledger.read(found.settled, Wanted(begin, usual))
+        if found.announced:
+            await ledger.read(found.settled, Wanted(usual, inputs=frozenset(found.announced)))
     found.scope.unsettled = len(found.announced)
     return found.scope
 
@@ -128,10 +132,13 @@ class _Looking:
             return
         share, to = self.scope.shares[transmitted], record["recipient"]
         share.events += 1
-        share.subjects[record["subject_ref"]] += 1
+        if record["subject_ref"] is None:
+            share.nameless += 1
+        else:
+            share.subjects[record["subject_ref"]] += 1
         share.again += (record["announced_at"] or 0) >= self.until
         share.counts[Counted.ITEM].update(record["items"])
-        share.counts[Counted.EVENT_TYPE][record["event_type"]] += 1
+        share.counts[Counted.EVENT_TYPE][record["event_type"] or "-"] += 1
         share.counts[Counted.DAY][iso_day(jst_day(record["announced_at"] or record["decided_at"]))] += 1
         share.counts[Counted.OUTCOME][record["outcome"]] += 1
         consent = record["consent"]
@@ -143,8 +150,10 @@ async def _look_at_intents(desk: Desk, found: _Looking) -> None:
     topic, begins_at = desk.names.intents, found.since - BROKER_SKEW_MS - LONGEST_LIFE_MS
     await desk.read(topic, found.look, Span(begins_at, found.until + BROKER_SKEW_MS))
     bounds = await log_bounds(desk.client, (await describe(desk.client, [topic])).topics[topic].partitions)
-    cut = [partition for partition, log in bounds.items() if log.start > 0]
-    first = await began_at(desk.client, cut)
-    late = [first.get(partition, found.until) for partition in cut]
+    first = await began_at(desk.client, bounds)
+    late = [first.get(partition, found.until) for partition, log in bounds.items() if log.start > 0]
+    topic_began = min(first.values(), default=found.until)
+    if topic_began > found.since:  # it may have been made anew; a partition that is quiet at first says nothing
+        late.append(topic_began)
     if any(time > begins_at for time in late):
         found.scope.intents_begin = max(late)

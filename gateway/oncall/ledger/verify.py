@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.reasons import Outcome, Reason, Transmitted
-from gateway.core.traces import CLOCKS_DIFFER_MS
 from gateway.kafka.cluster import log_bounds
 from gateway.kafka.scan import Span
 from gateway.oncall.desk import Desk, Found
@@ -26,7 +25,7 @@ from gateway.oncall.ledger.findings import Findings, Kind
 from gateway.oncall.ledger.keys import Unresolved, judge_keys
 from gateway.oncall.ledger.lanes import lanes_of
 from gateway.oncall.ledger.offsets import KeyPlace, Keys
-from gateway.oncall.ledger.source import Wanted
+from gateway.oncall.ledger.source import BROKER_SKEW_MS, Wanted
 from gateway.oncall.ledger.standing import standing
 from gateway.oncall.ledger.state import Saved, StateFile
 from gateway.oncall.ledger.steps import Steps, bound
@@ -122,7 +121,7 @@ class Verification:
                 lane.end = max(lane.start, steps.ends(lane.topic).get(lane.partition, lane.end))
                 lane.standing = await standing(self._desk, asked.group, lane.topic, lane.partition)
             steps.finish("watermarks")
-        later = Span(since=None if asked.since is None else max(0, asked.since - CLOCKS_DIFFER_MS))
+        later = Span(since=None if asked.since is None else max(0, asked.since - BROKER_SKEW_MS))
         await steps.read("ledger", names.ledger, self._take_ledger, later)
         await steps.read("intents", names.intents, self._take_intents, later)
         await steps.read("parked", names.parked, self._take_parked, later)
@@ -130,6 +129,7 @@ class Verification:
             bounds = await log_bounds(self._desk.client, [lane.at for lane in self._lanes.values()])
             for lane in self._lanes.values():
                 lane.log_end = bounds[lane.at].end
+                lane.log_start = max(lane.log_start, bounds[lane.at].start)  # what left meanwhile nobody may have read
             steps.finish("ends")
         rest = Span(starts=steps.ends("ledger"))
         await steps.read("ledger's end", names.ledger, partial(self._take_replays, later=True), rest)
