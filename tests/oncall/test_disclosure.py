@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pypdf
@@ -16,9 +17,16 @@ import pytest
 
 from gateway.core.events import EventType
 from gateway.core.identity import Identity
+from gateway.oncall.disclosure.answer import Provider, Reading
+from gateway.oncall.disclosure.gathering import Gathered
+from gateway.oncall.disclosure.handing_out import Form, formed
+from gateway.oncall.disclosure.notice import stop_notice
+from gateway.oncall.disclosure.provisions import Books, Unsettled
+from gateway.oncall.disclosure.requests import _nothing_to_tell
+from gateway.policies import load
 from tests.oncall import disclosure_story as story
 from tests.oncall import golden
-from tests.oncall.desk_world import OPERATOR, DeskWorld, Result, number_id
+from tests.oncall.desk_world import OPERATOR, RECIPIENT, T0, DeskWorld, Result, number_id
 
 PROVIDER = {
     "GATEWAY_PROVIDER__NAME": "株式会社 IDOM CaaS Technology",
@@ -161,16 +169,21 @@ def test_no_value_of_an_item_is_in_any_document(answers: dict[str, bytes], notic
         whole = made["json"].decode() + made["csv"].decode() + text_of(made["pdf"])
         assert not [value for value in ("山田", "ヤマダ", "丸の内", "03-0000-0000", "1985") if value in whole]
     noticed = notices["json"].decode() + notices["csv"].decode() + text_of(notices["pdf"])
+    identity = Identity(KEY, PSEUDONYM, "genie", "any")
+    assert identity.contract_key(story.CONTRACT) not in noticed  # nothing of it may ever have been provided
     ours = (story.CUSTOMER, story.CONTRACT, number_id(1), "lease.payments", "genie.replay", "credit-gateway")
     assert not [each for each in ours if each in noticed]
 
 
 def test_nothing_provided_is_said_in_words(world: DeskWorld, tmp_path: Path) -> None:
-    """The operator hears that the reference is unknown, too."""
+    """But not more than is known: the ledger has a record that can't be read. The operator hears that the reference is
+    unknown, too."""
     made = _made(world, tmp_path, "--subject", story.NEVER)
-    assert "第三者に提供した記録は、ありませんでした" in squeezed(text_of(made["pdf"]))
-    assert "提供した記録はありません" in made["csv"].decode()
-    assert orjson.loads(made["json"])["provided"] is False
+    document = orjson.loads(made["json"])
+    assert document["provided"] is False
+    assert "台帳には読み取ることのできない記録があり" in document["headline"]
+    assert squeezed(document["headline"]) in squeezed(text_of(made["pdf"]))
+    assert document["headline"] in made["csv"].decode()
     golden.check("disclosure_of_nobody.pdf.txt", text_of(made["pdf"]))
     ended = disclose(world, "--subject", story.NEVER, "--out", str(tmp_path / "again.pdf"))
     told = re.sub(r"[0-9,]+ bytes", "(some) bytes", ended.stdout.replace(str(tmp_path), "(dir)"))
@@ -226,7 +239,7 @@ def test_the_notice_as_json(world: DeskWorld, notices: dict[str, bytes]) -> None
     document = orjson.loads(notices["json"])
     identity = Identity(KEY, PSEUDONYM, "genie", world.cluster_id)
     assert document["subject_key"] == identity.subject_key(story.CUSTOMER)
-    assert document["contract_keys"] == [identity.contract_key(story.CONTRACT)]
+    assert "第三者提供に係る同意が撤回されました" in document["occasion"]
     origins = {each["idempotency_key"]: each["origin"] for each in document["held"]}
     assert origins[f"key-of-{number_id(1_000)}"] == identity.origin(world.names.payments, 0, 0)
     golden.check("stop_notice.json", without_origins(notices["json"].decode(), document))
@@ -256,7 +269,60 @@ def test_no_notice_before_the_withdrawal(world: DeskWorld, keys: dict[str, str])
     ended = disclose(world, "--subject", story.OTHER, "--stop-notice", "--format", "json", **keys)
     assert ended.status == 1
     assert "not withdrawn (given)" in ended.stderr
-    assert disclose(world, "--subject", story.NEVER, "--stop-notice", "--format", "json", **keys).status == 1
+
+
+def test_no_notice_of_nothing_unless_something_may_be_under_way_or_can_not_be_read(
+    world: DeskWorld, keys: dict[str, str]
+) -> None:
+    """Then the operator is to ask again, and is not told that there is nothing."""
+    asked = ("--subject", story.NEVER, "--stop-notice", "--format", "json")
+    ended = disclose(world, *asked, **keys)
+    assert ended.status == 1
+    assert "of its records can't be" in ended.stderr
+    ended = disclose(world, *asked, **keys, GATEWAY_KAFKA__GROUP_ID="another")
+    assert ended.status == 1
+    assert "ask again" in ended.stderr
+    assert "nothing to give notice of" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("unsettled", "known", "unreadable", "told"),
+    [
+        (True, True, 0, "a send to GeNiE is under way"),
+        (False, False, 0, "may be under way"),
+        (False, True, 1, "can't be"),
+        (False, True, 0, "nothing to give notice of"),
+    ],
+)
+def test_why_there_is_no_notice(unsettled: bool, known: bool, unreadable: int, told: str) -> None:
+    """Nothing was sent, for good, only if nothing can have been missed."""
+    attempts = (Mock(spec=Unsettled),) if unsettled else ()
+    reading = Reading(T0, T0, unreadable, known, corrections_known=True)
+    gathered = Gathered(Books((), attempts, ()), reading, {}, None, 0, "")
+    assert told in str(_nothing_to_tell(gathered))
+
+
+def test_a_notice_without_a_withdrawal_on_record_does_not_claim_one() -> None:
+    """The consent is erased, or there never was one."""
+    reading = Reading(T0, T0, 0, in_flight_known=True, corrections_known=True)
+    document = stop_notice(
+        story.CUSTOMER,
+        False,
+        None,
+        "T-1",
+        Books((), (), ()),
+        {},
+        reading,
+        Provider("株式会社", "東京都", "代表"),
+        RECIPIENT,
+        load(),
+        lambda cluster_id: Identity(KEY, PSEUDONYM, "genie", cluster_id),
+        "c",
+    )
+    assert document["occasion"] == "第三者提供に係る有効な同意の記録が当社にありません"
+    text = squeezed(text_of(formed(document, Form.PDF)))
+    assert "同意が撤回されました" not in text
+    assert "本人に係るすべての契約" in text
 
 
 # --- how it is handed out -------------------------------------------------------------------------------------

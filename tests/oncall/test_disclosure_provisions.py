@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pypdf
@@ -10,9 +11,11 @@ import pytest
 
 from gateway.oncall.disclosure import answer
 from gateway.oncall.disclosure.forms import csv_of
+from gateway.oncall.disclosure.gathering import with_sending
 from gateway.oncall.disclosure.handing_out import Form, formed
+from gateway.oncall.disclosure.in_flight import InFlight
 from gateway.oncall.disclosure.provisions import Books, sort_out
-from gateway.oncall.disclosure.words import circled, moment
+from gateway.oncall.disclosure.words import Kind, circled, moment
 from gateway.oncall.ledger.source import LedgerEntry
 from gateway.policies import load
 from tests.oncall.desk_world import GATEWAY, GIVEN_AT, NOW, RECIPIENT, T0, number_id
@@ -96,7 +99,13 @@ def books(*cases: Case) -> Books:
         ([CORRECTION], [], []),
         ([UNKNOWN], [], ["outcome_unknown"]),
         ([UNKNOWN, SENT], ["provided"], []),
-        ([UNKNOWN, DUPLICATE], ["duplicate"], []),
+        ([UNKNOWN, DUPLICATE], ["provided", "duplicate"], []),
+        ([UNKNOWN, DUPLICATE, UNKNOWN], ["provided", "duplicate"], []),
+        ([UNKNOWN, DUPLICATE | {"body_digest": bytes([1]) * 32}], ["duplicate"], ["body_unknown"]),
+        ([UNKNOWN, OTHER_SCOPE], ["duplicate"], ["body_unknown"]),
+        ([UNKNOWN, replayed(DUPLICATE)], ["provided", "duplicate"], []),
+        ([UNKNOWN, replayed(WITHHELD), DUPLICATE], ["duplicate"], []),
+        ([DUPLICATE, UNKNOWN], ["duplicate"], []),
         ([UNKNOWN, FOUND], ["provided"], []),
         ([UNKNOWN, replayed(SENT)], ["provided"], []),
         ([UNKNOWN, replayed(WITHHELD)], [], []),
@@ -151,6 +160,58 @@ def test_events_do_not_settle_each_other() -> None:
     assert len(books(keyless, keyless).unsettled) == 2
 
 
+def test_the_same_place_in_another_cluster_is_another_event() -> None:
+    """The cluster was made anew, and counts its records from 0 again."""
+    keyless = UNKNOWN | {"idempotency_key": None}
+    old = entry(0, **keyless)
+    anew = entry(0, **keyless, input=old.record["input"] | {"cluster_id": "anew"})
+    told = sort_out([old, anew])
+    assert len(told.unsettled) == 2
+    attempt = replace(told.unsettled[0], cluster_id="anew")
+    sending = InFlight((attempt, replace(attempt, cluster_id="c")), known=True)
+    added = with_sending(Books((), (), ()), sending, [old], None)
+    assert [each.cluster_id for each in added.unsettled] == ["anew"]
+    (sent,) = books(SENT).noting(frozenset({("anew", TOPIC, 0, 0)})).provisions
+    assert sent.kind is Kind.PROVIDED
+
+
+@pytest.mark.parametrize("case", [SENT, DUPLICATE, OTHER_SCOPE, SUPERSEDED])
+def test_whatever_genie_holds_was_provided(case: Case) -> None:
+    """Also where the record of the first time is out of reach."""
+    document = _document(books(case))
+    assert document["provided"]
+    assert document["headline"].endswith("下記の提供先に個人データを提供しました。")
+    assert {each["code"] for each in document["items"]} == set(ITEMS)
+
+
+@pytest.mark.parametrize(
+    ("cases", "unreadable", "told"),
+    [
+        ([REFUSED], 0, "送信しましたが提供先が受け入れなかったものが、"),
+        ([UNKNOWN], 0, "受領の有無または受領した内容が確定していないものが、"),
+        ([WITHHELD], 1, "台帳には読み取ることのできない記録があり、"),
+        ([REFUSED, UNKNOWN | {"idempotency_key": "another"}], 1, "台帳には読み取ることのできない記録があり、"),
+    ],
+)
+def test_none_is_not_said_while_something_speaks_against_it(cases: list[Case], unreadable: int, told: str) -> None:
+    """And the items of what was refused or is not settled are not those that were provided."""
+    document = _document(books(*cases), unreadable)
+    assert not document["provided"]
+    assert "第三者に提供した記録は、ありませんでした" not in document["headline"]
+    assert told in document["headline"]
+    assert document["items"] == []
+
+
+def test_none_is_said_of_what_was_only_withheld() -> None:
+    """Nothing speaks against it."""
+    assert _document(books(WITHHELD))["headline"] == "お客さまの個人データを第三者に提供した記録は、ありませんでした。"
+
+
+def test_what_genie_received_as_we_know_not_what_is_not_denied() -> None:
+    """It said that it has it."""
+    assert "ありませんでした" not in _document(books(RECEIVED_AS_WHAT))["headline"]
+
+
 def test_a_table_is_no_program() -> None:
     """Whatever a cell begins with; what is quoted comes back as it was."""
     cells = ["=1+1", "+81", "-1", "@x", "\tx", "a,b", 'a"b', "行\n末", None, 3]
@@ -183,6 +244,11 @@ def test_numbers_and_times_are_japanese() -> None:
     """As the policy numbers its purposes; the day is Japan's."""
     assert [circled(number) for number in (1, 10, 20, 21)] == ["①", "⑩", "⑳", "(21)"]
     assert moment(T0 + 15 * 3_600_000) == "2026年5月2日 00時00分00秒"
+
+
+def _document(told: Books, unreadable: int = 0) -> dict[str, Any]:
+    reading = answer.Reading(NOW, T0, unreadable, in_flight_known=True, corrections_known=True)
+    return answer.disclosure("S-0000001a", "T-1", told, reading, PROVIDER, load())
 
 
 def _receipt(at: int, receipt_id: str) -> dict[str, Any]:

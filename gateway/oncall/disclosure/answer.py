@@ -47,7 +47,6 @@ def disclosure(
 ) -> dict[str, Any]:
     """The whole answer; its id names its content."""
     told = Told(policy, books)
-    provided = [each for each in books.provisions if each.kind in (Kind.PROVIDED, Kind.CORRECTION)]
     content = {
         "document": {
             "kind": "disclosure",
@@ -61,8 +60,9 @@ def disclosure(
         "provider": of_provider(provider),
         "subject_ref": subject_ref,
         "ledger": of_reading(reading),
-        "provided": bool(provided),
-        "summary": summary(books, provided),
+        "provided": bool(books.taken),
+        "headline": headline(books, reading.unreadable),
+        "summary": summary(books),
         "recipients": told.recipients,
         "items": told.items,
         "purposes": told.purposes,
@@ -106,14 +106,34 @@ def of_reading(reading: Reading) -> dict[str, Any]:
     }
 
 
-def summary(books: Books, provided: Sequence[Provision]) -> dict[str, Any]:
+def headline(books: Books, unreadable: int) -> str:
+    """The answer in a sentence or two. That there is none is said only if nothing can speak against it."""
+    if books.taken:
+        first, last = words.day_of(books.taken[0].at), words.day_of(books.taken[-1].at)
+        when = f"{first}に" if first == last else f"{first}から{last}までの間に"
+        return f"{when}、お客さまの同意に基づき、下記の提供先に個人データを提供しました。"
+    if not (books.provisions or books.unsettled or unreadable):
+        return "お客さまの個人データを第三者に提供した記録は、ありませんでした。"
+    said = ""
+    if not any(each.doubt is Doubt.BODY_UNKNOWN for each in books.unsettled):
+        said += "提供先が受領したことを確認できた個人データの提供の記録は、ありませんでした。"
+    if books.provisions:
+        said += "送信しましたが提供先が受け入れなかったものが、下記のとおりあります。"
+    if books.unsettled:
+        said += "受領の有無または受領した内容が確定していないものが、下記のとおりあります。"
+    if unreadable:
+        said += "台帳には読み取ることのできない記録があり、お客さまに関するものがその中にないことは確認できていません。"
+    return said
+
+
+def summary(books: Books) -> dict[str, Any]:
     """In numbers."""
     kinds = {kind.value: sum(each.kind is kind for each in books.provisions) for kind in Kind}
     return {
         **kinds,
         "unsettled": len(books.unsettled),
-        "first_text": words.day_of(provided[0].at) if provided else None,
-        "last_text": words.day_of(provided[-1].at) if provided else None,
+        "first_text": words.day_of(books.taken[0].at) if books.taken else None,
+        "last_text": words.day_of(books.taken[-1].at) if books.taken else None,
     }
 
 
@@ -159,7 +179,7 @@ class Told:
             recipient, consent = _parties(row)
             _number(self.recipients, recipient, dict)
             _number(self.consents, consent, _consent)
-        self.items = self._items({item for row in rows for item in _items(row)})
+        self.items = self._items({item for row in books.taken for item in _items(row)})
         self.purposes = self._purposes({purpose for row in rows for purpose in _purposes(row)})
 
     def provision(self, number: int, each: Provision) -> dict[str, Any]:

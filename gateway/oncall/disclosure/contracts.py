@@ -51,18 +51,6 @@ async def customer(desk: Desk, index_url: str, whose: Whose) -> str:
     return found
 
 
-async def contracts_of_customer(desk: Desk, index_url: str, whose: Whose, subject_ref: str) -> list[str]:
-    """All contracts of the customer, as far as a list tells; else none. Raises ContractsError, IndexAwayError."""
-    if whose.contracts is not None:
-        return contracts_of(subject_ref, whose.contracts)
-    try:
-        from gateway.oncall.ledger.contracts import contracts_of_subject
-
-        return await contracts_of_subject(desk, _there(index_url), subject_ref)
-    except (ImportError, IndexUnfitError):
-        return []
-
-
 def _there(index_url: str) -> str:
     """The index's place, even where the ledger is to be read from the topic."""
     return "" if index_url == THE_TOPIC else index_url
@@ -79,11 +67,6 @@ def subject_of(contract_ref: str, path: Path) -> str:
         f"{path} has {len(subjects)} customers for contract {contract_ref}: an answer must hold one customer's records "
         "alone; find out who asks, and give --subject"
     )
-
-
-def contracts_of(subject_ref: str, path: Path) -> list[str]:
-    """All contracts of a customer, sorted. Raises ContractsError."""
-    return sorted({contract for contract, subject in _rows(path) if subject == subject_ref})
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str]]:

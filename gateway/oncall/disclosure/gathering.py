@@ -15,9 +15,9 @@ from gateway.oncall.desk import Desk
 from gateway.oncall.disclosure.answer import Reading
 from gateway.oncall.disclosure.in_flight import InFlight, in_flight
 from gateway.oncall.disclosure.originals import Payment, is_payment, payments_behind
-from gateway.oncall.disclosure.provisions import Books, Record, original, sort_out
+from gateway.oncall.disclosure.provisions import Books, Record, Source, sort_out, source
 from gateway.oncall.disclosure.words import Kind
-from gateway.oncall.ledger.source import LedgerEntry, Place, Wanted, open_ledger, places_of
+from gateway.oncall.ledger.source import LedgerEntry, Wanted, open_ledger, places_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Gathered:
 
     books: Books
     reading: Reading
-    corrections: dict[Place, Payment]
+    corrections: dict[Source, Payment]
     recipient: Record | None
     records: int  # of the ledger, about this customer
     source: str  # where the ledger was read from, for the operator
@@ -44,7 +44,7 @@ async def gather(desk: Desk, index_url: str, group: str, subject_ref: str) -> Ga
         await ledger.read(entries.extend, Wanted(subjects=frozenset({subject_ref})))
     newest = max(entries, key=lambda each: each.appended_at, default=None)
     recipient = newest.record["recipient"] if newest is not None else None
-    books = _with(sort_out(entries), sending, entries, recipient)
+    books = with_sending(sort_out(entries), sending, entries, recipient)
     payments = [
         *(each.record for each in books.provisions if each.kind is Kind.PROVIDED and is_payment(each.record)),
         *filter(is_payment, books.corrections_withheld),
@@ -55,16 +55,18 @@ async def gather(desk: Desk, index_url: str, group: str, subject_ref: str) -> Ga
         await _since(desk, entries),
         ledger.unreadable,
         sending.known,
-        all(original(record) in originals for record in payments),
+        all(source(record) in originals for record in payments),
     )
     books = books.noting(frozenset(place for place, payment in originals.items() if payment.correction))
     return Gathered(books, reading, originals, recipient, len(entries), ledger.told)
 
 
-def _with(books: Books, sending: InFlight, entries: Sequence[LedgerEntry], recipient: Record | None) -> Books:
+def with_sending(books: Books, sending: InFlight, entries: Sequence[LedgerEntry], recipient: Record | None) -> Books:
     """With what is being sent, but for what the ledger has heard of since. Intents do not name the recipient."""
-    inputs = {places_of(entry.record)[0] for entry in entries}
-    attempts = [replace(each, recipient=recipient) for each in sending.attempts if each.input not in inputs]
+    inputs = {(entry.record["input"]["cluster_id"], *places_of(entry.record)[0]) for entry in entries}
+    attempts = [
+        replace(each, recipient=recipient) for each in sending.attempts if (each.cluster_id, *each.input) not in inputs
+    ]
     return replace(books, unsettled=(*books.unsettled, *sorted(attempts, key=lambda each: each.tried_at)))
 
 

@@ -1,7 +1,8 @@
 """The notice to GeNiE of what it holds of a customer who withdrew: by the names that GeNiE knows, and no others.
 
 Knows what GeNiE is asked to do, and the words. Must not know the form or where the records come from. No reference of
-ours to the customer or a contract is in it: the two keys make GeNiE's names of them.
+ours to the customer or an event is in it: the two keys make GeNiE's names of them. Contracts are not named at all, for
+GeNiE would hear of those of which nothing was provided.
 """
 
 from __future__ import annotations
@@ -15,22 +16,24 @@ from gateway.core.policy import Policy
 from gateway.oncall import times
 from gateway.oncall.disclosure import words
 from gateway.oncall.disclosure.answer import Provider, Reading, Told, named, of_provider, of_reading, span
-from gateway.oncall.disclosure.provisions import Books, Provision, Record, Unsettled, original
+from gateway.oncall.disclosure.provisions import Books, Provision, Record, Source, Unsettled, original, source
 from gateway.oncall.disclosure.words import Kind
-from gateway.oncall.ledger.source import Place
 
 TITLE = "個人データの第三者提供の停止に関する通知"
+
+_WITHDRAWN = "第三者提供に係る同意が撤回されました"
+_NO_CONSENT = "第三者提供に係る有効な同意の記録が当社にありません"
 
 Names = Callable[[str], Identity]  # of a Kafka cluster's records
 
 
 def stop_notice(
     subject_ref: str,
-    contract_refs: Sequence[str],
+    withdrawn: bool,
     withdrawn_at: int | None,
     ticket: str,
     books: Books,
-    corrected: Mapping[Place, str | None],
+    corrected: Mapping[Source, str | None],
     reading: Reading,
     provider: Provider,
     recipient: Record,
@@ -39,7 +42,8 @@ def stop_notice(
     cluster_id: str,
 ) -> dict[str, Any]:
     """The whole notice. `corrected`: of a correction that was withheld, the event that it corrects, where known;
-    `withdrawn_at` in ms, None where the consent record is erased."""
+    `withdrawn`: by a consent record that is still there, else it is erased or there never was one; `withdrawn_at` in
+    ms, None where no record says."""
     told = Told(policy, books)
     ours = names(cluster_id)
     held = _held(books.provisions)
@@ -55,14 +59,14 @@ def stop_notice(
         "provider": of_provider(provider),
         "recipient": dict(recipient),
         "subject_key": ours.subject_key(subject_ref),
-        "contract_keys": sorted(ours.contract_key(each) for each in contract_refs),
+        "occasion": _WITHDRAWN if withdrawn else _NO_CONSENT,
         "withdrawn_at": None if withdrawn_at is None else times.iso(withdrawn_at),
         "withdrawn_at_text": None if withdrawn_at is None else words.moment(withdrawn_at),
         "ledger": of_reading(reading),
         "held": [_entry(number, told.provision(number, each), each, names) for number, each in enumerate(held, 1)],
         "unsettled": [_doubtful(told.unsettled(n, each), each, names) for n, each in enumerate(books.unsettled, 1)],
         "corrections_withheld": [
-            _correction(number, each, corrected.get(original(each)), policy, ours)
+            _correction(number, each, corrected.get(source(each)), policy, ours)
             for number, each in enumerate(books.corrections_withheld, 1)
         ],
         "statements": _statements(books, reading),
@@ -75,7 +79,7 @@ def _held(provisions: Sequence[Provision]) -> list[Provision]:
     first: dict[object, Provision] = {}
     taken = (each for each in provisions if each.kind is not Kind.REFUSED)
     for each in sorted(taken, key=lambda each: each.kind in (Kind.DUPLICATE, Kind.SUPERSEDED)):
-        first.setdefault(each.record["idempotency_key"] or original(each.record), each)
+        first.setdefault(each.record["idempotency_key"] or source(each.record), each)
     return sorted(first.values(), key=lambda each: (each.at, original(each.record)))
 
 

@@ -15,8 +15,7 @@ from aiokafka.structs import TopicPartition
 from gateway.core.events import EventType, is_uuid
 from gateway.kafka.cluster import describe, log_bounds
 from gateway.oncall.desk import Desk
-from gateway.oncall.disclosure.provisions import Record, original
-from gateway.oncall.ledger.source import Place
+from gateway.oncall.disclosure.provisions import Record, Source, source
 
 AT_ONCE = 200  # records in memory
 
@@ -29,7 +28,7 @@ class Payment:
     corrects: str | None  # event_id
 
 
-async def payments_behind(desk: Desk, records: Iterable[Record]) -> dict[Place, Payment]:
+async def payments_behind(desk: Desk, records: Iterable[Record]) -> dict[Source, Payment]:
     """By place, what the payments behind these ledger records say; one whose record is gone is left out.
 
     Raises KafkaUnavailableError, RegistryAway, TopicMissingError.
@@ -39,14 +38,12 @@ async def payments_behind(desk: Desk, records: Iterable[Record]) -> dict[Place, 
     events = {
         place: record["event_id"]
         for record in records
-        if (place := original(record))[0] == topic
-        and place[2] >= first.get(place[1], place[2] + 1)
-        and record["input"]["cluster_id"] == desk.cluster_id
+        if (place := source(record))[:2] == (desk.cluster_id, topic) and place[3] >= first.get(place[2], place[3] + 1)
     }
-    places, found = sorted(events), dict[Place, Payment]()
+    places, found = sorted(events), dict[Source, Payment]()
     for at in range(0, len(places), AT_ONCE):
         some = places[at : at + AT_ONCE]
-        for place, there in zip(some, await desk.at(some), strict=True):
+        for place, there in zip(some, await desk.at([each[1:] for each in some]), strict=True):
             record = there.record if there is not None else None
             if record is not None and record["event_id"] == events[place]:  # else the topic was made anew
                 found[place] = _payment(record)

@@ -5,9 +5,11 @@ Records of one event share its idempotency key. What they say together:
 
     something was sent, and GeNiE took or refused it     a provision, its kind by the answer
     a replay found it at GeNiE and sent nothing          no provision of its own; it settles an earlier doubt
-    the outcome is unknown, and later
-      any record of the event was taken                  no doubt: that one is listed
-      a replay found it at GeNiE                         a provision after all, dated as GeNiE dates it
+    the outcome is unknown, and
+      another attempt was taken, not as a duplicate      no doubt: that one is listed
+      a replay later found it at GeNiE                   a provision after all, dated as GeNiE dates it
+      the same body was later called a duplicate         a provision after all, and the duplicate beside it
+      another body was later called a duplicate          a doubt: GeNiE has one of them
       a replay ended otherwise (it asks GeNiE first)     not received: nothing was provided
       nothing of these                                   a doubt, told as one
 """
@@ -24,6 +26,7 @@ from gateway.oncall.disclosure.words import Doubt, Kind
 from gateway.oncall.ledger.source import LedgerEntry, Place, places_of
 
 Record = Mapping[str, Any]
+Source = tuple[str, str, int, int]  # cluster_id, topic, partition, offset: no other record has the same
 
 TAKEN = frozenset({Outcome.PROVIDED.code, Outcome.DUPLICATE.code, Outcome.SUPERSEDED.code})
 _UNKNOWN = Reason.OUTCOME_UNKNOWN.code
@@ -32,6 +35,7 @@ _KINDS = {
     Outcome.DUPLICATE.code: Kind.DUPLICATE,
     Outcome.SUPERSEDED.code: Kind.SUPERSEDED,
 }
+HOLDING = frozenset({*_KINDS.values(), Kind.CORRECTION})  # GeNiE has said that it holds the data
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,21 @@ class Books:
     unsettled: tuple[Unsettled, ...]
     corrections_withheld: tuple[Record, ...]  # after a withdrawal: never sent
 
-    def noting(self, corrections: frozenset[Place]) -> Books:
+    @property
+    def taken(self) -> tuple[Provision, ...]:
+        """The provisions but for what GeNiE refused."""
+        return tuple(each for each in self.provisions if each.kind in HOLDING)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to tell GeNiE of."""
+        return not (self.provisions or self.unsettled or self.corrections_withheld)
+
+    def noting(self, corrections: frozenset[Source]) -> Books:
         """The same, with the provisions of these inputs told as corrections."""
         told = tuple(
             replace(each, kind=Kind.CORRECTION)
-            if each.kind is Kind.PROVIDED and original(each.record) in corrections
+            if each.kind is Kind.PROVIDED and source(each.record) in corrections
             else each
             for each in self.provisions
         )
@@ -84,6 +98,11 @@ class Books:
 def original(record: Record) -> Place:
     """The input record that it is about; of a replay, the one that was replayed."""
     return places_of(record)[-1]
+
+
+def source(record: Record) -> Source:
+    """The same, told apart from the same place in another cluster."""
+    return record["input"]["cluster_id"], *original(record)
 
 
 def sort_out(entries: Sequence[LedgerEntry]) -> Books:
@@ -112,11 +131,11 @@ def sort_out(entries: Sequence[LedgerEntry]) -> Books:
 def _events(entries: Sequence[LedgerEntry]) -> Iterator[list[Record]]:
     """The records of each event, in the order settled. One without a key (its record could not be read) belongs to
     the event that was later read from the same place."""
-    keys = {original(each.record): each.record["idempotency_key"] for each in entries}
-    keys |= {original(each.record): key for each in entries if (key := each.record["idempotency_key"])}
+    keys = {source(each.record): each.record["idempotency_key"] for each in entries}
+    keys |= {source(each.record): key for each in entries if (key := each.record["idempotency_key"])}
     events: dict[object, list[Record]] = defaultdict(list)
     for entry in sorted(entries, key=lambda each: (each.record["settled_at"], each.partition, each.offset)):
-        place = original(entry.record)
+        place = source(entry.record)
         events[entry.record["idempotency_key"] or keys[place] or place].append(entry.record)
     yield from events.values()
 
@@ -143,17 +162,22 @@ def _found_there(record: Record) -> bool:
 
 def _doubt(records: Sequence[Record]) -> Provision | Unsettled | None:
     """What remains of an unknown outcome after all that was recorded of the event."""
-    at = next((at for at in reversed(range(len(records))) if _is_open(records[at])), None)
-    if at is None or any(record["outcome"] in TAKEN and not _found_there(record) for record in records):
+    taken = (at for at, each in enumerate(records) if each["outcome"] in TAKEN and not _found_there(each))
+    end = next(taken, len(records))
+    again = records[end] if end < len(records) else None
+    at = next((at for at in reversed(range(end)) if _is_open(records[at])), None)
+    if at is None or (again is not None and again["outcome"] != Outcome.DUPLICATE.code):
         return None
-    record, later = records[at], records[at + 1 :]
+    record, later = records[at], records[at + 1 : end]
     found = next((each for each in later if _found_there(each)), None)
-    if found is not None and record["items"]:
-        return Provision(Kind.PROVIDED, _received_at(found), True, record, _receipt_id(found))
     asked = (each for each in later if each["replay_of"] and each["idempotency_key"] and each["reason"] != _UNKNOWN)
     if found is None and any(asked):
         return None
-    received = found is not None or record["transmitted"] == Transmitted.YES.code
+    if found is None and again is not None and _same_body(record, again):
+        found = again
+    if found is not None and record["items"]:
+        return Provision(Kind.PROVIDED, _received_at(found), True, record, _receipt_id(found))
+    received = found is not None or again is not None or record["transmitted"] == Transmitted.YES.code
     return Unsettled(
         Doubt.BODY_UNKNOWN if received else Doubt.OUTCOME_UNKNOWN,
         record["announced_at"] or record["decided_at"],
@@ -171,6 +195,12 @@ def _doubt(records: Sequence[Record]) -> Provision | Unsettled | None:
 
 def _is_open(record: Record) -> bool:
     return bool(record["reason"] == _UNKNOWN and record["transmitted"] != Transmitted.NO.code)
+
+
+def _same_body(record: Record, again: Record) -> bool:
+    """Whether what GeNiE called a duplicate is, to the byte, what was sent before."""
+    same = again["reason"] == Reason.SAME_EVENT.code and record["body_digest"] == again["body_digest"]
+    return bool(same and record["body_digest"])
 
 
 def _received_at(record: Record) -> int:

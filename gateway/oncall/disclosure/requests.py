@@ -18,7 +18,7 @@ from gateway.oncall.audit import Deed, Operator, audited
 from gateway.oncall.consents import history
 from gateway.oncall.desk import Desk
 from gateway.oncall.disclosure.answer import Provider, disclosure
-from gateway.oncall.disclosure.contracts import Whose, contracts_of_customer, customer
+from gateway.oncall.disclosure.contracts import Whose, customer
 from gateway.oncall.disclosure.gathering import Gathered, gather
 from gateway.oncall.disclosure.notice import stop_notice
 
@@ -54,7 +54,7 @@ class Made:
 
 
 class NotWithdrawnError(Exception):
-    """There is nothing to give notice of."""
+    """There is nothing to give notice of, or nothing yet."""
 
 
 async def answer_customer(desk: Desk, asked: Asked) -> Made:
@@ -77,13 +77,13 @@ async def notify_genie(desk: Desk, asked: Asked, keys: Keys) -> Made:
     Raises NotWithdrawnError, ContractsError, and what `gather` raises.
     """
     subject_ref = await customer(desk, asked.index_url, asked.whose)
-    contract_refs = await contracts_of_customer(desk, asked.index_url, asked.whose, subject_ref)
     audit_id = await audited(desk, asked.operator, Deed("ledger disclose --stop-notice", subject_ref=subject_ref))
     consent = await history(desk, subject_ref)
     _refuse_unless_withdrawn(consent.state)
     gathered = await gather(desk, asked.index_url, asked.group, subject_ref)
-    if gathered.recipient is None:
-        raise NotWithdrawnError("the ledger has no record of this customer: there is nothing to give notice of")
+    recipient = gathered.recipient
+    if recipient is None or gathered.books.empty:
+        raise _nothing_to_tell(gathered)
 
     @cache
     def names(cluster_id: str) -> Identity:
@@ -91,19 +91,37 @@ async def notify_genie(desk: Desk, asked: Asked, keys: Keys) -> Made:
 
     document = stop_notice(
         subject_ref,
-        contract_refs,
+        isinstance(consent.state, Consent),
         consent.status_since,
         asked.operator.ticket,
         gathered.books,
         {place: payment.corrects for place, payment in gathered.corrections.items()},
         gathered.reading,
         asked.provider,
-        gathered.recipient,
+        recipient,
         asked.policy,
         names,
         desk.cluster_id,
     )
     return Made(document, subject_ref, audit_id, gathered)
+
+
+def _nothing_to_tell(gathered: Gathered) -> NotWithdrawnError:
+    """For good only if nothing can be under way to GeNiE or beyond reading."""
+    reading = gathered.reading
+    if gathered.books.unsettled:
+        return NotWithdrawnError("a send to GeNiE is under way and not yet in the ledger: ask again in a minute")
+    if not reading.in_flight_known:
+        return NotWithdrawnError(
+            "a send to GeNiE may be under way, what is being sent could not be seen: check --group and the gateway's "
+            "lanes (gateway lanes show), then ask again"
+        )
+    if reading.unreadable:
+        return NotWithdrawnError(
+            f"the ledger has nothing of this customer that can be read, but {reading.unreadable} of its records can't "
+            "be: find out whose they are (gateway ledger verify), then ask again"
+        )
+    return NotWithdrawnError("nothing of this customer was ever sent: there is nothing to give notice of")
 
 
 def _refuse_unless_withdrawn(state: ConsentState) -> None:

@@ -46,7 +46,6 @@ _NOTICED = (
     "訂正対象の冪等キー",
     "備考",
 )
-NOTHING = "提供した記録はありません"
 ASKED_LATER = "送信に対する回答を受け取れなかったため、後日提供先に照会し、受領を確認したものです。"
 
 
@@ -79,7 +78,7 @@ def disclosure_table(document: Document) -> Table:
     told += [
         row(each, each["doubt_text"], each["tried_at_text"], None, each["sentence"]) for each in document["unsettled"]
     ]
-    return _DISCLOSED, told or [(*_whose(document), None, NOTHING, *[None] * (len(_DISCLOSED) - 4))]
+    return _DISCLOSED, told or [(*_whose(document), None, document["headline"], *[None] * (len(_DISCLOSED) - 4))]
 
 
 def notice_table(document: Document) -> Table:
@@ -113,8 +112,7 @@ def notice_table(document: Document) -> Table:
         )
         for each in document["corrections_withheld"]
     ]
-    nothing = (*_whose(document), document["subject_key"], None, NOTHING, *[None] * (len(_NOTICED) - 5))
-    return _NOTICED, told or [nothing]
+    return _NOTICED, told
 
 
 def _whose(document: Document) -> tuple[str, str]:
