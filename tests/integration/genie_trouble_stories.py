@@ -93,11 +93,13 @@ def causes(course: Course) -> list[str]:
 
 async def outage(course: Course) -> None:
     """No connection for some seconds, with a backlog in both lanes."""
+    before = len(causes(course))
     course.world.faults(handshake_refused={"share": 1})
     events = [event for _ in range(MANY) for event in await course.write()]
     await course.seen(lambda shown: shown["gateway_genie_breaker_open"] == 1, "an open breaker")
     await course.seen(lambda shown: shown["gateway_genie_slot_waiters"] >= 1, "lanes that wait")
-    await course.world.sees(lambda: "refused" in causes(course), "a log line that says why")
+    # What was just on its way breaks; what comes later is refused.
+    await course.world.sees(lambda: {"refused", "broken"} & {*causes(course)[before:]}, "a log line that says why")
     course.world.faults()
     await course.settled(*events)
     endings = [course.ending(event) for event in events]

@@ -90,11 +90,14 @@ async def test_an_input_topic_deleted_and_made_anew(world: World, admin: AIOKafk
         await make_anew(world)
         await world.payments(ANN, 5)
         gate.open()
-        assert await second.end_status() == FOUND_WRONG, second.end()
-    assert f"{payments}: the topic was made anew" in second.end()
-    await refused(world, rf"lane {payments}:\d: offset 0 was not committed by a gateway")
-    status, answer = await lanes_init(world, "--from", "ledger", "--force", lanes[0])
-    assert (status, "the topic was made" in answer["message"]) == (1, True)
+        status = await second.end_status()
+    # Or the group has given the lanes out again before they noticed: Kafka has deleted the old topic's offsets.
+    assert status == FOUND_WRONG or "has no committed offset" in second.end(), second.end()
+    if status == FOUND_WRONG:
+        assert f"{payments}: the topic was made anew" in second.end()
+        await refused(world, rf"lane {payments}:\d: offset 0 was not committed by a gateway")
+        status, answer = await lanes_init(world, "--from", "ledger", "--force", lanes[0])
+        assert (status, "the topic was made" in answer["message"]) == (1, True)
     assert (await lanes_init(world, "--from", "earliest", "--force", *lanes))[0] == 0
     before = len(world.ledger)
     await settle_all(world, before + 5)

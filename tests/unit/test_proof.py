@@ -40,7 +40,9 @@ class Coordinator:
         assert group == "group"
         self.committed[TopicPartition(topic, partition)] = Committed(offset, metadata)
 
-    async def fetch_all(self, client: object, group: str, places: Any, *, seconds: float = 0, stable: bool = True) -> Any:
+    async def fetch_all(
+        self, client: object, group: str, places: Any, *, seconds: float = 0, stable: bool = True
+    ) -> Any:
         self.calls.append("fetch")
         assert (group, stable) == ("group", True)
         assert set(places) <= {LANE, PLACE}
