@@ -44,7 +44,7 @@ def planned(made: Planned, path: Path | None) -> str:
     if made.left_out.counts:
         rows = (
             (why.value, f"{count:,}", why.sentence, _place(made.left_out.samples[why][0]))
-            for why, count in made.left_out.counts.most_common()
+            for why, count in made.left_out.ranked()
         )
         parts.append(table(("left out", "records", "because", "such as"), rows, right=("records",)))
     parts += [*_unknown(made)]
@@ -73,7 +73,7 @@ def planned_data(made: Planned, path: Path | None) -> dict[str, Any]:
         "today": plan.today(),
         "left_out": [
             {"why": why.value, "records": count, "such_as": [_place(place) for place in left.samples[why]]}
-            for why, count in left.counts.most_common()
+            for why, count in left.ranked()
         ],
         "unknown_event_ids": list(made.unknown_events),
         "unreadable": made.unreadable,

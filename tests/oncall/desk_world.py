@@ -22,6 +22,7 @@ from gateway.cli import app
 from gateway.cli.errors import CommandError
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.names import TopicNames
+from gateway.kafka.topics import _appear
 from gateway.oncall import times
 from gateway.oncall.desk import Desk, open_desk
 from tests.core_cases import DAY_MS, day, ms, payment, score
@@ -358,6 +359,7 @@ class DeskWorld:
             await admin.close()
         async with open_desk(KafkaConnection(self.kafka, "test"), names, None, lambda *_: None) as desk:
             self.cluster_id = desk.cluster_id
+            await _appear(desk.client, set(names.record_kinds()))
 
     async def _write(self, noted: Sequence[Any]) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all", enable_idempotence=True)

@@ -75,6 +75,10 @@ class LeftOut:
         if len(shown) < SAMPLES:
             shown.append(place)
 
+    def ranked(self) -> list[tuple[Left, int]]:
+        """The kinds, those of most records first, and how many."""
+        return sorted(self.counts.items(), key=lambda kind: (-kind[1], kind[0].value))
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
