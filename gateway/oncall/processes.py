@@ -11,7 +11,7 @@ import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
 from aiokafka.client import AIOKafkaClient
@@ -255,9 +255,3 @@ def _trouble(error: Exception) -> str:
     if isinstance(error, httpx.ConnectError):
         return "nothing listens there, or the way is closed"
     return str(error) if isinstance(error, _UnfitError) else f"no answer ({type(error).__name__})"
-
-
-def as_data(process: Process) -> dict[str, Any]:
-    """For --json."""
-    status = None if process.status is None else process.status.model_dump(mode="json")
-    return {"at": process.at, "trouble": process.trouble or None, "status": status}

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.cli.errors import Exit
 from gateway.oncall.desk import Desk
-from gateway.oncall.ledger.contracts import BadLinesError, contracts_of_subject, read_list, subject_of_contract
+from gateway.oncall.ledger.contracts import BadLinesError, read_list, subject_of_contract
 from tests.oncall.desk_world import OPERATOR, DeskWorld
 
 HEAD = "contract_ref,subject_ref\n"
@@ -32,12 +32,11 @@ def test_a_list_is_imported_once(desk_world: DeskWorld, url: str, tmp_path: Path
 
     async def ask(desk: Desk) -> tuple[object, ...]:
         return (
-            await subject_of_contract(desk, url, "contract-2"),
+            *[await subject_of_contract(desk, url, f"contract-{number}") for number in (1, 2, 3)],
             await subject_of_contract(desk, url, "contract-9"),
-            await contracts_of_subject(desk, url, "subject-1"),
         )
 
-    assert desk_world.at_desk(ask) == ("subject-1", None, ["contract-1", "contract-2"])
+    assert desk_world.at_desk(ask) == ("subject-1", "subject-1", "subject-2", None)
     deeds = [(record["command"], record["count"]) for record in desk_world.records(desk_world.names.audit)]
     assert deeds == [("ledger index --import-contracts", 3)] * 2 + [("ledger index --rebuild", None)]
 

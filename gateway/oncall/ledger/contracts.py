@@ -6,8 +6,7 @@ Knows the list's form. A line's text is never repeated in a message: what stands
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -88,25 +87,12 @@ def import_list(database: Database, given: Mapped, *, replace: bool) -> Imported
 async def subject_of_contract(desk: Desk, index_url: str, contract_ref: str) -> str | None:
     """The customer of a contract, as last imported; None if it is on no list. Without a URL: the index at its usual
     place. Raises IndexUnfitError (also if there is no index yet), IndexAwayError."""
-    async with _imported(desk, index_url) as connection:
-        query = sa.select(CONTRACTS.c.subject_ref).where(CONTRACTS.c.contract_ref == contract_ref)
-        found: str | None = connection.execute(query).scalar_one_or_none()
-        return found
-
-
-async def contracts_of_subject(desk: Desk, index_url: str, subject_ref: str) -> list[str]:
-    """All contracts of a customer, sorted, as last imported. Raises as `subject_of_contract` does."""
-    async with _imported(desk, index_url) as connection:
-        query = sa.select(CONTRACTS.c.contract_ref).where(CONTRACTS.c.subject_ref == subject_ref)
-        return sorted(connection.execute(query).scalars())
-
-
-@asynccontextmanager
-async def _imported(desk: Desk, index_url: str) -> AsyncIterator[sa.Connection]:
+    query = sa.select(CONTRACTS.c.subject_ref).where(CONTRACTS.c.contract_ref == contract_ref)
     database = Database(index_url or default_url(desk.cluster_id, desk.names.ledger))
     try:
         with (await index_of(desk, database)).looking() as connection:
-            yield connection
+            found: str | None = connection.execute(query).scalar_one_or_none()
+            return found
     finally:
         database.close()
 
