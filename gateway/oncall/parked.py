@@ -79,14 +79,14 @@ _WANTED = """
     AND (:lane IS NULL OR lane = :lane) AND (:since IS NULL OR since >= :since) AND (:until IS NULL OR since < :until)
 """
 _COUNT = f"SELECT count(*) FROM parked WHERE {_WANTED}"  # noqa: S608 - constants of this module
-_PAGE = f"SELECT * FROM parked WHERE {_WANTED} ORDER BY since, lane, offset LIMIT :limit"  # noqa: S608
+_PAGE = f"SELECT * FROM parked WHERE {_WANTED} ORDER BY since, lane, offset LIMIT :limit"  # noqa: S608 - the same
 _STATS = {
     by: f"""
     SELECT coalesce({by}, '') AS name, count(*) AS count, min(since) AS oldest, max(since) AS newest,
         sum(transmitted = 'unknown') AS unknown, sum(gone) AS gone,
         sum(NOT gone AND coalesce(expires_at, :never) < :soon) AS soon
     FROM parked WHERE {_WANTED} GROUP BY {by} ORDER BY count DESC, name
-    """  # noqa: S608
+    """  # noqa: S608 - the same
     for by in ("reason", "event_type", "producer", "lane")
 }
 
