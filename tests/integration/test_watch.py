@@ -21,7 +21,7 @@ async def lag(gateway: GatewayProcess, topic: str, partition: int) -> float | No
 
 async def test_lag_grows_while_genie_hangs_and_goes_when_it_answers(kafka: str, prefix: str, tmp_path: Path) -> None:
     """What waits is seen from outside, up to the last record; and so is the day on which our certificate ends."""
-    async with World(kafka, prefix, tmp_path) as world, world.gateway() as gateway:
+    async with World(kafka, prefix, tmp_path) as world, world.gateway(command=True) as gateway:
         gate = world.gate(Point.BEFORE_JUDGING)
         await gateway.serving()
         assert resource.prlimit(gateway.pid, resource.RLIMIT_CORE) == (0, 0)  # a crash leaves no personal data behind
