@@ -19,9 +19,12 @@ KILLED, IN_ORDER, HUNG, FORGOTTEN, GAVE_UP = -signal.SIGKILL, 0, 1, 2, 3
 CRASHED = -signal.SIGSEGV  # the interpreter's own watchdog, over a stack that went on while it was read
 _FORGOTTEN_SAYS = "kafka.group_instance_id: found"
 _HUNG_SAYS = ("process was stopped for too long", "event loop hangs", "Timeout (")  # the watchdog's words
+_HAD_LANES = '"event":"lane open"'
 LOOK_EVERY_S = 0.2
 READY_S = 120.0
-AGAIN_S = 1.0  # a process that gave up is not started again at once, lest all do nothing else while the broker is away
+# A process that gave up is not started again at once, lest all do nothing else while the broker is away: as an
+# orchestrator does it, later each time until one has had lanes.
+AGAIN_S, MOST_AGAIN_S = 1.0, 8.0
 LEAVE_S = 60.0  # to drain and let go, whatever happens meanwhile
 
 
@@ -167,4 +170,5 @@ class Seat:
         if status == FORGOTTEN and _FORGOTTEN_SAYS not in said:
             raise ChaosError(f"{self.name} refuses to go on:\n{process.end()}")
         self.gave_up += status == GAVE_UP
-        self._pause_s = AGAIN_S if status == GAVE_UP else 0.0
+        longer = self._pause_s * 2 if _HAD_LANES not in said else 0.0
+        self._pause_s = min(max(AGAIN_S, longer), MOST_AGAIN_S) if status == GAVE_UP else 0.0
