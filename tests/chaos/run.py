@@ -167,6 +167,7 @@ class Run:
                 moved_at, before = time.monotonic(), now
             if time.monotonic() - moved_at > STILL_S:
                 self._journal.say(f"{self._counts.waiting:,} events are not recorded, and nothing moves")
+                await asyncio.gather(*(seat.tell_lanes() for seat in self._seats.values()))
                 return
             await asyncio.sleep(POLL_S)
 

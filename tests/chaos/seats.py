@@ -138,6 +138,20 @@ class Seat:
         """Wait until it has lanes."""
         await until(lambda: self.works, READY_S, f"open lanes on {self.name}")
 
+    async def tell_lanes(self) -> None:
+        """What each lane says of itself, and what was logged last: for whoever looks why nothing moves."""
+        process = self.process
+        if process is None:
+            self._journal.say(f"{self.name}: no process")
+            return
+        try:
+            lanes = (await process.status())["lanes"]
+        except (OSError, AssertionError) as error:
+            lanes = {"no status": type(error).__name__}
+        for lane, view in lanes.items():
+            self._journal.say(f"{self.name} (pid {process.pid}), lane {lane}: {view}")
+        self._journal.say(f"{self.name}: {process.end()}")
+
     # --- inside ---------------------------------------------------------------------------------------------
 
     def _signal(self, number: signal.Signals) -> None:
