@@ -37,6 +37,7 @@ from gateway.kafka import closed_transport, inflation, rebootstrap
 from gateway.kafka.cluster import describe
 from gateway.kafka.codec import Codec
 from gateway.kafka.consent_view import ConsentView
+from gateway.kafka.endings import failure_of
 from gateway.kafka.fence import Fence, FenceFailed
 from gateway.kafka.http_registry import registry_at
 from gateway.kafka.intake import Intake
@@ -317,8 +318,9 @@ class Gateway:
         log.error("lane stopped", lane=lane, code=alert.stop.value, remedy=alert.stop.sentence)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            self._fail(task.exception() or StartError(f"{task.get_name()} ended by itself"))
+        error = failure_of(task)
+        if error is not None or not task.cancelled():
+            self._fail(error or StartError(f"{task.get_name()} ended by itself"))
 
     def _fail(self, error: BaseException) -> None:
         """Something ended that must not: keep the first cause, and end the process in order."""

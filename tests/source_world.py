@@ -67,6 +67,11 @@ class Kafka:
 
     async def start(self) -> None:
         self.calls.append("start")
+        self._fetcher = SimpleNamespace(error_future=asyncio.create_task(asyncio.Event().wait()))
+
+    def break_fetcher(self) -> None:
+        """aiokafka's ends, which it tells nobody."""
+        self._fetcher.error_future.cancel()
 
     async def stop(self) -> None:
         self.calls.append("stop")

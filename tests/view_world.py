@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from gateway.core.consent import Denied
@@ -37,6 +37,11 @@ class Kafka:
         self.assigned: list[list[TopicPartition]] = []
         self.stopped = 0
         self.deaf = False  # nothing is delivered
+        self.breaks = asyncio.Event()  # aiokafka's fetchers, which they tell nobody
+
+    async def fetching(self) -> None:
+        await self.breaks.wait()
+        raise KafkaError
 
     def write(self, partition: TopicPartition, key: str, value: bytes | None) -> None:
         offset = len(self.logs[partition])
@@ -78,6 +83,7 @@ class Consumer:
 
     async def start(self) -> None:
         self._started = True
+        self._fetcher = SimpleNamespace(error_future=asyncio.create_task(self._kafka.fetching()))
 
     async def stop(self) -> None:
         self._kafka.stopped += 1

@@ -19,6 +19,7 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.record import default_records, memory_records
 
+from gateway.kafka.endings import failure_of
 from gateway.kafka.troubles import Trouble, remedy, trouble_of
 
 KAFKA_START_TIMEOUT_S = 15.0  # to connect a client
@@ -202,6 +203,18 @@ async def retried(seconds: float, what: str, attempt: Callable[[], Awaitable[T]]
                 await asyncio.sleep(RETRY_BACKOFF_S)
     except TimeoutError:
         raise KafkaUnavailableError(what, last) from None
+
+
+def check_reading(consumer: AIOKafkaConsumer) -> None:
+    """Raise KafkaUnavailableError if the consumer reads no more: aiokafka only logs what ended its fetcher, and gives
+    no records from then on, as if there were none."""
+    fetcher: Any = consumer._fetcher
+    fetching: asyncio.Task[None] = fetcher.error_future
+    if fetching.done():
+        failure = failure_of(fetching)
+        raise KafkaUnavailableError(
+            "reading", f"the client stopped: {type(failure).__name__ if failure else 'its end'}"
+        )
 
 
 async def close_quietly(closing: Awaitable[object]) -> bool:

@@ -26,9 +26,11 @@ from gateway.kafka.connection import (
     KAFKA_START_TIMEOUT_S,
     KafkaConnection,
     KafkaUnavailableError,
+    check_reading,
     stop_consumer,
     within,
 )
+from gateway.kafka.endings import failure_of
 from gateway.kafka.registry import RegistryAway
 from gateway.kafka.view_reader import Changes, ViewCounts, ViewReader
 from gateway.kafka.view_store import Origin, Rebuilt, ViewFullError, ViewStore
@@ -105,8 +107,7 @@ class ConsentView:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-            if self._failed():
-                self._task.exception()  # told to whoever waits for `following`
+            self._failed()  # looked at: whoever waits for `following` is told
         if self._store is not None and not self._store.closed:
             with suppress(ViewFullError):  # then the next start reads again what came last
                 self._store.write({}, {}, self._applied)
@@ -172,7 +173,7 @@ class ConsentView:
             self._waited_for.set()
             await asyncio.wait({self._moved, self.following}, return_when=asyncio.FIRST_COMPLETED)
             if self._failed():
-                raise ViewFailedError("the consent view stopped following") from self.following.exception()
+                raise ViewFailedError("the consent view stopped following") from failure_of(self.following)
 
     async def _described(self, client: AIOKafkaClient) -> Cluster:
         give_up_at = time.monotonic() + TOPICS_APPEAR_S
@@ -192,7 +193,7 @@ class ConsentView:
         return self._store
 
     def _failed(self) -> bool:
-        return self._task is not None and self._task.done() and not self._task.cancelled()
+        return self._task is not None and self._task.done() and failure_of(self._task) is not None
 
     async def _follow(self, client: AIOKafkaClient) -> None:
         consumer = AIOKafkaConsumer(
@@ -266,6 +267,7 @@ class ConsentView:
             log.warning("consent view cannot read, trying again", error=error)
             await asyncio.sleep(RETRY_S)
             return 0
+        check_reading(consumer)
         records = [record for batch in batches.values() for record in batch]
         positions = {partition: await consumer.position(partition) for partition in consumer.assignment()}
         if records:

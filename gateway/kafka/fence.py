@@ -53,6 +53,7 @@ class Fence:
         self._timeout = timeout
         self._waiting: asyncio.Future[FenceMark] | None = None
         self._runner: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def reach(self) -> FenceMark:
         """Return once the view holds all that was acknowledged before this call; raises FenceFailed."""
@@ -64,6 +65,7 @@ class Fence:
 
     async def close(self) -> None:
         """Stop; whoever still waits fails."""
+        self._closed = True
         if self._runner is not None:
             self._runner.cancel()
             await asyncio.wait({self._runner})
@@ -79,7 +81,11 @@ class Fence:
                 _answer(round_, failed)
             except asyncio.CancelledError:
                 _answer(round_, FenceFailed("the consent fence is closed"))
-                raise
+                if self._closed:
+                    raise
+            except Exception as error:  # whatever it is, no lane may wait for this round for ever
+                log.error("consent fence broke, nothing is sent", error=error)
+                _answer(round_, FenceFailed(f"consent fence: {type(error).__name__}"))
 
     async def _round(self) -> FenceMark:
         ends: dict[TopicPartition, int] = {}

@@ -18,6 +18,7 @@ from gateway.core.entry import InputRecord
 from gateway.core.lane import Lane, Rules
 from gateway.core.metadata import IntentRef
 from gateway.core.outcome import Reply
+from gateway.kafka.endings import failure_of
 from gateway.kafka.fence import FenceFailed
 from gateway.kafka.head import Head, look_at_head
 from gateway.kafka.opening import LaneName, open_lane
@@ -236,7 +237,7 @@ class LaneDriver:
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if (error := failure_of(task)) is not None:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:

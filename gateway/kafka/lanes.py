@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.endings import failure_of
 from gateway.kafka.lane_driver import CLOSE_BOUND_S, LaneDriver, LaneFailedError
 from gateway.kafka.opening import LaneName, disown
 from gateway.kafka.source import Feed, TopicReplacedError
@@ -69,5 +70,5 @@ class Lanes:
         return (driver for driver, _ in list(self._running.values()))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if (error := failure_of(task)) is not None:
             self._failed(error)

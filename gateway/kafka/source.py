@@ -26,6 +26,7 @@ from gateway.kafka.connection import (
     KAFKA_START_TIMEOUT_S,
     KafkaConnection,
     KafkaUnavailableError,
+    check_reading,
     stop_consumer,
     unavailable,
     within,
@@ -232,6 +233,7 @@ class Source(ConsumerRebalanceListener):
             return
         except KafkaError as error:
             raise unavailable("reading the inputs", error) from error
+        check_reading(self._consumer)
         for partition, records in polled.items():
             if feed := self._feeds.get(partition):
                 feed.put(records)

@@ -275,6 +275,14 @@ async def test_a_read_that_fails_is_made_again(view: ConsentView, kafka: Kafka, 
     assert [line["event"] for line in lines] == ["consent view cannot read, trying again"] * 2
 
 
+async def test_a_view_whose_client_reads_no_more_ends(view: ConsentView, kafka: Kafka) -> None:
+    """Else it would take what is there for all there is, until the first fence, and be stuck from then on."""
+    await reach(view, kafka)
+    kafka.breaks.set()
+    with pytest.raises(KafkaUnavailableError, match="the client stopped: KafkaError"):
+        await view.following
+
+
 async def test_a_registry_that_is_away_is_waited_for(
     view: ConsentView, kafka: Kafka, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

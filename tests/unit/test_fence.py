@@ -126,6 +126,23 @@ async def test_a_failed_view_fails_the_fence(world: World) -> None:
             await reaching
 
 
+@pytest.mark.parametrize("trouble", [ZeroDivisionError(), asyncio.CancelledError()], ids=["error", "broken off"])
+async def test_a_round_that_breaks_leaves_nobody_waiting(world: World, trouble: BaseException) -> None:
+    """Neither who was in it, nor who waits for the next round."""
+    fence = Fence(None, world, world.now)
+    first = asyncio.create_task(fence.reach())
+    await world.read_number(1)
+    second = asyncio.create_task(fence.reach())
+    await asyncio.sleep(0)
+    world.reads[0].set_exception(trouble) if isinstance(trouble, Exception) else world.reads[0].cancel()
+    with pytest.raises(FenceFailed):
+        await first
+    await world.read_number(2)
+    world.reads[1].set_result(None)
+    assert (await second).read_at_ms == 2
+    await fence.close()
+
+
 async def test_a_silent_broker_fails_the_fence(world: World) -> None:
     """No end offsets in time: fail closed."""
     with pytest.raises(FenceFailed, match="its end offsets could not be read"):

@@ -12,6 +12,7 @@ from gateway.core import facts
 from gateway.core.holds import Holds
 from gateway.core.outcome import Loss, Lost, Reply, Stop
 from gateway.kafka import lane_driver
+from gateway.kafka.endings import BrokenOffError
 from gateway.kafka.fence import FenceFailed
 from gateway.kafka.head import Head
 from gateway.kafka.lane_driver import LaneDriver
@@ -189,6 +190,14 @@ async def test_what_two_calls_raise_ends_the_process_once(world: World, driver: 
     with pytest.raises(ZeroDivisionError):
         await driver.run()
     assert "send" in world.deeds
+
+
+async def test_a_call_that_is_broken_off_from_within_ends_the_process(world: World, driver: LaneDriver) -> None:
+    """A library's own future that is cancelled looks like a call that we cancelled: the lane would wait for ever."""
+    world.first = [facts.StartFence(frozenset())]
+    world.fails["fence"] = asyncio.CancelledError()
+    with pytest.raises(BrokenOffError):
+        await driver.run()
 
 
 async def test_an_end_after_the_end_hides_nothing(world: World, driver: LaneDriver) -> None:

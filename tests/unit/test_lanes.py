@@ -12,6 +12,7 @@ from aiokafka.structs import TopicPartition
 from gateway.kafka import lanes
 from gateway.kafka.cluster import Topic
 from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.endings import BrokenOffError
 from gateway.kafka.lane_driver import LaneFailedError
 from gateway.kafka.opening import LaneName
 from gateway.kafka.source import TopicReplacedError
@@ -80,11 +81,11 @@ async def test_a_lane_that_closes_in_time_is_waited_for() -> None:
 
 
 async def test_an_error_of_a_lane_ends_the_process() -> None:
-    """One that is cancelled or ends in order does not."""
+    """One that is broken off from within too; one that is cancelled or ends in order does not."""
     failures: list[BaseException] = []
     escaped: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context))
-    ends = [Driver() for _ in range(3)]
+    ends = [Driver() for _ in range(4)]
     made = [opened(driver, failures.append) for driver in ends]
     tasks = [task for each in made for _, task in each._running.values()]
     await asyncio.sleep(0)
@@ -92,9 +93,10 @@ async def test_an_error_of_a_lane_ends_the_process() -> None:
     ends[0].end.set_exception(error)
     ends[1].end.set_result(None)
     tasks[2].cancel()
+    ends[3].end.cancel()
     await asyncio.wait(tasks)
     await asyncio.sleep(0)
-    assert failures == [error]
+    assert [type(failure) for failure in failures] == [ZeroDivisionError, BrokenOffError]
     assert not escaped
 
 

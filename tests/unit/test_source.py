@@ -193,6 +193,14 @@ async def test_inputs_that_can_not_be_read_end_the_process(kafka: Kafka, running
         await running
 
 
+async def test_a_client_that_reads_no_more_ends_the_process(kafka: Kafka, running: asyncio.Task[None]) -> None:
+    """aiokafka gives no records from then on, as if there were none."""
+    await until(lambda: kafka.polled > 1)
+    kafka.break_fetcher()
+    with pytest.raises(KafkaUnavailableError, match="reading: the client stopped: its end"):
+        await running
+
+
 # --- the topics -------------------------------------------------------------------------------------------
 
 
