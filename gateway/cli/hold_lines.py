@@ -111,7 +111,7 @@ def list_lines(shown: Sequence[Listed], behind: Mapping[str, list[str]], fleet: 
             )
         if late := behind.get(hold.name):
             yield f"hold {hold.name} is not shown yet by {', '.join(late)}; the fence makes it count there too"
-    if fleet.group is not None and not fleet.group.members and not fleet.processes:
+    if fleet.group is not None and fleet.group.is_there and not fleet.group.members and not fleet.processes:
         yield "no process runs"
     yield from unasked(fleet)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = "9464"
 LANES_NAMED = 6
+GROUPS_NAMED = 6
 
 At = Annotated[
     list[str] | None,
@@ -50,15 +52,33 @@ def places(at: list[str] | None) -> list[str]:
 
 
 def unasked(fleet: Fleet) -> Iterator[str]:
-    """A line for each process that could not be asked."""
-    if fleet.group is None:
-        yield "the group could not be asked who is in it: name processes by --at HOST:PORT"
+    """A line for each process that could not be asked, or on why nobody knows of any."""
+    if trouble := _of_group(fleet):
+        yield trouble
     for process in fleet.silent:
         yield f"not asked: {process.at}: {process.trouble}"
     for member in fleet.unasked:
         yield f"not asked: {member.name} at {member.host}, which has {lanes_of(member)}"
     if fleet.unasked:
         yield "name the place of each such process by --at HOST:PORT (where its observe.port is)"
+
+
+def _of_group(fleet: Fleet) -> str:
+    """Why it does not tell who is in it; of the groups that there are, those most like it come first."""
+    if fleet.group is None:
+        return "the group could not be asked who is in it: name processes by --at HOST:PORT"
+    if fleet.group.is_there:
+        return ""
+    from gateway.oncall.reveal import plain
+
+    name, others = fleet.group.name, fleet.other_groups
+    likely = get_close_matches(name, others, n=GROUPS_NAMED, cutoff=0.0)
+    more = f" and {len(others) - len(likely)} more" if len(others) > len(likely) else ""
+    there = f"there are {', '.join(map(plain, likely))}{more}" if others else "there is none, or none may be seen"
+    return (
+        f"this Kafka has no group {plain(name)}, so which processes run is not known: {there}. "
+        "Check --group (GATEWAY_KAFKA__GROUP_ID)."
+    )
 
 
 def lanes_of(member: Member) -> str:
@@ -70,9 +90,9 @@ def lanes_of(member: Member) -> str:
 
 def unasked_data(fleet: Fleet) -> list[dict[str, Any]]:
     """The same for --json."""
-    silent: list[dict[str, Any]] = [
-        {"at": process.at, "member": None, "trouble": process.trouble, "lanes": []} for process in fleet.silent
-    ]
+    trouble = _of_group(fleet)
+    silent: list[dict[str, Any]] = [{"at": None, "member": None, "trouble": trouble, "lanes": []}] if trouble else []
+    silent += [{"at": process.at, "member": None, "trouble": process.trouble, "lanes": []} for process in fleet.silent]
     members = [
         {
             "at": member.host,

@@ -1,6 +1,6 @@
 """The consumer group as its coordinator sees it: who its members are, where they are, which lanes each has.
 
-Knows DescribeGroups. Must not know what a member does with its lanes.
+Knows DescribeGroups and ListGroups. Must not know what a member does with its lanes.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.protocol.admin import ListGroupsRequest
 from aiokafka.structs import TopicPartition
 
+from gateway.kafka.cluster import describe_once
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
 from gateway.kafka.offsets import GROUP_ID_NOT_FOUND, ask_coordinator
 from gateway.kafka.requests import GroupRequest
@@ -43,6 +45,11 @@ class Group:
     state: str
     members: tuple[Member, ...]
 
+    @property
+    def is_there(self) -> bool:
+        """Whether Kafka knows it: it has members, or offsets that it committed once."""
+        return self.state != DEAD
+
     def owners(self) -> dict[TopicPartition, Member]:
         """Lane -> who has it; while the group rebalances nobody has any."""
         return {lane: member for member in self.members for lane in member.lanes}
@@ -61,6 +68,20 @@ async def describe_group(client: AIOKafkaClient, group: str) -> Group:
         return Group(group, DEAD, ())
 
     return await retried(KAFKA_CALL_TIMEOUT_S, f"asking who is in group {group}", attempt)
+
+
+async def list_groups(client: AIOKafkaClient) -> tuple[str, ...]:
+    """The names of all groups that this login may see; raises KafkaUnavailableError."""
+
+    async def attempt() -> tuple[str, ...]:
+        names: set[str] = set()
+        for broker in (await describe_once(client, [])).brokers:  # each knows those that it coordinates
+            answer: Any = await client.send(broker, ListGroupsRequest())
+            raise_for(answer.error_code)
+            names.update(group for group, *_ in answer.groups)
+        return tuple(sorted(names))
+
+    return await retried(KAFKA_CALL_TIMEOUT_S, "asking which groups there are", attempt)
 
 
 def _member(row: Any) -> Member:

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from gateway.kafka.connection import KafkaUnavailableError
-from gateway.kafka.group import Group, Member, describe_group
+from gateway.kafka.group import Group, Member, describe_group, list_groups
 
 ANSWER_WITHIN_S = 5.0
 MAX_ANSWER_BYTES = 16 << 20
@@ -132,10 +132,14 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What is known of all processes; `group` is None if Kafka was not asked."""
+    """What is known of all processes; `group` is None if Kafka was not asked.
+
+    `other_groups` are those that there are, if this one is not: then nobody knows which processes run.
+    """
 
     group: Group | None
     processes: tuple[Process, ...]
+    other_groups: tuple[str, ...] = ()
 
     @property
     def answering(self) -> tuple[tuple[Process, Status], ...]:
@@ -162,7 +166,7 @@ class Fleet:
     @property
     def all_asked(self) -> bool:
         """Whether every process that there may be has answered."""
-        return self.group is not None and not (self.silent or self.unasked)
+        return self.group is not None and self.group.is_there and not (self.silent or self.unasked)
 
 
 class Asker:
@@ -230,7 +234,10 @@ async def find(asker: Asker, client: AIOKafkaClient | None, group: str, named: S
     places = list(dict.fromkeys(named))
     if not places and members is not None and port != NO_PORT:
         places = list(dict.fromkeys(_place(member.host, port) for member in members.members))
-    return Fleet(members, await asker.statuses(places))
+    others: tuple[str, ...] = ()
+    if client is not None and members is not None and not members.is_there:
+        others = await list_groups(client)
+    return Fleet(members, await asker.statuses(places), others)
 
 
 async def find_or_named(asker: Asker, client: AIOKafkaClient, group: str, named: Sequence[str], port: int) -> Fleet:

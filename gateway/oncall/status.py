@@ -144,7 +144,10 @@ def group(fleet: Fleet, picture: Picture) -> Part:
     every = len({lane.name for lane in picture.lanes})
     lag = sum({lane.name: lane.lag or 0 for lane in picture.lanes}.values())
     found = []
-    if not members:
+    if told is not None and not told.is_there:
+        what = f"there is no group {told.name}; is kafka.group_id the gateway's?"
+        found.append(Finding(Level.WRONG, Whose.US, what, ("gateway settings", "gateway hold list")))
+    elif not members:
         what = "no process has joined the group" if fleet.answering else "no process runs"
         found.append(Finding(Level.WRONG, Whose.US, what, ("gateway check", "gateway serve")))
     elif picture.unowned:

@@ -1,12 +1,15 @@
 """`gateway hold ...`: what is told of holds, what is written, and what is refused."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from gateway.cli.errors import Exit
 from gateway.core.holds import Holds
 from gateway.kafka.connection import KafkaUnavailableError
 from gateway.kafka.view_reader import ViewCounts, ViewReader
@@ -20,18 +23,28 @@ from tests.oncall.process_world import Seat, seated, seats_of, unported
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 HOUR_MS = DAY_MS // 24
+GROUP = "nobodys-group"
 
 
 @pytest.fixture
 def world(kafka: str) -> DeskWorld:
     """Topics of each test's own: a hold that one adds holds for all."""
-    return DeskWorld(kafka)
+    made = DeskWorld(kafka)
+    asyncio.run(commits(kafka, TopicPartition(made.names.payments, 0)))
+    return made
 
 
 @pytest.fixture(autouse=True)
 def _group_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other tests have processes of their own on this Kafka."""
-    monkeypatch.setenv("GATEWAY_KAFKA__GROUP_ID", "nobodys-group")
+    monkeypatch.setenv("GATEWAY_KAFKA__GROUP_ID", GROUP)
+
+
+async def commits(kafka: str, lane: TopicPartition) -> None:
+    """Kafka knows a group by what it committed once."""
+    async with AIOKafkaConsumer(bootstrap_servers=kafka, group_id=GROUP, enable_auto_commit=False) as consumer:
+        consumer.assign([lane])
+        await consumer.commit({lane: 0})
 
 
 @pytest.fixture
@@ -113,6 +126,23 @@ def test_a_hold_is_listed_while_nobody_runs(world: DeskWorld) -> None:
     result = world.run(["hold", "list"])
     assert (result.status, result.stdout.splitlines()[-1]) == (0, "no process runs")
     assert " not known " in result.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize("at_them", [False, True])
+def test_a_mistyped_group_is_told(world: DeskWorld, at: list[str], *, at_them: bool) -> None:
+    """A hold counts all the same; but which processes run nobody knows then, whoever else was asked."""
+    asked = ["--group", "nobodys-gruop", *(at if at_them else [])]
+    added = world.run(["hold", "add", "all", *OPERATOR, *asked])
+    listed = world.run(["hold", "list", *asked])
+    shown = world.run(["lanes", "show", *asked])
+    for result in (added, listed, shown):
+        assert result.status == Exit.UNREACHABLE
+        assert "this Kafka has no group nobodys-gruop, so which processes run is not known" in result.stdout
+        assert f"there are {GROUP}" in result.stdout
+        assert "no process runs" not in result.stdout
+    assert len(world.records(world.names.controls)) == 1
+    (not_asked,) = json.loads(world.run(["hold", "list", "--json", *asked]).stdout)["not_asked"]
+    assert "no group" in not_asked["trouble"]
 
 
 def test_nothing_is_held(world: DeskWorld, seats: tuple[Seat, Seat], at: list[str]) -> None:
