@@ -31,6 +31,9 @@ def demo(
         bool, typer.Option("--faults/--no-faults", help="Trouble at GeNiE; without it events come at full speed.")
     ] = True,
     kill: Annotated[bool, typer.Option("--kill", help="Kill the gateway with -9 a few times on the way.")] = False,
+    monitor: Annotated[
+        bool, typer.Option("--monitor", help="Prometheus beside it, over the gateway's metrics.")
+    ] = False,
     svg: Annotated[Path | None, typer.Option(**_OUT_FILE, help="Write the board to this file, as a picture.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="All customers, events and faults follow from it.")] = 1,
     as_json: AsJson = False,
@@ -43,6 +46,7 @@ def demo(
     """
     try:
         from gateway.sandbox.demo import lifetime
+        from gateway.sandbox.demo import monitor as prometheus
         from gateway.sandbox.demo.plan import EVENTS_PER_SUBJECT, FEWEST_SUBJECTS, Plan
         from gateway.sandbox.demo.screen import Screen
     except ImportError as error:
@@ -53,10 +57,13 @@ def demo(
     for path in (report, svg):
         if path is not None and not path.absolute().parent.is_dir():
             raise CommandError(Exit.WRONG_USE, f"there is no directory {path.absolute().parent} to write {path} to")
+    watching = prometheus.program() if monitor else None
+    if monitor and watching is None:
+        raise CommandError(Exit.WRONG_USE, prometheus.MISSING)
     people = subjects or max(FEWEST_SUBJECTS, events // EVENTS_PER_SUBJECT)
     finished = _performed(
         Plan(events=events, subjects=people, seed=seed, faults=faults, kills=kill),
-        lifetime.Wishes(report, svg, stay),
+        lifetime.Wishes(report, svg, stay, watching),
         Screen(live=board, as_json=as_json),
     )
     if as_json:

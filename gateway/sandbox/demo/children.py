@@ -33,7 +33,7 @@ class ChildError(Exception):
 
 
 class Child:
-    """One process that runs a command: `python -m MODULE ARGUMENTS`."""
+    """One process that runs a command: `python -m MODULE ARGUMENTS`, or another program."""
 
     def __init__(
         self,
@@ -42,13 +42,14 @@ class Child:
         log: Path,
         environment: dict[str, str] | None = None,
         module: str = GATEWAY,
+        program: Path | None = None,
     ) -> None:
         self.name = name
         self.log = log
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(_SETTINGS_PREFIX)}
         with log.open("ab") as output:
             self._process = popen(
-                [sys.executable, "-m", module, *arguments],
+                [*((program,) if program else (sys.executable, "-m", module)), *arguments],
                 output=output,
                 environment=inherited | (environment or {}),
             )
@@ -139,9 +140,10 @@ class Crew:
         watched: bool = False,
         environment: dict[str, str] | None = None,
         module: str = GATEWAY,
+        program: Path | None = None,
     ) -> Child:
-        """Run `python -m MODULE ARGUMENTS` with its log in NAME.log, appended to if there is one."""
-        child = Child(name, arguments, self._directory / f"{name}.log", environment, module)
+        """Run `python -m MODULE ARGUMENTS`, or `program`, with its log in NAME.log, appended to if there is one."""
+        child = Child(name, arguments, self._directory / f"{name}.log", environment, module, program)
         self._all.append(child)
         if watched:
             self._on_watch.append(child)

@@ -38,6 +38,7 @@ class Wishes:
     report: Path | None
     svg: Path | None
     stay: bool
+    prometheus: Path | None = None  # a program that is to watch
 
 
 def perform(plan: Plan, wishes: Wishes, screen: Screen, sentences: Mapping[str, str]) -> Finished:
@@ -68,7 +69,10 @@ async def _perform(
     async with AsyncExitStack() as stack:
         stack.callback(screen.close)
         screen.say(f"starting Apache Kafka, GeNiE, the gateway and producers (logs and settings in {directory})")
-        stage = await alongside(stack.enter_async_context(Stage(plan, directory)), _interrupted(stopping))
+        entering = stack.enter_async_context(Stage(plan, directory, wishes.prometheus))
+        stage = await alongside(entering, _interrupted(stopping))
+        if stage.prometheus_url:
+            screen.say(f"Prometheus, for dashboards and questions: {stage.prometheus_url}")
         demo = Demo(stage, screen, sentences)
         finished = await alongside(demo.run(directory), _interrupted(stopping))
         if wishes.report:
@@ -88,9 +92,10 @@ async def _interrupted(stopping: asyncio.Event) -> None:
 
 def _to_try(report: Report, stage: Stage) -> str:
     kafka = report.endpoints["kafka"]
+    watched = f"\n  open {stage.prometheus_url}/alerts" if stage.prometheus_url else ""
     return f"""
 everything stays up until Ctrl-C. In a second terminal, for example:
-  curl {report.endpoints["metrics"]}
+  curl {report.endpoints["metrics"]}{watched}
   curl {stage.genie.admin}/stats
   gateway dev faults set unavailable=0.5 --admin {stage.genie.admin}
   gateway dev produce --bootstrap {kafka} --events 2000 --rate 500 --seed 2

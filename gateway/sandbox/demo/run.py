@@ -170,11 +170,14 @@ class Demo:
         return Finished(report, wrong, shown)
 
     def _endpoints(self) -> dict[str, str]:
-        return {
+        endpoints = {
             "kafka": self._stage.bootstrap,
             "genie": self._stage.genie.url,
             "metrics": self._stage.gateways[0].metrics_url,
         }
+        if self._stage.prometheus_url:
+            endpoints["prometheus"] = self._stage.prometheus_url
+        return endpoints
 
 
 def _done(producers: Child) -> dict[str, Any]:

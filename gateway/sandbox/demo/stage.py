@@ -16,7 +16,7 @@ import aiohttp
 
 from gateway.sandbox.broker import ArtifactError, Node, NodeError, UnreachableError
 from gateway.sandbox.broker.node import free_port
-from gateway.sandbox.demo import wiring
+from gateway.sandbox.demo import monitor, wiring
 from gateway.sandbox.demo.children import Child, ChildError, Crew
 from gateway.sandbox.demo.plan import PARTITIONS, Plan
 from gateway.sandbox.demo.tasks import POLL_SECONDS
@@ -42,8 +42,12 @@ class Gateway:
 
     name: str
     settings: Path
-    metrics_url: str
+    address: str  # HOST:PORT of its own small web server
     child: Child | None = None
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{self.address}/metrics"
 
     @property
     def process(self) -> Child:
@@ -55,12 +59,15 @@ class Gateway:
 class Stage:
     """`async with Stage(..) as stage` has Kafka, its topics and GeNiE up; leaving ends every part."""
 
-    def __init__(self, plan: Plan, directory: Path) -> None:
+    def __init__(self, plan: Plan, directory: Path, prometheus: Path | None = None) -> None:
+        """`prometheus`: a program that is to watch the gateways."""
         self.plan = plan
+        self.prometheus_url: str | None = None
         self.crew = Crew(directory)
         self.gateways: list[Gateway] = []
         self.genie = Genie("", "", Path(), Path())
         self._directory = directory
+        self._prometheus = prometheus
         self._node = Node(directory / "kafka")
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HTTP_SECONDS))
 
@@ -109,6 +116,8 @@ class Stage:
         told = await genie.says("receipts", START_SECONDS)
         self.genie = Genie(told["url"], told["admin"], Path(told["pki"]), Path(told["receipts"]))
         self.gateways = [self._gateway(number) for number in range(1, self.plan.gateways + 1)]
+        if self._prometheus:
+            await self._start_monitor(self._prometheus)
 
     def _gateway(self, number: int) -> Gateway:
         """Write down what it runs with."""
@@ -123,7 +132,7 @@ class Stage:
             view=self._directory / f"view-{number}",
             port=port,
         )
-        return Gateway(name, settings, f"http://127.0.0.1:{port}/metrics")
+        return Gateway(name, settings, f"127.0.0.1:{port}")
 
     def _start_genie(self) -> Child:
         faults = [f"--fault={name}={share}" for name, share in self.plan.fault_shares.items()]
@@ -133,6 +142,11 @@ class Stage:
             *("--latency-ms", str(self.plan.latency_ms), "--seed", str(self.plan.seed), *faults),
             watched=True,
         )
+
+    async def _start_monitor(self, prometheus: Path) -> None:
+        targets = {gateway.name: gateway.address for gateway in self.gateways}
+        child, self.prometheus_url = monitor.start(self.crew, self._directory, prometheus, targets)
+        await self._answers(f"{self.prometheus_url}/-/ready", child)
 
     async def _once(self, name: str, *arguments: str) -> None:
         """Run a command to its end."""
@@ -154,12 +168,8 @@ class Stage:
 
     async def gateways_ready(self) -> None:
         """Wait until all say that they are."""
-        give_up_at = time.monotonic() + START_SECONDS
         for gateway in self.gateways:
-            while await self._get(gateway.metrics_url.replace("/metrics", "/ready")) is None:
-                if time.monotonic() > give_up_at:
-                    raise gateway.process.failure(f"is not ready after {START_SECONDS:.0f} s")
-                await asyncio.sleep(POLL_SECONDS)
+            await self._answers(f"http://{gateway.address}/ready", gateway.process)
 
     # --- the producers ------------------------------------------------------------------------------------
 
@@ -197,6 +207,16 @@ class Stage:
                 stats: dict[str, Any] = await answer.json()
                 return stats
         return None
+
+    async def _answers(self, url: str, child: Child) -> None:
+        """Wait until there is a good answer; `child` is whose."""
+        give_up_at = time.monotonic() + START_SECONDS
+        while await self._get(url) is None:
+            if child.status is not None:
+                raise child.failure("ended too early")
+            if time.monotonic() > give_up_at:
+                raise child.failure(f"is not ready after {START_SECONDS:.0f} s")
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _get(self, url: str) -> str | None:
         with suppress(aiohttp.ClientError, TimeoutError):
