@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from random import SystemRandom
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.client import AIOKafkaClient
 
@@ -42,6 +42,7 @@ from gateway.kafka.fence import Fence, FenceFailed
 from gateway.kafka.http_registry import registry_at
 from gateway.kafka.intake import Intake
 from gateway.kafka.lane_driver import LaneDriver
+from gateway.kafka.lane_trace import LaneTrace
 from gateway.kafka.lanes import Lanes
 from gateway.kafka.membership import GroupSettings
 from gateway.kafka.names import TopicNames
@@ -59,6 +60,9 @@ from gateway.observe.metrics import Metrics
 from gateway.observe.watchdog import Watchdog
 from gateway.renewal import Renewal
 from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.observe.tracing import Tracing
 
 INPUT_RETENTION_MS = 90 * 86_400_000  # the least that kafka/topics.py accepts for inputs
 GARBAGE_EVERY = 200_000  # allocations between two collections: records come and go by reference counts alone
@@ -78,11 +82,13 @@ class Gateway:
         self._names = TopicNames(settings.topics.prefix)
         self._metrics = Metrics(__version__, settings.instance)
         self._metrics.memory_budget(settings.memory_bytes)
+        self._metrics.show_ready(lambda: self._status().ready)
         self._pulse = LoopPulse()
         self._stopping = asyncio.Event()
         self._error: BaseException | None = None
         self._not_ready: str | None = "starting"
         self._lanes: Lanes | None = None
+        self._tracing: Tracing | None = None
         self._lookout = Lookout(self._metrics, settings.genie.skew_ms)
 
     async def run(self) -> None:
@@ -112,6 +118,7 @@ class Gateway:
         files, warnings = await preflight.passed(settings, of_address)
         for warning in warnings:
             log.warning("a file must be replaced soon: see gateway check", setting=warning.setting)
+        self._tracing = self._start_tracing(stack)
         partner, slots = await self._connect_genie(stack, files)
         connection = kafka_connection(settings.kafka)
         client = await stack.enter_async_context(connection.client())
@@ -191,6 +198,24 @@ class Gateway:
                 log.info("consent view catching up", count=view.subjects())
         await first.close()
 
+    def _start_tracing(self, stack: AsyncExitStack) -> Tracing | None:
+        """Only who wants spans reads the libraries that make them."""
+        wanted = self._settings.tracing
+        if wanted.endpoint is None:
+            return None
+        from gateway.observe.tracing import Tracing
+
+        tracing = Tracing(
+            wanted.endpoint,
+            wanted.ratio,
+            wanted.ca_file,
+            continue_at_genie=wanted.continue_at_genie,
+            instance=self._settings.instance,
+            version=__version__,
+        )
+        stack.push_async_callback(tracing.close)
+        return tracing
+
     async def _connect_genie(self, stack: AsyncExitStack, files: Files) -> tuple[GenieClient, Limiter]:
         partner = genie_client(self._settings, files.credentials)
         await partner.start()
@@ -218,8 +243,7 @@ class Gateway:
         events = {topic: Intake(codec, identity, event_type) for topic, event_type in inputs.items()}
         for intake in events.values():
             stack.push_async_callback(intake.close)
-        replays = ReplayIntake(around.connection, around.client, codec, identity, events, kafka.group_id)
-        await replays.start()
+        replays = ReplayIntake(around.client, codec, identity, events, kafka.group_id)
         stack.push_async_callback(replays.close)
         readers: Mapping[str, Reader] = {**events, names.replays: replays}
         minimiser = Minimiser(policy, identity)
@@ -236,7 +260,8 @@ class Gateway:
                 retry_delay=partial(self._delay_retry, around.slots),
                 event_type=inputs.get(topic),
             )
-            return LaneDriver(around, LaneName(kafka.group_id, topic, partition), rules, feed, readers[topic])
+            trace = None if self._tracing is None else LaneTrace(self._tracing, topic, partition)
+            return LaneDriver(around, LaneName(kafka.group_id, topic, partition), rules, feed, readers[topic], trace)
 
         lanes = self._lanes = Lanes(around.connection, kafka.group_id, make, self._settings.lane.drain_ms, self._fail)
         group = GroupSettings(
@@ -273,7 +298,10 @@ class Gateway:
 
     def _share(self, lanes: int) -> memory.Share:
         settings = self._settings
-        return memory.share(settings.memory_bytes, settings.genie.connections, settings.lane.window_bytes, lanes)
+        return memory.share(
+            *(settings.memory_bytes, settings.genie.connections, settings.lane.window_bytes, lanes),
+            traced=settings.tracing.endpoint is not None,
+        )
 
     def _limits(self, lanes: int, *, mixed: bool) -> Limits:
         genie, lane = self._settings.genie, self._settings.lane

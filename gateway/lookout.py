@@ -6,8 +6,10 @@ Knows every part's numbers and what is worth a line in the log. Must not know ho
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition
@@ -15,7 +17,7 @@ from aiokafka.structs import TopicPartition
 from gateway.core.events import is_uuid
 from gateway.genie.client import GenieClient
 from gateway.genie.limiter import Limiter
-from gateway.kafka.cluster import LATEST, TopicMissingError, list_offsets
+from gateway.kafka.cluster import LATEST, NO_OFFSET, TopicMissingError, list_offsets
 from gateway.kafka.codec import Codec
 from gateway.kafka.connection import KafkaUnavailableError
 from gateway.kafka.consent_view import ConsentView
@@ -25,10 +27,11 @@ from gateway.kafka.source import Source
 from gateway.kafka.surroundings import Heard, Surroundings
 from gateway.observe.clock import ClockWatch
 from gateway.observe.logs import get_logger
-from gateway.observe.metrics import Metrics
+from gateway.observe.metrics import OBJECTIVE_S, Metrics
 
 LOOK_EVERY_S = 1.0
 LAG_EVERY_S = 5.0
+OVERDUE_MS = OBJECTIVE_S * 1000
 NOT_A_HOLD = "unreadable"  # in the place of a hold's id: a control record that can't be read may have any key
 
 log = get_logger()
@@ -79,6 +82,7 @@ class Lookout:
         self._held_back = False
         self._is_far = False
         self._kafka_is_silent = False
+        self._behind: dict[TopicPartition, tuple[int, int]] = {}  # lane -> a watermark below its end, and since when
 
     async def watch(self, parts: Parts) -> None:
         """Look for ever; raises ClockSetError."""
@@ -96,13 +100,38 @@ class Lookout:
         while True:
             await asyncio.sleep(LAG_EVERY_S)
             lanes = {TopicPartition(d.name.topic, d.name.partition): d for d in parts.drivers() if d.is_open}
+            late_at = Surroundings.now() - OVERDUE_MS
+            late = [lane for lane, driver in lanes.items() if self._unsettled_since(lane, driver.view()) < late_at]
             try:
                 ends = await list_offsets(parts.client, dict.fromkeys(lanes, LATEST)) if lanes else {}
+                in_time = await list_offsets(parts.client, dict.fromkeys(late, late_at)) if late else {}
             except (KafkaUnavailableError, TopicMissingError):
                 continue  # the last value stays; that Kafka is away shows in its silence
             for lane, end in ends.items():
-                if (watermark := lanes[lane].view().get("watermark")) is not None:
-                    self._metrics.lag(lane.topic, lane.partition, max(0, end - watermark))
+                first_in_time = in_time.get(lane, 0)
+                self._show_lag(lane, lanes[lane].view(), end, end if first_in_time == NO_OFFSET else first_in_time)
+
+    def _show_lag(self, lane: TopicPartition, view: Mapping[str, Any], end: int, first_in_time: int) -> None:
+        """`first_in_time`: the first offset that is not late yet."""
+        if (watermark := view.get("watermark")) is None:  # it was closed meanwhile
+            return
+        lag, position = max(0, end - watermark), view["position"]
+        if not lag:
+            self._behind.pop(lane, None)
+        elif self._behind.get(lane, (None,))[0] != watermark:
+            self._behind[lane] = (watermark, Surroundings.now())
+        # Between watermark and position some are settled, nobody knows where: no more are late than are unsettled.
+        overdue = min(first_in_time - watermark, view["unsettled"] + max(0, first_in_time - position))
+        self._metrics.lag(lane.topic, lane.partition, lag, max(0, overdue))
+
+    def _unsettled_since(self, lane: TopicPartition, view: Mapping[str, Any]) -> int:
+        """When the first record that is not settled was appended, ms; now if there is none. Of a record that was not
+        taken it is known since when it is waited for."""
+        now = Surroundings.now()
+        if isinstance(oldest_at := view.get("oldest_at"), int):
+            return min(oldest_at, now)
+        watermark, since = self._behind.get(lane, (None, now))
+        return since if watermark is not None and watermark == view.get("watermark") else now
 
     def _look_at_genie(self, slots: Limiter, partner: GenieClient, heard: Heard) -> None:
         if slots.open is not self._held_back:
@@ -147,15 +176,15 @@ class Lookout:
 
     def _look_at_consents(self, view: ConsentView, codec: Codec) -> None:
         now, subjects, lag = Surroundings.now(), view.subjects(), view.lag()
-        on = [hold.hold_id for hold in view.holds.all if hold.is_on(now)]
+        on = [hold for hold in view.holds.all if hold.is_on(now)]
         self.consents = {
             "subjects": subjects,
             "lag": lag,
             "whole_at": view.caught_up_at(),
-            "holds": [hold_id if is_uuid(hold_id) else NOT_A_HOLD for hold_id in on],
+            "holds": [hold.hold_id if is_uuid(hold.hold_id) else NOT_A_HOLD for hold in on],
             "controls": {str(p): {"offset": at, "applied_at": when} for p, (at, when) in view.controls().items()},
         }
-        self._metrics.view(subjects, lag, len(on))
+        self._metrics.view(subjects, lag, view.caught_up_at(), Counter(hold.scope for hold in on))
         self._metrics.remembered(codec.remembered, view.remembered)
         self._metrics.view_records(asdict(view.counts))
 
@@ -168,8 +197,9 @@ class Lookout:
         else:
             self.not_working = tuple(f"lane {driver.name} opening" for driver in drivers if not driver.is_open)
         for driver in drivers:
-            name, view = driver.name, self.lanes[str(driver.name)]
-            oldest_at = view.get("oldest_at")
+            name, view, now = driver.name, self.lanes[str(driver.name)], Surroundings.now()
+            oldest_at, delay = view.get("oldest_at"), view.get("delay")
             self._metrics.lane_view(name.topic, name.partition, view)
-            waited = (Surroundings.now() - oldest_at) / 1000 if isinstance(oldest_at, int) else 0.0
-            self._metrics.oldest_unsettled(name.topic, name.partition, waited)
+            oldest = (now - oldest_at) / 1000 if isinstance(oldest_at, int) else 0.0
+            lag = (now - self._unsettled_since(TopicPartition(name.topic, name.partition), view)) / 1000
+            self._metrics.waits(name.topic, name.partition, oldest, lag, delay if isinstance(delay, str) else None)

@@ -153,6 +153,7 @@ class Renewal:
             for setting, ends in certificate_ends(self._settings, name).items():
                 shown = f"{name}_ca" if setting.endswith("ca_file") else name
                 self._metrics.certificate_expiry(shown, ends.timestamp())
+        self._metrics.signing_key(self._settings.genie.signing_key_id)
 
     def _warn_of_ends(self) -> None:
         """The start has warned; a process runs for months."""

@@ -12,7 +12,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from gateway import schemas
 from gateway.core import facts
 from gateway.core.entry import InputRecord
 from gateway.core.lane import Lane, Rules
@@ -21,11 +20,13 @@ from gateway.core.outcome import Reply
 from gateway.kafka.endings import failure_of
 from gateway.kafka.fence import FenceFailed
 from gateway.kafka.head import Head, look_at_head
+from gateway.kafka.lane_trace import LaneTrace
 from gateway.kafka.opening import LaneName, open_lane
+from gateway.kafka.outgoing import outgoing
 from gateway.kafka.registry import RegistryAway
 from gateway.kafka.source import Feed
 from gateway.kafka.surroundings import Reader, Surroundings
-from gateway.kafka.transactions import Doubtful, Fenced, LaneProducer, Outgoing
+from gateway.kafka.transactions import Doubtful, Fenced, LaneProducer
 from gateway.observe.logs import get_logger
 from gateway.observe.metrics import answer_kind
 
@@ -54,12 +55,21 @@ class LaneFailedError(Exception):
 class LaneDriver:
     """Runs one lane from its opening to its closing, through doubts."""
 
-    def __init__(self, around: Surroundings, name: LaneName, rules: Rules, feed: Feed, reader: Reader) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        name: LaneName,
+        rules: Rules,
+        feed: Feed,
+        reader: Reader,
+        trace: LaneTrace | None = None,
+    ) -> None:
         self.name = name
         self._around = around
         self._rules = rules
         self._feed = feed
         self._reader = reader
+        self._trace = trace  # None: nothing is traced, and nothing is done for it
         self._head = Head(frozenset(), 0)
         self._position = 0  # behind what was taken from the feed
         self._awaits_registry = False
@@ -178,6 +188,8 @@ class LaneDriver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._trace is not None:
+            self._trace.left()
         self._free(self._slots_held)
         lane, self._lane = self._lane, None
         producer, self._producer = self._producer, None
@@ -258,7 +270,12 @@ class LaneDriver:
     async def _fetch(self, command: facts.FetchMore) -> None:
         wary = self._head.is_wary(self._position)
         taken, self._position = await self._feed.take(1 if wary else command.limit)
-        records = await self._read([raw for raw in taken if raw.offset not in self._head.settled], wary=wary)
+        raws, trace = [raw for raw in taken if raw.offset not in self._head.settled], self._trace
+        if trace is not None:
+            trace.delivered(raws)
+        records = await self._read(raws, wary=wary)
+        if trace is not None:
+            trace.decoded(records)
         subjects = {record.event.subject_ref for record in records if record.event is not None}
         self._tell(facts.Fetched(records, self._position, self._around.view.get_many(subjects)))
 
@@ -284,7 +301,10 @@ class LaneDriver:
     async def _produce(self, command: facts.Produce) -> None:
         producer = self._open_producer()
         try:
-            produced = await producer.begin_and_produce(self._outgoing(command))
+            out = outgoing(self._around.topics, str(self.name), command)
+            if self._trace is not None:
+                out = self._trace.produced(command, out)
+            produced = await producer.begin_and_produce(out)
         except Doubtful as doubt:
             self._doubt(doubt)
             return
@@ -292,26 +312,6 @@ class LaneDriver:
         self._around.metrics.announced(sum(len(intent["entries"]) for intent in command.intents))
         intents = produced[len(produced) - len(command.intents) :]
         self._tell(facts.Produced([IntentRef(place.partition, place.offset) for place in intents]))
-
-    def _outgoing(self, command: facts.Produce) -> list[Outgoing]:
-        """Ledger, parked, then intents."""
-        topics = self._around.topics
-        encode = schemas.encode
-        out = [
-            Outgoing(
-                topics.ledger, None, _key(record["subject_ref"]), encode("ProvisionRecord", record, topics.ledger_id)
-            )
-            for record in command.ledger
-        ]
-        for parked in command.parked:
-            value = None if parked.record is None else encode("ParkedEvent", parked.record, topics.parked_id)
-            out.append(Outgoing(topics.parked, None, parked.key.encode(), value))
-        lane = str(self.name).encode()
-        out.extend(
-            Outgoing(topics.intents, None, lane, encode("ProvisionIntent", intent, topics.intent_id))
-            for intent in command.intents
-        )
-        return out
 
     async def _commit(self, command: facts.Commit) -> None:
         name, began = self.name, time.perf_counter()
@@ -323,6 +323,8 @@ class LaneDriver:
         self._feed.is_new = False  # an offset that is lost from now on is no beginning
         self._committed_at = self._around.now()
         self._count_settled(time.perf_counter() - began)
+        if self._trace is not None:
+            self._trace.settled(self._settling)
         self._tell(facts.Committed())
 
     def _count_settled(self, seconds: float) -> None:
@@ -331,6 +333,7 @@ class LaneDriver:
         now = self._around.now()
         for (outcome, reason), count in Counter((r["outcome"], r["reason"]) for r in settled).items():
             metrics.settled(self.name.topic, outcome, reason, count)
+        metrics.attempts(Counter(record["attempts"] for record in settled))
         metrics.append_to_ledger_many([(now - record["input"]["timestamp"]) / 1000 for record in settled])
 
     def _doubt(self, doubt: Doubtful) -> None:
@@ -355,7 +358,10 @@ class LaneDriver:
     async def _send(self, command: facts.Send) -> None:
         around, began = self._around, time.perf_counter()
         around.metrics.sent(len(command.entries))
-        answer = await around.partner.send(command.entries, command.expires_at)
+        if self._trace is None:
+            answer = await around.partner.send(command.entries, command.expires_at)
+        else:
+            answer = await self._trace.send(around.partner, command)
         seconds = time.perf_counter() - began
         around.slots.observe(answer)
         if not isinstance(answer, Reply):
@@ -373,7 +379,10 @@ class LaneDriver:
         await around.slots.acquire(1)
         reply = None
         try:
-            reply = await around.partner.look_up(command.keys)
+            if self._trace is None:
+                reply = await around.partner.look_up(command.keys)
+            else:
+                reply = await self._trace.look_up(around.partner, command.keys)
         finally:
             around.slots.asked(answered=reply is not None)
             around.slots.release(1)
@@ -395,7 +404,3 @@ _CALLS: Mapping[type[Any], Callable[[LaneDriver, Any], Coroutine[Any, Any, None]
     facts.Send: LaneDriver._send,
     facts.LookUp: LaneDriver._look_up,
 }
-
-
-def _key(subject_ref: str | None) -> bytes | None:
-    return None if subject_ref is None else subject_ref.encode()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
@@ -35,6 +35,13 @@ class BulkHistogram(Collector):
             for value in values:
                 counts[bisect_left(bounds, value)] += 1
             self._sum += sum(values)
+
+    def observe_counts(self, counts: Mapping[int, int]) -> None:
+        """Value -> how often it came."""
+        with self._lock:
+            for value, count in counts.items():
+                self._counts[bisect_left(self._bounds, value)] += count
+                self._sum += value * count
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         """The metric as it stands."""

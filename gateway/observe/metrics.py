@@ -7,26 +7,17 @@ Methods are called from the event loop; scrapes come from another thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-)
+from prometheus_client import GCCollector, ProcessCollector
 
+from gateway.core.holds import HoldScope
 from gateway.core.outcome import Answer, Lost, NotSent, Stop
 from gateway.core.reasons import Reason
-from gateway.observe.histogram import BulkHistogram
+from gateway.observe.declared import OTHER, Declared, Series
 
-PREFIX = "gateway_"
-OTHER = "other"
-MAX_SERIES = 1_000  # of one metric; more label values than any sane set-up has become OTHER
+OBJECTIVE_S = 300  # nearly every record is settled so soon after its append: docs/explanation/objectives.md
 LANE = ("topic", "partition")
 
 # The targets are p50 60 ms and p99 250 ms, and 99.9 % within 5 minutes: fine steps around them, none far away.
@@ -37,6 +28,8 @@ _END_TO_END_S = (
 _KAFKA_STEP_S = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _GENIE_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
+_ATTEMPTS = (0, 1, 2, 3, 5, 8, 13)
+TRANSACTION_STEPS = ("produce", "commit")
 ANSWER_KINDS = ("2xx", "3xx", "4xx", "429", "503", "5xx", "unverified", "lost", "not_sent")
 PARTNERS = ("genie", "kafka")
 _LOOKUP_RESULTS = {True: "answered", False: "unanswered"}
@@ -46,7 +39,8 @@ _LANE_VIEW = {
     "watermark": ("watermark_offset", "First unsettled offset of the lane; what is below is done."),
     "position": ("position_offset", "Offset behind the last record that the lane has taken."),
     "unsettled": ("unsettled_records", "Records taken and not settled."),
-    "window_span": ("window_span_offsets", "Distance from the watermark to the position; bounded by lane.window."),
+    "window_span": ("window_span_offsets", "Distance from the watermark to the position; bounded by the next."),
+    "window_limit": ("window_limit_offsets", "The most that may lie between them: lane.window."),
     "window_bytes": ("window_bytes", "Bytes of input records in memory, estimated; bounded by the next."),
     "window_bytes_limit": ("window_bytes_limit", "The lane's share of memory_bytes, at most lane.window_bytes."),
     "feed_records": ("feed_records", "Records fetched that the lane has not taken; bounded."),
@@ -70,29 +64,11 @@ def answer_kind(answer: Answer) -> str:
     return str(answer.status) if answer.status in {429, 503} else f"{answer.status // 100}xx"
 
 
-class _Series:
-    """Children of one metric by label values, each looked up once; beyond MAX_SERIES all share one child."""
-
-    def __init__(self, metric: Any) -> None:
-        self._metric = metric
-        self._children: dict[tuple[str, ...], Any] = {}
-
-    def __call__(self, *values: str) -> Any:
-        child = self._children.get(values)
-        if child is None:
-            if len(self._children) >= MAX_SERIES:
-                values = (OTHER,) * len(values)
-            child = self._children[values] = self._metric.labels(*values)
-        return child
-
-
-class Metrics:
-    """The metrics of one process, on a registry of their own."""
+class Metrics(Declared):
+    """The metrics of one process."""
 
     def __init__(self, version: str, instance: str) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a creation time beside each series helps nobody
-        self.registry = CollectorRegistry()
-        self._labels: dict[str, tuple[str, ...]] = {}
+        super().__init__()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._declare_settling()
@@ -103,25 +79,35 @@ class Metrics:
         self._declare_memory()
         build = self._gauge("build_info", "1, with the release and the name of this process.", "version", "replica")
         build.labels(version, instance).set(1)
+        self._ready = self._gauge("ready", "1 while every lane of the process works, as /ready says.")
+
+    def show_ready(self, is_ready: Callable[[], bool]) -> None:
+        """Ask this at every scrape, from another thread."""
+        self._ready.set_function(is_ready)
 
     # --- settling -----------------------------------------------------------------------------------------
 
     def _declare_settling(self) -> None:
-        self._settled = _Series(
+        self._settled = Series(
             self._counter("settled_total", "Input records settled in the ledger.", "topic", "outcome", "reason")
         )
-        name = PREFIX + "append_to_ledger_seconds"
-        self._labels[name] = ()
-        self._append_to_ledger = BulkHistogram(
-            name, "From the append of an input record to that of its ledger record.", _END_TO_END_S, self.registry
+        self._append_to_ledger = self._bulk_histogram(
+            "append_to_ledger_seconds",
+            "From the append of an input record to that of its ledger record.",
+            _END_TO_END_S,
+        )
+        self._attempts = self._bulk_histogram(
+            "settled_attempts", "Times that a settled record was sent to GeNiE; 0 if it never left.", _ATTEMPTS
         )
         self._commits = self._histogram(
             "commit_seconds", "Committing a lane's transaction, once its records are acknowledged.", _KAFKA_STEP_S
         )
         self._committed = self._counter("committed_records_total", "Ledger records in committed transactions.")
-        self._doubtful = _Series(
+        self._doubtful = Series(
             self._counter("doubtful_commits_total", "Transactions that may or may not be committed.", "step")
         )
+        for step in TRANSACTION_STEPS:
+            self._doubtful(step)
 
     def settled(self, topic: str, outcome: str, reason: str, count: int) -> None:
         """So many records of an input topic ended so."""
@@ -130,6 +116,10 @@ class Metrics:
     def append_to_ledger_many(self, seconds: Sequence[float]) -> None:
         """These records were settled so long after their appends."""
         self._append_to_ledger.observe_many(seconds)
+
+    def attempts(self, counts: Mapping[int, int]) -> None:
+        """Number of attempts -> of how many settled records."""
+        self._attempts.observe_counts(counts)
 
     def committed(self, seconds: float, records: int) -> None:
         """A transaction with so many ledger records was surely committed."""
@@ -144,7 +134,8 @@ class Metrics:
 
     def _declare_lanes(self) -> None:
         self._open_lanes: dict[tuple[str, int], dict[str, Any]] = {}
-        self._opened = _Series(
+        self._causes: dict[tuple[str, str], str | None] = {}
+        self._opened = Series(
             self._counter("lane_openings_total", "Lanes opened: after a rebalance or a doubtful commit.", "topic")
         )
         self._lane_gauges = {
@@ -154,8 +145,19 @@ class Metrics:
             "lane_records", "Records by where they are: ready to be sent, in flight, waiting, ...", *LANE, "state"
         )
         self._lag = self._gauge("lane_lag_records", "Offsets from the watermark to the end of the partition.", *LANE)
+        self._lag_seconds = self._gauge(
+            "lane_lag_seconds", "Age of the first record that is not settled, taken or not; 0 without any.", *LANE
+        )
+        self._overdue = self._gauge(
+            "lane_overdue_records", f"Records appended {OBJECTIVE_S} s ago or earlier that are not settled.", *LANE
+        )
         self._oldest = self._gauge("lane_oldest_unsettled_seconds", "Age of the oldest unsettled record.", *LANE)
-        self._stops = _Series(
+        self._delayed = self._gauge(
+            "lane_delayed", "1 for what the oldest unsettled record waits for, once it waits a second.", *LANE, "cause"
+        )
+        of_lag = (self._lag, self._lag_seconds, self._overdue, self._oldest)
+        self._more_of_lanes = (self._lane_records, *of_lag, self._delayed)
+        self._stops = Series(
             self._counter("lane_stops_total", "Times a lane stopped because a configuration is wrong.", "code")
         )
         for stop in Stop:  # from 0, so that an alert sees the first one
@@ -175,8 +177,9 @@ class Metrics:
         """The lane is no longer ours: its gauges go."""
         if self._open_lanes.pop((topic, partition), None) is None:
             return
+        self._causes.pop((topic, str(partition)), None)
         labels = {"topic": topic, "partition": str(partition)}
-        for gauge in (*self._lane_gauges.values(), self._lane_records, self._lag, self._oldest):
+        for gauge in (*self._lane_gauges.values(), *self._more_of_lanes):
             gauge.remove_by_labels(labels)
 
     def lane_view(self, topic: str, partition: int, view: Mapping[str, Any]) -> None:
@@ -185,15 +188,27 @@ class Metrics:
             if key in view:
                 gauge.set(view[key])
 
-    def lag(self, topic: str, partition: int, records: int) -> None:
-        """So many offsets lie between the lane's watermark and the end of its partition."""
+    def lag(self, topic: str, partition: int, records: int, overdue: int) -> None:
+        """So many offsets lie between the lane's watermark and the end of its partition; so many are late."""
         if (topic, partition) in self._open_lanes:
             self._lag.labels(topic, str(partition)).set(records)
+            self._overdue.labels(topic, str(partition)).set(overdue)
 
-    def oldest_unsettled(self, topic: str, partition: int, seconds: float) -> None:
-        """The lane's oldest unsettled record was appended so long ago; 0 if there is none."""
-        if (topic, partition) in self._open_lanes:
-            self._oldest.labels(topic, str(partition)).set(seconds)
+    def waits(self, topic: str, partition: int, oldest_s: float, lag_s: float, cause: str | None) -> None:
+        """How old the lane's oldest unsettled record is, and the first that is not settled; 0 if there is none. The
+        cause, one of core/delays.py, is known once it waits for long."""
+        if (topic, partition) not in self._open_lanes:
+            return
+        lane = (topic, str(partition))
+        self._oldest.labels(*lane).set(oldest_s)
+        self._lag_seconds.labels(*lane).set(lag_s)
+        if cause == (before := self._causes.get(lane)):
+            return
+        self._causes[lane] = cause
+        if before is not None:
+            self._delayed.remove(*lane, before)
+        if cause is not None:
+            self._delayed.labels(*lane, cause).set(1)
 
     def stopped(self, code: str) -> None:
         """A lane stopped for a person to look."""
@@ -215,10 +230,10 @@ class Metrics:
     def _declare_genie(self) -> None:
         self._announced = self._counter("announced_entries_total", "Entries announced, again for each new attempt.")
         self._sent = self._counter("sent_entries_total", "Entries sent, again for each new attempt.")
-        self._answers = _Series(
+        self._answers = Series(
             self._histogram("genie_request_seconds", "Requests to GeNiE by how they ended.", _GENIE_S, "kind")
         )
-        self._lookups = _Series(
+        self._lookups = Series(
             self._histogram("genie_lookup_seconds", "Lookups at GeNiE by how they ended.", _GENIE_S, "result")
         )
         self._slots = self._gauge("genie_slots", "Requests that may be under way at once now.")
@@ -234,21 +249,26 @@ class Metrics:
         self._clock = self._gauge(
             "genie_clock_difference_seconds", "GeNiE's clock minus ours, as far as its signed answers prove."
         )
-        self._certificates = _Series(
+        self._certificates = Series(
             self._gauge(
                 "certificate_expiry_timestamp_seconds",
                 "When a certificate ends: ours for this partner, or (_ca) the last authority that we trust there.",
                 "name",
             )
         )
-        self._changes_refused = _Series(
+        self._signing_key = self._gauge(
+            "genie_signing_key_info",
+            "1, with the id of the key that signs requests: keys themselves never end.",
+            "key_id",
+        )
+        self._changes_refused = Series(
             self._gauge(
                 "credential_change_refused",
                 "1 while changed keys or certificates for this partner can't be used and the old ones still are.",
                 "partner",
             )
         )
-        self._changes = _Series(
+        self._changes = Series(
             self._counter(
                 "credential_changes_total", "Times changed keys or certificates for this partner were taken.", "partner"
             )
@@ -305,6 +325,11 @@ class Metrics:
         """Changed keys or certificates for one of PARTNERS are in use."""
         self._changes(partner).inc()
 
+    def signing_key(self, key_id: str) -> None:
+        """Requests are signed by this key from now on."""
+        self._signing_key.clear()
+        self._signing_key.labels(key_id).set(1)
+
     def genie_clock(self, difference_ms: int) -> None:
         """GeNiE's clock is at least so far ahead of ours, or behind."""
         self._clock.set(difference_ms / 1000)
@@ -318,8 +343,11 @@ class Metrics:
         )
         self._subjects = self._gauge("consent_view_subjects", "Subjects in the consent view.")
         self._view_lag = self._gauge("consent_view_lag_records", "Offsets that the view has still to apply.")
-        self._holds = self._gauge("holds", "Holds in force.")
-        self._view_records = _Series(
+        self._whole = self._gauge(
+            "consent_view_whole_timestamp_seconds", "When the view last surely held all that its topics did."
+        )
+        self._holds = Series(self._gauge("holds", "Holds in force.", "scope"))
+        self._view_records = Series(
             self._counter(
                 "consent_view_records_total",
                 "Consent and control records read, and those among them that deny a subject or hold everything.",
@@ -336,11 +364,13 @@ class Metrics:
         """The view could not be proven fresh."""
         self._fence_failures.inc()
 
-    def view(self, subjects: int, lag: int, holds: int) -> None:
+    def view(self, subjects: int, lag: int, whole_at_ms: int, holds: Mapping[HoldScope, int]) -> None:
         """The consent view as it is now."""
         self._subjects.set(subjects)
         self._view_lag.set(lag)
-        self._holds.set(holds)
+        self._whole.set(whole_at_ms / 1000)
+        for scope in HoldScope:
+            self._holds(scope.value).set(holds.get(scope, 0))
 
     def view_records(self, counts: Mapping[str, int]) -> None:
         """So many records of each kind since the process started."""
@@ -363,27 +393,6 @@ class Metrics:
         """So much is kept ready."""
         self._schemas.set(schemas)
         self._states.set(consents)
-
-    # --- declaring ----------------------------------------------------------------------------------------
-
-    def _counter(self, name: str, sentence: str, *labels: str) -> Counter:
-        self._labels[PREFIX + name] = labels
-        return Counter(PREFIX + name, sentence, labels, registry=self.registry)
-
-    def _gauge(self, name: str, sentence: str, *labels: str) -> Gauge:
-        self._labels[PREFIX + name] = labels
-        return Gauge(PREFIX + name, sentence, labels, registry=self.registry)
-
-    def _histogram(self, name: str, sentence: str, buckets: Sequence[float], *labels: str) -> Histogram:
-        self._labels[PREFIX + name] = labels
-        return Histogram(PREFIX + name, sentence, labels, buckets=buckets, registry=self.registry)
-
-    def declared(self) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
-        """(name, type, labels, sentence) of every metric of ours in the registry."""
-        for metric in self.registry.collect():
-            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-            if name in self._labels:
-                yield name, metric.type, self._labels[name], metric.documentation
 
 
 def reference() -> Iterator[tuple[str, str, tuple[str, ...], str]]:

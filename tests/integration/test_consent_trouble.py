@@ -142,7 +142,7 @@ async def hold_everything(world: World, run: Run, gateway: GatewayProcess) -> No
     await world.write(world.names.controls, "hold-1", b"no control record")
 
     async def held() -> bool:
-        return b"\ngateway_holds 1.0\n" in await gateway.metrics()
+        return b'\ngateway_holds{scope="all"} 1.0\n' in await gateway.metrics()
 
     await world.sees(held, "everything held")
     run.counted = {kind: float(count) for kind, count in COUNTED.findall((await gateway.metrics()).decode())}
@@ -196,7 +196,7 @@ def test_a_subject_is_denied(run: Run, case: str) -> None:
     Where.INPUT,
     "a control record that can't be read",
     does="holds everything, for it may have been meant to, until a tombstone or a readable record has the same key",
-    seen='`gateway_holds` is 1; `gateway_consent_view_records_total{kind="unreadable_controls"}`',
+    seen='`gateway_holds{scope="all"}` is 1; `gateway_consent_view_records_total{kind="unreadable_controls"}`',
 )
 def test_everything_is_held(run: Run) -> None:
     """Nothing is provided or withheld meanwhile; it goes on once the record is gone."""

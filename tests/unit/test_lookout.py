@@ -3,10 +3,13 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from aiokafka.structs import TopicPartition
 from prometheus_client import generate_latest
 
+from gateway.core.delays import Delay
 from gateway.core.holds import Hold, Holds, HoldScope
-from gateway.kafka.surroundings import Heard
+from gateway.kafka.surroundings import Heard, Surroundings
 from gateway.kafka.view_reader import ViewCounts
 from gateway.lookout import Lookout
 from gateway.observe.metrics import Metrics
@@ -63,7 +66,10 @@ def test_what_a_process_knows_of_holds_is_shown_without_any_text() -> None:
         "holds": ["unreadable", hold_id],
         "controls": {"0": {"offset": 5, "applied_at": None}, "1": {"offset": 9, "applied_at": 2_000}},
     }
-    assert b"gateway_holds 2.0" in generate_latest(metrics.registry)
+    shown = generate_latest(metrics.registry)
+    assert b'gateway_holds{scope="all"} 2.0' in shown
+    assert b'gateway_holds{scope="subject"} 0.0' in shown
+    assert b"gateway_consent_view_whole_timestamp_seconds 1.0" in shown
 
 
 def test_what_is_known_of_genie_is_shown() -> None:
@@ -86,3 +92,78 @@ def test_what_is_known_of_genie_is_shown() -> None:
         "ok_at": None,
         "trouble": "timeout",
     }
+
+
+class Lane:
+    """A lane's driver, of which only the view matters."""
+
+    is_open = True
+    name = SimpleNamespace(topic="t", partition=0)
+    partition = TopicPartition("t", 0)
+
+    def __init__(self, **view: Any) -> None:
+        self.now = {"watermark": 10, "position": 10, "unsettled": 0, "oldest_at": None} | view
+
+    def view(self) -> dict[str, Any]:
+        return self.now
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    metrics = Metrics("", "")
+    metrics.lane_opened("t", 0)
+    return metrics
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """`ms` is what the wall clock says."""
+    clock = SimpleNamespace(ms=1_000_000)
+    monkeypatch.setattr(Surroundings, "now", staticmethod(lambda: clock.ms))
+    return clock
+
+
+def shown(metrics: Metrics, name: str) -> float | None:
+    return metrics.registry.get_sample_value(f"gateway_lane_{name}", {"topic": "t", "partition": "0"})
+
+
+def test_a_record_that_is_not_taken_is_waited_for_since_it_was_seen(metrics: Metrics, clock: SimpleNamespace) -> None:
+    """A lane that can take nothing has no oldest record, but falls behind all the same."""
+    lookout, lane = Lookout(metrics, skew_ms=2_000), Lane()
+    for passed, end, seconds in ((0, 10, 0), (5_000, 12, 0), (5_000, 13, 5), (7_000, 13, 12)):
+        clock.ms += passed
+        lookout._show_lag(lane.partition, lane.view(), end, 0)
+        lookout._look_at_lanes([lane], assigned=True)  # type: ignore[list-item]
+        assert (shown(metrics, "lag_records"), shown(metrics, "lag_seconds")) == (end - 10, seconds)
+        assert shown(metrics, "oldest_unsettled_seconds") == 0
+    lane.now |= {"watermark": 13, "position": 13}
+    lookout._look_at_lanes([lane], assigned=True)  # type: ignore[list-item]
+    assert shown(metrics, "lag_seconds") == 0
+
+
+def test_the_age_of_what_is_taken_is_that_of_its_append(metrics: Metrics, clock: SimpleNamespace) -> None:
+    """And what it waits for is told."""
+    lookout, lane = Lookout(metrics, skew_ms=2_000), Lane(oldest_at=400_000, delay=Delay.SLOT)
+    lookout._look_at_lanes([lane], assigned=True)  # type: ignore[list-item]
+    assert shown(metrics, "lag_seconds") == shown(metrics, "oldest_unsettled_seconds") == 600
+    labels = {"topic": "t", "partition": "0", "cause": "slot"}
+    assert metrics.registry.get_sample_value("gateway_lane_delayed", labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("unsettled", "first_in_time", "overdue"),
+    [
+        (20, 0, 0),  # not asked for, because the oldest is in time
+        (20, 10, 0),
+        (20, 25, 15),
+        (20, 30, 20),
+        (20, 100, 90),  # what was not taken is late too
+        (1, 30, 1),  # one slow record: what came behind it is settled
+        (1, 100, 71),
+    ],
+)
+def test_late_records_are_counted(metrics: Metrics, unsettled: int, first_in_time: int, overdue: int) -> None:
+    """From the watermark on, without what is surely settled beyond it."""
+    lane = Lane(position=30, unsettled=unsettled)
+    Lookout(metrics, skew_ms=2_000)._show_lag(lane.partition, lane.view(), 200, first_in_time)
+    assert shown(metrics, "overdue_records") == overdue

@@ -6,16 +6,20 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.core.delays import Delay
+from gateway.core.holds import HoldScope
 from gateway.core.outcome import Loss, Lost, NotSent, Reply, Stop, Unsent
 from gateway.core.reasons import Reason
+from gateway.observe.declared import MAX_SERIES, OTHER
 from gateway.observe.histogram import BulkHistogram
-from gateway.observe.metrics import ANSWER_KINDS, MAX_SERIES, OTHER, Metrics, answer_kind, reference
+from gateway.observe.metrics import _END_TO_END_S, ANSWER_KINDS, OBJECTIVE_S, Metrics, answer_kind, reference
 
 LANE_VIEW = {
     "watermark": 10,
     "position": 30,
     "unsettled": 15,
     "window_span": 20,
+    "window_limit": 50,
     "window_bytes": 4_096,
     "window_bytes_limit": 8_192,
     "feed_records": 7,
@@ -96,8 +100,8 @@ def test_a_lane_shows_its_view(metrics: Metrics) -> None:
     """Each number of the view is a gauge of its lane."""
     metrics.lane_opened("norel.scores", 3)
     metrics.lane_view("norel.scores", 3, LANE_VIEW)
-    metrics.oldest_unsettled("norel.scores", 3, 1.5)
-    metrics.lag("norel.scores", 3, 40)
+    metrics.waits("norel.scores", 3, 1.5, 2.5, Delay.SLOT)
+    metrics.lag("norel.scores", 3, 40, 4)
     lane = {"topic": "norel.scores", "partition": "3"}
     assert value(metrics, "gateway_lane_watermark_offset", **lane) == 10
     assert value(metrics, "gateway_lane_unsettled_records", **lane) == 15
@@ -106,8 +110,55 @@ def test_a_lane_shows_its_view(metrics: Metrics) -> None:
     assert value(metrics, "gateway_lane_records", **lane, state="in_flight") == 2
     assert value(metrics, "gateway_lane_oldest_unsettled_seconds", **lane) == 1.5
     assert value(metrics, "gateway_lane_lag_records", **lane) == 40
+    assert value(metrics, "gateway_lane_lag_seconds", **lane) == 2.5
+    assert value(metrics, "gateway_lane_overdue_records", **lane) == 4
+    assert value(metrics, "gateway_lane_window_limit_offsets", **lane) == 50
     shown = [v for (name, labels), v in scrape(metrics).items() if labels >= frozenset(lane.items())]
-    assert len(shown) == len(LANE_VIEW) + 2
+    assert len(shown) == len(LANE_VIEW) + 5
+
+
+def test_a_lane_waits_for_one_thing_at_a_time(metrics: Metrics) -> None:
+    """What it waited for before is gone, and nothing is shown while it waits for nothing."""
+    metrics.lane_opened("norel.scores", 3)
+
+    def shown() -> set[str]:
+        return {dict(labels)["cause"] for name, labels in scrape(metrics) if name == "gateway_lane_delayed"}
+
+    for cause in (Delay.SLOT, Delay.SLOT, Delay.RETRY):
+        metrics.waits("norel.scores", 3, 1.5, 2.5, cause)
+    assert shown() == {"retry"}
+    metrics.waits("norel.scores", 3, 0, 0, None)
+    assert shown() == set()
+
+
+def test_attempts_are_counted_by_their_number(metrics: Metrics) -> None:
+    """Most records need one; those that never left need none."""
+    metrics.attempts({1: 90, 0: 7, 4: 3})
+    name = "gateway_settled_attempts"
+    assert [value(metrics, f"{name}_bucket", le=le) for le in ("0.0", "1.0", "3.0", "5.0")] == [7, 97, 97, 100]
+    assert value(metrics, f"{name}_sum") == 102
+
+
+def test_the_objective_is_a_bound_of_the_histogram() -> None:
+    """Else nobody could say how many records met it."""
+    assert OBJECTIVE_S in _END_TO_END_S
+
+
+def test_ready_is_asked_at_each_scrape(metrics: Metrics) -> None:
+    """It is no older than the scrape."""
+    is_ready = False
+    metrics.show_ready(lambda: is_ready)
+    assert value(metrics, "gateway_ready") == 0
+    is_ready = True
+    assert value(metrics, "gateway_ready") == 1
+
+
+def test_one_signing_key_is_in_use(metrics: Metrics) -> None:
+    """A key that was replaced is no longer shown."""
+    for key_id in ("norel-2026-1", "norel-2026-2"):
+        metrics.signing_key(key_id)
+    shown = [dict(labels) for name, labels in scrape(metrics) if name == "gateway_genie_signing_key_info"]
+    assert shown == [{"key_id": "norel-2026-2"}]
 
 
 def test_gauges_of_a_closed_lane_are_gone(metrics: Metrics) -> None:
@@ -115,12 +166,12 @@ def test_gauges_of_a_closed_lane_are_gone(metrics: Metrics) -> None:
     for partition in (3, 30):
         metrics.lane_opened("norel.scores", partition)
         metrics.lane_view("norel.scores", partition, LANE_VIEW)
-        metrics.oldest_unsettled("norel.scores", partition, 1.5)
+        metrics.waits("norel.scores", partition, 1.5, 1.5, Delay.SLOT)
     metrics.lane_closed("norel.scores", 3)
     metrics.lane_closed("norel.scores", 3)
     metrics.lane_view("norel.scores", 3, LANE_VIEW)
-    metrics.oldest_unsettled("norel.scores", 3, 9)
-    metrics.lag("norel.scores", 3, 9)
+    metrics.waits("norel.scores", 3, 9, 9, Delay.SLOT)
+    metrics.lag("norel.scores", 3, 9, 9)
     partitions = {dict(labels).get("partition") for _, labels in scrape(metrics)}
     assert partitions == {None, "30"}
 
@@ -158,7 +209,7 @@ def test_consent_side(metrics: Metrics) -> None:
     """Fences and the view each show."""
     metrics.fence_reached(0.004)
     metrics.fence_failed()
-    metrics.view(subjects=1_000, lag=2, holds=1)
+    metrics.view(subjects=1_000, lag=2, whole_at_ms=9_500, holds={HoldScope.ALL: 1})
     assert value(metrics, "gateway_fence_seconds_count") == 1
     assert value(metrics, "gateway_fence_failures_total") == 1
     assert value(metrics, "gateway_consent_view_subjects") == 1_000
@@ -167,7 +218,13 @@ def test_consent_side(metrics: Metrics) -> None:
         metrics.view_records({"read": 10, "unreadable_consents": unreadable})
     assert value(metrics, "gateway_consent_view_records_total", kind="read") == 10
     assert value(metrics, "gateway_consent_view_records_total", kind="unreadable_consents") == 3
-    assert value(metrics, "gateway_holds") == 1
+    assert value(metrics, "gateway_consent_view_whole_timestamp_seconds") == 9.5
+    assert {scope: value(metrics, "gateway_holds", scope=scope) for scope in HoldScope} == {
+        HoldScope.ALL: 1,
+        HoldScope.EVENT_TYPE: 0,
+        HoldScope.SUBJECT: 0,
+        HoldScope.INPUT_PARTITION: 0,
+    }
 
 
 def reply(status: int, *, verified: bool = True) -> Reply:
@@ -218,8 +275,8 @@ def test_the_reference_has_every_metric_of_ours(metrics: Metrics) -> None:
     for name, kind, labels, sentence in reference():
         assert re.fullmatch(r"[a-z][a-z0-9_]*", name), name
         assert (kind == "counter") == name.endswith("_total"), name
-        assert kind != "histogram" or name.endswith("_seconds"), name
-        assert all(re.fullmatch(r"[a-z]+", label) for label in labels), name
+        assert kind != "histogram" or name.endswith(("_seconds", "_attempts")), name
+        assert all(re.fullmatch(r"[a-z_]+", label) for label in labels), name
         assert sentence.endswith("."), name
 
 
