@@ -56,6 +56,7 @@ def contradictions(values: Values, given: Collection[str]) -> Iterator[Problem]:
         if bound.setting in values and bound.other in values:
             yield from _beyond(bound, values[bound.setting], values[bound.other])
     yield from _too_little_memory(values)
+    yield from _tracing(values, given)
     protocol = values.get("kafka.security_protocol")
     if protocol is not None:
         yield from _login(protocol, values, given)
@@ -70,10 +71,25 @@ def _beyond(bound: AtMost, value: float, other: float) -> Iterator[Problem]:
 
 def _too_little_memory(values: Values) -> Iterator[Problem]:
     size, connections = values.get("memory_bytes"), values.get("genie.connections")
-    if size is not None and connections is not None and size < memory.least_bytes(connections):
-        least = f"{memory.least_bytes(connections)} are needed beside genie.connections {connections}"
+    traced = values.get("tracing.endpoint") is not None
+    if size is not None and connections is not None and size < memory.least_bytes(connections, traced=traced):
+        beside = f"genie.connections {connections}{' and spans' if traced else ''}"
+        least = f"{memory.least_bytes(connections, traced=traced)} are needed beside {beside}"
         needed = f"change {variable('memory_bytes')} or {variable('genie.connections')}"
         yield Problem("memory_bytes", f"found {size}: {least}", needed)
+
+
+def _tracing(values: Values, given: Collection[str]) -> Iterator[Problem]:
+    """What is set for spans that go nowhere, or an authority for a connection without TLS."""
+    endpoint = values.get("tracing.endpoint", "")
+    for setting in sorted(given):
+        if setting.startswith("tracing.") and endpoint is None:
+            found = f"found {values.get(setting)}, but without tracing.endpoint nothing is traced"
+            yield Problem(setting, found, f"set {variable('tracing.endpoint')} or unset {variable(setting)}")
+    if endpoint and endpoint.startswith("http://") and values.get("tracing.ca_file") is not None:
+        found = f"found {values['tracing.ca_file']}, but tracing.endpoint has no TLS"
+        needed = f"unset {variable('tracing.ca_file')} or begin {variable('tracing.endpoint')} with https://"
+        yield Problem("tracing.ca_file", found, needed)
 
 
 def _login(protocol: str, values: Values, given: Collection[str]) -> Iterator[Problem]:

@@ -6,10 +6,12 @@ the keys are used for, nor any network. No finding quotes a file.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,9 +25,9 @@ from gateway.genie.keys import AnswerKey, KeyFileError, SigningKey, load_answer_
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka_login import kafka_connection
 from gateway.secret_keys import SecretKeyError, read_secret
-from gateway.sections import KafkaSettings
+from gateway.sections import KafkaSettings, TracingSettings
 from gateway.settings import PREFIX, Settings, SettingsError, partly
-from gateway.tls import TlsFileError, authorities_end, chain_ends, tls_context
+from gateway.tls import TlsFileError, authorities_end, chain_ends, tls_context, trusting
 
 WARN_BEFORE = timedelta(days=30)  # a certificate that expires within these is a warning
 _SAMPLE = b"a sample to sign"
@@ -118,6 +120,8 @@ def look_at_right(right: Mapping[str, Any]) -> list[Finding]:
     findings = read_files(settings)[1]
     if all(f"kafka.{name}" in right for name in KafkaSettings.model_fields):
         findings += read_login(settings)[1]
+    if all(f"tracing.{name}" in right for name in TracingSettings.model_fields):
+        findings += look_at_tracing(settings)
     return findings + (look_at_view(right["view.path"]) if "view.path" in right else [])
 
 
@@ -131,6 +135,23 @@ def look_at_view(path: Path) -> list[Finding]:
             return []
     except OSError as error:
         return [unwritable_view(path, error)]
+
+
+def look_at_tracing(settings: Settings) -> list[Finding]:
+    """Whether spans can be made, and the collector's certificate be judged; a collector that is away keeps nobody."""
+    wanted = settings.tracing
+    if wanted.endpoint is None:
+        return []
+    findings: list[Finding] = []
+    try:
+        import_module("gateway.observe.tracing")
+    except ModuleNotFoundError as error:
+        needed = f"install credit-gateway[tracing], or unset {PREFIX}TRACING__ENDPOINT"
+        findings.append(_wrong("tracing.endpoint", f"{error.name} is not installed, which makes spans", needed))
+    ca_file = wanted.ca_file
+    if ca_file is not None:
+        _read(settings, "tracing.ca_file", lambda: trusting(ca_file, ssl.SSLContext), findings)
+    return [*findings, *_dates(settings, "tracing")]
 
 
 def unwritable_view(path: Path, error: OSError) -> Finding:

@@ -13,6 +13,9 @@ MIB = 1 << 20
 # Interpreter, libraries and schemas 85; consents remembered 48; the view's fetches and what consents have in common 16;
 # writers' schemas 32; the rest is what the allocator keeps for itself.
 PROCESS_BYTES = 192 * MIB
+# OpenTelemetry's libraries 28; 2,048 records followed of 5 KiB each; 1,024 spans queued, of 35 KiB if all were requests
+# about 128 traced records.
+TRACING_BYTES = 80 * MIB
 CONNECTION_BYTES = MIB + MIB // 8  # the longest answer of GeNiE's, and the buffers of one connection
 LEAST_FOR_LANES_BYTES = 32 * MIB
 LEAST_WINDOW_BYTES = MIB  # twice the largest record
@@ -32,19 +35,19 @@ class Share:
     feed: int  # records as they came, that wait to be decoded
 
 
-def fixed_bytes(connections: int) -> int:
+def fixed_bytes(connections: int, *, traced: bool = False) -> int:
     """What a process takes that has no lanes."""
-    return PROCESS_BYTES + connections * CONNECTION_BYTES
+    return PROCESS_BYTES + connections * CONNECTION_BYTES + traced * TRACING_BYTES
 
 
-def least_bytes(connections: int) -> int:
+def least_bytes(connections: int, *, traced: bool = False) -> int:
     """The least budget with which lanes can work."""
-    return fixed_bytes(connections) + LEAST_FOR_LANES_BYTES
+    return fixed_bytes(connections, traced=traced) + LEAST_FOR_LANES_BYTES
 
 
-def share(memory_bytes: int, connections: int, window_bytes: int, lanes: int) -> Share:
+def share(memory_bytes: int, connections: int, window_bytes: int, lanes: int, *, traced: bool = False) -> Share:
     """What each of so many lanes may keep; `window_bytes` is the most that a lane uses well."""
-    of_lane = (memory_bytes - fixed_bytes(connections)) / max(1, lanes)
+    of_lane = (memory_bytes - fixed_bytes(connections, traced=traced)) / max(1, lanes)
     window = min(window_bytes, max(LEAST_WINDOW_BYTES, int(of_lane * WINDOW_SHARE)))
     feed = min(MOST_FEED_BYTES, max(LEAST_FEED_BYTES, int(of_lane * FEED_SHARE)))
     return Share(window, feed)

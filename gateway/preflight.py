@@ -16,7 +16,7 @@ from gateway import open_files
 from gateway.address import look_at_address
 from gateway.core.identity import b64url
 from gateway.core.outcome import Answer, LookupReply, Loss, Lost, Reply, Unsent, classify
-from gateway.files import Files, look_at_right, look_at_view, read_files, read_login
+from gateway.files import Files, look_at_right, look_at_tracing, look_at_view, read_files, read_login
 from gateway.findings import Finding, NotReadyError, Severity
 from gateway.genie.client import Credentials, wall_ms
 from gateway.genie_login import genie_client
@@ -62,6 +62,7 @@ async def look(
     files, of_files = read_files(settings)
     connection, of_login = read_login(settings)
     findings = [*_library(), *of_files, *of_login, *look_at_view(settings.view.path), *of_address]
+    findings += look_at_tracing(settings)
     if connection is not None:
         findings += await _kafka(settings, connection)
     findings += await _schemas(settings)

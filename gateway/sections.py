@@ -76,6 +76,7 @@ Text = Annotated[
     Allowed(f"text that is not empty, at most {TEXT_MAX} characters"),
 ]
 Whole = Annotated[int, BeforeValidator(_no_truth)]
+Share = Annotated[float, BeforeValidator(_no_truth), Field(allow_inf_nan=False), Allowed("a number from 0 to 1")]
 Port = Annotated[Whole, Ge(0), Le(PORT_MAX)]
 Url = Annotated[str, AfterValidator(_url)]
 IN_A_FILE = Allowed("the path of a file that is there; the secret itself is in the file")
@@ -249,6 +250,22 @@ class ViewSettings(Section):
     """Directory of the view; it is rebuilt from Kafka when lost."""
     max_idle_ms: Annotated[Whole, Ge(60_000), Le(12 * 3_600_000)] = 12 * 3_600_000
     """Rebuild a view that was idle for longer: at most half of the least delete.retention.ms of consent.records."""
+
+
+class TracingSettings(Section):
+    """Spans for OpenTelemetry; off unless an endpoint is set."""
+
+    endpoint: (
+        Annotated[Url, StringConstraints(pattern=r"^https?://"), Allowed("http:// or https://, host, and the path")]
+        | None
+    ) = None
+    """Where spans go: an OTLP/HTTP collector, with the path (http://HOST:4318/v1/traces); none: nothing is traced."""
+    ca_file: FilePath | None = None
+    """Certificates of the authority that signs the collector's certificate (PEM); none: those that Python brings."""
+    ratio: Annotated[Share, Ge(0), Le(1)] = 0.01
+    """Share of the records without a traceparent that are traced; the others are if theirs says so."""
+    continue_at_genie: bool = False
+    """Show GeNiE a producer's trace id where a request is about one record: only if producers make them at random."""
 
 
 class ObserveSettings(Section):

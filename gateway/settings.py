@@ -44,6 +44,7 @@ from gateway.sections import (
     Section,
     Text,
     TopicSettings,
+    TracingSettings,
     ViewSettings,
     Whole,
 )
@@ -115,6 +116,7 @@ class Settings(_Read):
     lane: LaneSettings = LaneSettings()
     view: ViewSettings = ViewSettings()
     observe: ObserveSettings = ObserveSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 class _Environment(EnvSettingsSource):

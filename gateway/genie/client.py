@@ -26,6 +26,7 @@ LOOKUP_PATH = "/v1/provision-lookups"
 LOOKUP_TIMEOUT_MS = 5_000
 _NONCE_BYTES = 18
 _UNCOMPRESSED = {"accept-encoding": "identity"}
+_TRACEPARENT = "traceparent"  # W3C Trace Context; no signature covers it, and GeNiE may pass it over
 _SECOND_MS = 1000
 
 # What an exception says; the first row that fits. Whatever GeNiE makes a library raise, the lane needs an answer,
@@ -132,21 +133,22 @@ class GenieClient:
     def _linked(self) -> _Link:
         return _Link(self._credentials, self._make_transport(self._credentials.tls))
 
-    async def send(self, entries: Sequence[OutgoingEntry], expires_at: int) -> Answer:
+    async def send(self, entries: Sequence[OutgoingEntry], expires_at: int, traceparent: str | None = None) -> Answer:
         """Make one attempt; whatever happens is an Answer, by `expires_at` (ms) at the latest."""
         path = SINGLE_PATH if len(entries) == 1 else BATCH_PATH
-        whole = await self._exchange(path, self._writer.batch(entries), expires_at)
+        whole = await self._exchange(path, self._writer.batch(entries), expires_at, traceparent)
         return self._read(whole) if isinstance(whole, _Whole) else whole
 
-    async def look_up(self, keys: Sequence[str]) -> LookupReply | None:
+    async def look_up(self, keys: Sequence[str], traceparent: str | None = None) -> LookupReply | None:
         """Ask about the first MAX_LOOKUP_KEYS of `keys`; None unless a verified answer came."""
-        answer = await self.try_look_up(keys)
+        answer = await self.try_look_up(keys, traceparent)
         return answer if isinstance(answer, LookupReply) else None
 
-    async def try_look_up(self, keys: Sequence[str]) -> LookupReply | Answer:
+    async def try_look_up(self, keys: Sequence[str], traceparent: str | None = None) -> LookupReply | Answer:
         """The same for whoever wants to know what came instead."""
         asked = keys[:MAX_LOOKUP_KEYS]
-        whole = await self._exchange(LOOKUP_PATH, self._writer.lookup(asked), self._now_ms() + LOOKUP_TIMEOUT_MS)
+        content, expires_at = self._writer.lookup(asked), self._now_ms() + LOOKUP_TIMEOUT_MS
+        whole = await self._exchange(LOOKUP_PATH, content, expires_at, traceparent)
         if not isinstance(whole, _Whole):
             return whole
         if whole.key_id is not None and whole.http.status == 200:
@@ -166,7 +168,9 @@ class GenieClient:
             now_ms=self._now_ms(),
         )
 
-    async def _exchange(self, path: str, content: bytes, expires_at: int) -> _Whole | NotSent | Lost:
+    async def _exchange(
+        self, path: str, content: bytes, expires_at: int, traceparent: str | None
+    ) -> _Whole | NotSent | Lost:
         now, link = self._now_ms(), self._link
         created, expires = now // 1000, expires_at // 1000
         if link is None:
@@ -181,10 +185,11 @@ class GenieClient:
             expires=expires,
             nonce=secrets.token_urlsafe(_NONCE_BYTES),
         )
+        plain = _UNCOMPRESSED if traceparent is None else {**_UNCOMPRESSED, _TRACEPARENT: traceparent}
         try:
             with link:
                 async with asyncio.timeout((expires_at - now) / 1000):
-                    http = await link.transport.post(path, {**request.headers, **_UNCOMPRESSED}, content)
+                    http = await link.transport.post(path, {**request.headers, **plain}, content)
                 return self._believed(link.credentials, request, http, now)
         except Exception as error:
             return next(answer for kind, answer in _FAILURES if isinstance(error, kind))

@@ -25,10 +25,12 @@ from gateway.observe.metrics import Metrics
 class Partner(Protocol):
     """GeNiE's client."""
 
-    async def send(self, entries: Sequence[facts.OutgoingEntry], expires_at: int) -> Answer:
+    async def send(
+        self, entries: Sequence[facts.OutgoingEntry], expires_at: int, traceparent: str | None = None
+    ) -> Answer:
         """Make one attempt."""
 
-    async def look_up(self, keys: Sequence[str]) -> LookupReply | None:
+    async def look_up(self, keys: Sequence[str], traceparent: str | None = None) -> LookupReply | None:
         """Ask what became of keys."""
 
 

@@ -42,6 +42,7 @@ class Outgoing:
     partition: int | None
     key: bytes | None
     value: bytes | None
+    headers: list[tuple[str, bytes]] | None = None  # aiokafka takes nothing but a list
 
 
 @value(frozen=True, slots=True)
@@ -199,10 +200,10 @@ async def _write(
         inside: list[int] = []
         for index in indexes:
             record = records[index]
-            if batch.append(timestamp=now, key=record.key, value=record.value) is None:
+            if batch.append(timestamp=now, key=record.key, value=record.value, headers=record.headers) is None:
                 written[place].append((inside, await producer.send_batch(batch, topic, partition=partition)))
                 batch, inside = producer.create_batch(), []
-                batch.append(timestamp=now, key=record.key, value=record.value)
+                batch.append(timestamp=now, key=record.key, value=record.value, headers=record.headers)
             inside.append(index)
         written[place].append((inside, await producer.send_batch(batch, topic, partition=partition)))
     futures = [future for batches in written.values() for _, future in batches]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from gateway import schemas
 from gateway.core import facts
 from gateway.core.holds import Holds
 from gateway.core.outcome import Loss, Lost, Reply, Stop
@@ -17,6 +18,7 @@ from gateway.kafka.fence import FenceFailed
 from gateway.kafka.head import Head
 from gateway.kafka.lane_driver import LaneDriver
 from gateway.kafka.opening import LaneName
+from gateway.kafka.outgoing import outgoing
 from gateway.kafka.registry import RegistryAway
 from gateway.kafka.transactions import Doubt, Doubtful, Fenced
 from tests.driver_world import World, ended, surroundings, until
@@ -359,12 +361,12 @@ async def test_a_transaction_has_ledger_then_parked_then_intents(
     world: World, driver: LaneDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each in its topic under its key; a parked record that is taken back is a tombstone."""
-    monkeypatch.setattr(lane_driver.schemas, "encode", lambda kind, record, schema_id: f"{kind} {record} {schema_id}")
+    monkeypatch.setattr(schemas, "encode", lambda kind, record, schema_id: f"{kind} {record} {schema_id}")
     topics = {"ledger": "l", "parked": "p", "intents": "i", "ledger_id": 1, "parked_id": 2, "intent_id": 3}
     monkeypatch.setattr(driver._around, "topics", SimpleNamespace(**topics))
     ledger = [{"subject_ref": "anna"}, {"subject_ref": None}]
     parked = [facts.Parked("lane:1", {"a": 1}), facts.Parked("lane:2", None)]
-    out = driver._outgoing(facts.Produce(ledger, parked, [{"entries": []}]))
+    out = outgoing(driver._around.topics, str(driver.name), facts.Produce(ledger, parked, [{"entries": []}]))
     assert [(each.topic, each.partition, each.key) for each in out] == [
         ("l", None, b"anna"),
         ("l", None, None),

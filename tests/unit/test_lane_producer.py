@@ -32,7 +32,7 @@ class Batch:
     def __init__(self) -> None:
         self.values: list[bytes] = []
 
-    def append(self, *, timestamp: int, key: bytes | None, value: bytes) -> object:
+    def append(self, *, timestamp: int, key: bytes | None, value: bytes, headers: object) -> object:
         if len(self.values) == BATCH_RECORDS:
             return None
         self.values.append(value)
