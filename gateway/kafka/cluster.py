@@ -26,7 +26,7 @@ EARLIEST = -2
 NO_OFFSET = -1  # what ListOffsets answers for a time after the last record
 _ANY_TIME = 0
 _NO_LEADER = -1
-_READ_UNCOMMITTED = 0
+_READ_UNCOMMITTED, _READ_COMMITTED = 0, 1
 _CONSUMER = -1  # replica id of a client
 
 
@@ -134,15 +134,18 @@ async def _listed(client: AIOKafkaClient, times: Mapping[TopicPartition, int]) -
 
 
 async def list_offsets_once(
-    client: AIOKafkaClient, cluster: Cluster, times: Mapping[TopicPartition, int]
+    client: AIOKafkaClient, cluster: Cluster, times: Mapping[TopicPartition, int], *, committed: bool = False
 ) -> dict[TopicPartition, int]:
-    """One ListOffsets request to each leader, read uncommitted, without retry."""
-    listed = await _listed_once(client, cluster, times)
+    """One ListOffsets request to each leader, without retry; for LATEST where readers of this kind are at the end."""
+    listed = await _listed_once(client, cluster, times, _READ_COMMITTED if committed else _READ_UNCOMMITTED)
     return {partition: offset for partition, (offset, _) in listed.items()}
 
 
 async def _listed_once(
-    client: AIOKafkaClient, cluster: Cluster, times: Mapping[TopicPartition, int]
+    client: AIOKafkaClient,
+    cluster: Cluster,
+    times: Mapping[TopicPartition, int],
+    isolation: int = _READ_UNCOMMITTED,
 ) -> dict[TopicPartition, tuple[int, int]]:
     """For each partition the offset, and the time of the record there if a time was asked for."""
     by_leader: dict[int, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
@@ -153,7 +156,7 @@ async def _listed_once(
         by_leader[leader][partition.topic].append((partition.partition, time))
     answers = await asyncio.gather(
         *(
-            client.send(leader, OffsetRequest(_CONSUMER, _READ_UNCOMMITTED, list(topics.items())))
+            client.send(leader, OffsetRequest(_CONSUMER, isolation, list(topics.items())))
             for leader, topics in by_leader.items()
         )
     )

@@ -1,15 +1,13 @@
 """What a replay request becomes: the record that it points to, or why there is none; and what of it is copied."""
 
-import asyncio
 import uuid
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
 
 import pytest
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from gateway import schemas
@@ -18,9 +16,7 @@ from gateway.core.identity import Identity
 from gateway.core.metadata import CommitMetadata
 from gateway.core.reasons import Reason
 from gateway.kafka import replay_intake
-from gateway.kafka.cluster import Cluster, Topic
 from gateway.kafka.codec import Codec
-from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.exact import ExactRecord
 from gateway.kafka.intake import failed
 from gateway.kafka.offsets import Committed
@@ -42,9 +38,8 @@ GROUP = "gateway"
 )
 async def test_free_text_of_a_request_is_not_repeated(changes: dict[str, Any], reason: Reason) -> None:
     """Neither an id that is none nor a topic that is none of ours goes into ledger and parked records."""
-    connection = KafkaConnection("nowhere:1", "test")
     codec = Codec(FileRegistry(), {"replays": "ReplayRequest"})
-    intake = ReplayIntake(connection, AIOKafkaClient(), codec, Identity(b"k" * 32, b"p" * 32, "genie", "c"), {}, GROUP)
+    intake = ReplayIntake(AIOKafkaClient(), codec, Identity(b"k" * 32, b"p" * 32, "genie", "c"), {}, GROUP)
     request = a_replay("subject-1a", "lease.payments", 0, 1) | {"request_id": str(uuid.uuid4()), **changes}
     raw = ExactRecord("replays", 0, 3, 1, b"subject-1a", schemas.encode("ReplayRequest", request), ())
     try:
@@ -58,90 +53,59 @@ INPUT = TopicPartition("lease.payments", 0)
 IDENTITY = Identity(b"k" * 32, b"p" * 32, "genie", "c")
 
 
-class Consumer:
-    """A log of five places: a record, a marker, a record, a marker, and a record that is not committed yet."""
-
-    log = (b"first", None, b"third", None, b"open")
-    end = 4  # for committed readers
+class Kafka:
+    """Two logs, of which committed readers see a first and a third record; and what the group has committed."""
 
     def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.at = 0
-        self.under_way = 0
+        self.log = {(INPUT.topic, partition, offset): name for partition in (0, 1) for offset, name in SEEN.items()}
+        self.committed: Committed | None = Committed(100, CommitMetadata().encode(100))
+        self.calls: list[tuple[str, list[Any]]] = []  # what was asked for, each in order
 
-    async def start(self) -> None:
-        self.calls.append("start")
+    async def fetch_all(self, client: object, group: str, lanes: Iterable[TopicPartition], *, stable: bool) -> Any:
+        assert (group, stable) == (GROUP, False)
+        self.calls.append(("committed", list(lanes)))
+        return dict.fromkeys(lanes, self.committed)
 
-    async def stop(self) -> None:
-        self.calls.append("stop")
+    async def read_many(self, client: object, places: Iterable[Any], *, committed: bool) -> AsyncGenerator[Any, None]:
+        assert committed, "a replay reads what committed readers see"
+        self.calls.append(("read", sorted(places)))
+        for partition in (0, 1):
+            there = [place for place in sorted(places) if place[1] == partition and place in self.log]
+            if there:
+                yield [ExactRecord(*place, 1, None, self.log[place], ()) for place in there]
 
-    def assign(self, partitions: list[TopicPartition]) -> None:
-        assert partitions == [INPUT]
 
-    def seek(self, partition: TopicPartition, offset: int) -> None:
-        assert not self.under_way, "another lane reads by it"
-        assert offset >= 0, "aiokafka raises"
-        self.at = offset
-
-    async def getmany(self, partition: TopicPartition, *, timeout_ms: int, max_records: int) -> dict[Any, Any]:
-        self.under_way += 1
-        await asyncio.sleep(0)
-        self.under_way -= 1
-        if self.at > len(self.log):
-            raise OffsetOutOfRangeError({partition: self.at})
-        while self.at < self.end:
-            self.at += 1
-            if (value := self.log[self.at - 1]) is not None:
-                return {partition: [SimpleNamespace(offset=self.at - 1, value=value)]}
-        return {}
-
-    async def position(self, partition: TopicPartition) -> int:
-        return self.at
-
-    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-        return {INPUT: self.end}
+SEEN = {0: b"first", 2: b"third"}
 
 
 class Target:
     """Stands for the intake of payments."""
 
     async def read(self, raws: list[Any], *, wary: bool) -> list[Any]:
-        (raw,) = raws
-        record = ExactRecord(INPUT.topic, 0, raw.offset, 1, None, raw.value, ())
-        return [replace(failed(IDENTITY, record, Reason.BAD_VALUE), producer=raw.value.decode())]
+        assert len({raw.partition for raw in raws}) == 1, "it knows records by their offsets"
+        return [replace(failed(IDENTITY, raw, Reason.BAD_VALUE), producer=raw.value.decode()) for raw in raws]
 
 
 @pytest.fixture
-def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
-    """Of one input topic with one partition."""
-
-    async def describe(client: object, names: list[str]) -> Cluster:
-        return Cluster("c", (1,), {INPUT.topic: Topic(INPUT.topic, UUID(int=1), {0: 1}, 1)} if consumer.there else {})
-
-    async def fetch_committed(client: object, group: str, topic: str, partition: int, *, stable: bool) -> Any:
-        assert (group, stable) == (GROUP, False)
-        return consumer.committed if (topic, partition) == INPUT else None
-
-    consumer: Any = Consumer()
-    consumer.there = True
-    consumer.committed = Committed(100, CommitMetadata().encode(100))
-    monkeypatch.setattr(replay_intake, "fetch_committed", fetch_committed)
-    monkeypatch.setattr(replay_intake, "AIOKafkaConsumer", lambda **_: consumer)
-    monkeypatch.setattr(replay_intake, "describe", describe)
-    return consumer
+def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
+    """Of one input topic with two partitions."""
+    made = Kafka()
+    monkeypatch.setattr(replay_intake, "fetch_all", made.fetch_all)
+    monkeypatch.setattr(replay_intake, "read_many", made.read_many)
+    return made
 
 
 @pytest.fixture
-def intake(consumer: Consumer) -> ReplayIntake:
+def intake(kafka: Kafka) -> ReplayIntake:
     codec = Codec(FileRegistry(), {"replays": "ReplayRequest"})
-    client, target = None, Target()
-    targets: Any = {INPUT.topic: target}
-    return ReplayIntake(KafkaConnection("nowhere:1", "test"), client, codec, IDENTITY, targets, GROUP)  # type: ignore[arg-type]
+    client: Any = None
+    targets: Any = {INPUT.topic: Target()}
+    return ReplayIntake(client, codec, IDENTITY, targets, GROUP)
 
 
-def request(offset: int, partition: int = 0) -> ExactRecord:
+def request(offset: int, partition: int = 0, at: int | None = None) -> ExactRecord:
     value = schemas.encode("ReplayRequest", a_replay("subject-1a", INPUT.topic, partition, offset))
-    return ExactRecord("replays", 0, 50 + offset, 9, b"subject-1a", value, ())
+    return ExactRecord("replays", 0, 50 + offset if at is None else at, 9, b"subject-1a", value, ())
 
 
 async def test_a_replay_is_the_record_that_it_points_to_at_its_own_place(intake: ReplayIntake) -> None:
@@ -153,22 +117,36 @@ async def test_a_replay_is_the_record_that_it_points_to_at_its_own_place(intake:
     assert (third.replay_of.topic, third.replay_of.partition, third.replay_of.offset) == (INPUT.topic, 0, 2)
 
 
-@pytest.mark.parametrize(("offset", "partition"), [(1, 0), (3, 0), (4, 0), (9, 0), (-1, 0), (0, 1)])
+async def test_requests_taken_together_are_read_together(intake: ReplayIntake, kafka: Kafka) -> None:
+    """In their order, with the records of both partitions, and one that is asked for twice; the group is asked once,
+    and before anything is read."""
+    wanted = [(2, 1), (0, 0), (1, 0), (0, 1), (0, 0)]
+    read = await intake.read([request(offset, partition, 50 + at) for at, (offset, partition) in enumerate(wanted)])
+    assert [(each.offset, each.producer) for each in read] == [
+        (50, "third"),
+        (51, "first"),
+        (52, None),
+        (53, "first"),
+        (54, "first"),
+    ]
+    topic = INPUT.topic
+    assert kafka.calls == [
+        ("committed", [(topic, 0), (topic, 1)]),
+        ("read", [(topic, 0, 0), (topic, 0, 1), (topic, 1, 0), (topic, 1, 2)]),
+    ]
+    ids = [each.replay_of.request_id for each in read if each.replay_of is not None]
+    assert len(set(ids)) == len(read)
+
+
+@pytest.mark.parametrize(("offset", "partition"), [(1, 0), (9, 0), (-1, 0), (0, 2)])
 async def test_a_place_where_committed_readers_see_nothing_has_no_record(
     intake: ReplayIntake, offset: int, partition: int
 ) -> None:
-    """Markers, the end, beyond it, before it, in no partition: the lane must not wait until there is one."""
-    async with asyncio.timeout(2):
-        (read,) = await intake.read([request(offset, partition)])
-    assert read.reason is Reason.REPLAY_TARGET_MISSING
-    assert read.replay_of is not None
-
-
-async def test_a_topic_that_is_gone_has_no_record(intake: ReplayIntake, consumer: Any) -> None:
-    """It may come back, and then the replay is asked for again."""
-    consumer.there = False
-    (read,) = await intake.read([request(0)])
-    assert read.reason is Reason.REPLAY_TARGET_MISSING
+    """Within a log or outside of it, or in no partition."""
+    missing, there = await intake.read([request(offset, partition), request(0)])
+    assert missing.reason is Reason.REPLAY_TARGET_MISSING
+    assert missing.replay_of is not None
+    assert there.producer == "first"
 
 
 @pytest.mark.parametrize(
@@ -182,21 +160,36 @@ async def test_a_topic_that_is_gone_has_no_record(intake: ReplayIntake, consumer
     ],
 )
 async def test_what_its_own_lane_still_works_on_is_not_replayed(
-    intake: ReplayIntake, consumer: Any, committed: Committed | None, settled: bool
+    intake: ReplayIntake, kafka: Kafka, committed: Committed | None, settled: bool
 ) -> None:
-    """Both lanes would take GeNiE's answer for their own provision."""
-    consumer.committed = committed
+    """Both lanes would take GeNiE's answer for their own provision. It is not even read."""
+    kafka.committed = committed
     (read,) = await intake.read([request(2)])
     assert (read.reason is not Reason.REPLAY_TARGET_MISSING) is settled
     assert read.replay_of is not None
+    assert kafka.calls[1:] == [("read", [(INPUT.topic, 0, 2)] if settled else [])]
 
 
-async def test_what_is_settled_stays_so(intake: ReplayIntake, consumer: Any) -> None:
-    """Of so many records of one partition the group is asked about once."""
+async def test_of_those_taken_together_each_is_asked_about_for_itself(intake: ReplayIntake, kafka: Kafka) -> None:
+    """One is settled, and one is not; the other partition's offsets say nothing about this one's."""
+
+    async def fetch_all(client: object, group: str, lanes: Iterable[TopicPartition], *, stable: bool) -> Any:
+        told = {0: Committed(1, CommitMetadata().encode(1)), 1: Committed(0, CommitMetadata((2,)).encode(0))}
+        return {lane: told[lane.partition] for lane in lanes}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay_intake, "fetch_all", fetch_all)
+        read = await intake.read([request(0), request(2), request(0, 1), request(2, 1)])
+    assert [each.producer for each in read] == ["first", None, None, "third"]
+
+
+async def test_what_is_settled_stays_so(intake: ReplayIntake, kafka: Kafka) -> None:
+    """Of so many records of one partition the group is asked about once; of another one it is asked."""
     await intake.read([request(0)])
-    consumer.committed = None
-    first, third = await intake.read([request(0), request(2)])
-    assert (first.producer, third.producer) == ("first", "third")
+    kafka.committed = None
+    first, third, other = await intake.read([request(0), request(2), request(0, 1)])
+    assert (first.producer, third.producer, other.reason) == ("first", "third", Reason.REPLAY_TARGET_MISSING)
+    assert [lanes for what, lanes in kafka.calls if what == "committed"] == [[INPUT], [(INPUT.topic, 1)]]
 
 
 async def test_what_is_no_request_points_to_nothing(intake: ReplayIntake) -> None:
@@ -205,25 +198,17 @@ async def test_what_is_no_request_points_to_nothing(intake: ReplayIntake) -> Non
     assert (read.reason, read.replay_of) == (Reason.NOT_AVRO, None)
 
 
-async def test_lanes_read_one_after_the_other(intake: ReplayIntake) -> None:
-    """They share one consumer, which is at one place at a time."""
-    read = await asyncio.gather(*(intake.read([request(offset)]) for offset in (2, 0, 2, 0)))
-    assert [records[0].producer for records in read] == ["third", "first", "third", "first"]
-
-
-async def test_it_connects_and_lets_go(intake: ReplayIntake, consumer: Consumer) -> None:
-    """Of its consumer, and of the child that tastes."""
-    tasted: list[bool] = []
+async def test_it_lets_go_of_the_child_that_tastes(intake: ReplayIntake) -> None:
+    """There is nothing else to let go of."""
+    closed: list[bool] = []
 
     async def close() -> None:
-        tasted.append(True)
+        closed.append(True)
 
     taster: Any = SimpleNamespace(close=close)
     intake._taster = taster
-    await intake.start()
     await intake.close()
-    assert consumer.calls == ["start", "stop"]
-    assert tasted == [True]
+    assert closed == [True]
 
 
 async def test_only_who_reads_warily_has_requests_tasted(intake: ReplayIntake, monkeypatch: pytest.MonkeyPatch) -> None:

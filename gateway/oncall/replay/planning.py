@@ -15,11 +15,11 @@ from typing import Any
 
 from gateway.core.reasons import Outcome, Reason
 from gateway.kafka.cluster import describe
+from gateway.kafka.exact import read_many
 from gateway.kafka.intake import producer_of
 from gateway.oncall import times
 from gateway.oncall.desk import Desk, Found
 from gateway.oncall.ledger.source import Ledger, LedgerEntry, Wanted
-from gateway.oncall.replay import inputs
 from gateway.oncall.replay.course import ends, topics_of
 from gateway.oncall.replay.history import History, events_at_genie, histories, original_of, originals, place_of
 from gateway.oncall.replay.plan_file import PROVIDE, Entry, Plan
@@ -264,7 +264,7 @@ class Planning:
         strangers: dict[Place, str],
     ) -> None:
         producers = self._selection.producers
-        async for raws in inputs.fetch(self._desk.client, places):
+        async for raws in read_many(self._desk.client, places):
             await self._desk.codec.prepare([raw.value for raw in raws])
             for raw in raws:
                 place = (raw.topic, raw.partition, raw.offset)

@@ -8,7 +8,7 @@ from gateway.core import events
 from gateway.core.decide import Permit
 from gateway.core.events import Event
 from gateway.core.reasons import Reason
-from gateway.oncall.replay.inputs import Raw
+from gateway.kafka.exact import ExactRecord
 from gateway.oncall.replay.plan_file import PROVIDE
 from gateway.oncall.standing import Standing
 
@@ -23,7 +23,7 @@ class Judged:
     event_id: str | None
 
 
-def judge(standing: Standing, raw: Raw, event: Event | Reason) -> Judged:
+def judge(standing: Standing, raw: ExactRecord, event: Event | Reason) -> Judged:
     """What a replay of it would come to now; its subject must be known to `standing`."""
     if isinstance(event, Reason):
         return Judged(event.code, None if raw.key is None else events.check_ref(raw.key), None)
