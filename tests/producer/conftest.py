@@ -1,0 +1,23 @@
+"""One embedded Apache Kafka, shared with everyone, and the nine topics behind one prefix for each module."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.names import TopicNames
+from gateway.kafka.topics import create_topics
+from tests.integration.conftest import kafka
+
+__all__ = ["kafka"]
+
+PARTITIONS = 3
+
+
+@pytest.fixture(scope="module")
+def topics(kafka: str) -> TopicNames:
+    """All of them, empty."""
+    names = TopicNames(f"t{uuid.uuid4().hex[:8]}.")
+    asyncio.run(create_topics(KafkaConnection(kafka, "test"), names, partitions=PARTITIONS, relaxed=True))
+    return names
