@@ -1,4 +1,4 @@
-"""The pages that are written from the code: docs/reference, and docs/runbook with one for each reason and each stop.
+"""What is written from the code: docs/reference, docs/runbook (a page for each reason, stop and alert), and the rules.
 
 `python -m gateway.docs` writes them, with --check it compares. Knows where each of them is in the code and how a page
 looks. Must not know what any of it means.
@@ -19,6 +19,7 @@ from gateway.cli import app
 from gateway.cli.errors import Exit
 from gateway.core.outcome import Stop
 from gateway.core.reasons import Outcome, Reason
+from gateway.observe import rules
 from gateway.observe.metrics import reference as metrics
 from gateway.oncall import advice
 from gateway.oncall.advice import Advice
@@ -32,15 +33,20 @@ _STATUSES = {
     Exit.WRONG_USE: "An option, an argument or a setting is wrong. Nothing was done.",
     Exit.UNREACHABLE: "Kafka, GeNiE, the schema registry, a gateway or a database did not answer. Try again.",
 }
-_CODE = re.compile(r"`([a-z_]+)`")
+_CODE = re.compile(r"`([A-Za-z_]+)`")
 _NOTE = "<!-- Written by `python -m gateway.docs`: change the code, not this page. -->"
+_RULES_NOTE = "# Written by `python -m gateway.docs` from gateway/observe/rules.py and alerts.toml: change those."
+_LIVES = {rules.PAGE: "somebody is called at any hour", rules.TICKET: "somebody looks in working hours"}
 
 
 def render() -> dict[Path, str]:
     """Every page, by the path it belongs to."""
     pages = {DIRECTORY / name: page() for name, page in _PAGES.items()}
     pages |= {DIRECTORY.with_name("runbook") / f"{code}.md": _runbook(given) for code, given in advice.every().items()}
-    return {path: f"{_NOTE}\n\n" + "\n".join(page) + "\n" for path, page in pages.items()}
+    pages |= {DIRECTORY.with_name("runbook") / f"{name}.md": _alert(name) for name in rules.words()}
+    written = {path: f"{_NOTE}\n\n" + "\n".join(page) + "\n" for path, page in pages.items()}
+    shipped = DIRECTORY.parents[1] / "deploy" / "prometheus" / "rules.yaml"
+    return written | {shipped: f"{_RULES_NOTE}\n{rules.render(rules.Timing())}"}
 
 
 def _settings() -> Iterator[str]:
@@ -150,10 +156,8 @@ def _commands(command: object, name: str) -> Iterator[str]:
 def _runbook(given: Advice) -> Iterator[str]:
     outcome = next((reason.outcome.value for reason in Reason if reason.code == given.code), "a lane has stopped")
 
-    others = advice.every().keys() - {given.code}
-
     def linked(text: str) -> str:
-        return _CODE.sub(lambda found: _page_of(found[1], "") if found[1] in others else found[0], text)
+        return _linked(text, given.code)
 
     yield f"# `{given.code}`: {outcome}\n"
     yield f"{linked(given.means)}\n"
@@ -161,11 +165,39 @@ def _runbook(given: Advice) -> Iterator[str]:
     yield from (f"* {linked(question)}" for question in given.check)
     yield "\n## What to type\n"
     yield "```\n" + "\n".join(given.type) + "\n```\n"
-    capitals = any(word.isupper() for command in given.type for word in command.split())
-    yield f"{'Words in capitals are yours to fill in. ' if capitals else ''}[All commands](../reference/cli.md).\n"
+    yield f"{_on_capitals(given.type)}[All commands](../reference/cli.md).\n"
     yield "## What a replay does\n"
     yield f"{'It can help. ' if given.replay else ''}{linked(given.after)}\n"
     yield "[All reasons and stops](../reference/reasons.md) · [Runbook](../runbook.md)"
+
+
+def _alert(name: str) -> Iterator[str]:
+    said = rules.words()[name]
+    yield f"# `{name}`\n"
+    yield f"{said.summary} {_linked(said.means, name)}\n"
+    yield "## When it fires\n"
+    for rule in rules.alerts(rules.Timing()):
+        if rule.alert == name:
+            lasts = "at once" if rule.lasts == "0s" else f"after {rule.lasts}"
+            yield f"As a {rule.severity} ({_LIVES[rule.severity]}), {lasts}:\n"
+            yield f"```promql\n{rule.expr}\n```\n"
+    yield "## What to check\n"
+    yield from (f"* {_linked(question, name)}" for question in said.check)
+    yield "\n## What to type\n"
+    yield "```\n" + "\n".join(said.type) + "\n```\n"
+    yield f"{_on_capitals(said.type)}[All commands](../reference/cli.md) · [all metrics](../reference/metrics.md).\n"
+    yield "[Objectives, and why these windows](../explanation/objectives.md) · [Runbook](../runbook.md)"
+
+
+def _linked(text: str, own: str) -> str:
+    """With a link to the page of each other code and alert that it names."""
+    others = (advice.every().keys() | rules.words().keys()) - {own}
+    return _CODE.sub(lambda found: _page_of(found[1], "") if found[1] in others else found[0], text)
+
+
+def _on_capitals(commands: Iterable[str]) -> str:
+    capitals = any(word.isupper() for command in commands for word in command.split())
+    return "Words in capitals are yours to fill in. " if capitals else ""
 
 
 def _page_of(code: str, directory: str = "../runbook/") -> str:
