@@ -139,7 +139,8 @@ def apply(
     Lanes take them as they take any record: consent, holds and order are asked for anew, and GeNiE is asked whether it
     has the event. Never more than a second's worth waits for them, so that live events keep their pace. Stopped by
     Ctrl-C or worse, the same command goes on where it was. A plan that was edited, is older than 24 hours, was
-    cancelled, or whose records another plan replayed, is refused. Writes an audit record first.
+    cancelled, or whose records another plan replayed, is refused; one that is cancelled or grows too old on the way is
+    gone on with for some seconds at most, and ends with 1. Writes an audit record first.
 
     Example: gateway replay apply plan.json --reason "hold released" --ticket INC-7 --yes
     """

@@ -14,65 +14,17 @@ import pytest
 
 from gateway.core.canonical import canonical_json
 from gateway.kafka.connection import KafkaUnavailableError
-from gateway.oncall.audit import Operator
 from gateway.oncall.desk import Desk
 from gateway.oncall.replay import applying
 from gateway.oncall.replay.applying import Applying, Pace, StalledError
-from gateway.oncall.replay.course import Course
 from gateway.oncall.replay.plan_file import PlanError, read
 from gateway.oncall.replay.requests import RequestWriter, TakenOverError
 from tests.integration.chosen_records import now_ms
 from tests.oncall import golden
-from tests.oncall.desk_world import NOW, OPERATOR, T0, DeskWorld, number_id, terminal_environment
-from tests.oncall.replay_story import act, plan
+from tests.oncall.desk_world import NOW, OPERATOR, T0, DeskWorld, terminal_environment
+from tests.oncall.replay_story import ANN, Case, act, plan, write_first
 
-ANN = Operator("ann", "test", "T-1")
 HOUR = 3_600_000
-
-
-class Case:
-    """So many parked payments of one subject, and a plan to replay them."""
-
-    def __init__(self, world: DeskWorld, file: Path, count: int = 4) -> None:
-        self.world = world
-        self.file = file
-        self.subject = f"subject-of-{file.parent.name}"[:60].replace("_", "-").replace("[", "-").replace("]", "")
-        self.places = [world.add_payment(self.subject, producer=None) for _ in range(count)]
-        for place in self.places:
-            world.add_parked(place, self.subject, "held")
-        assert plan(world, file, "--subject", self.subject).status == 0
-        self.plan = read(file)
-
-    def apply(self, *arguments: str) -> Any:
-        return act(self.world, "apply", self.file, *OPERATOR, *arguments)
-
-    def requested(self) -> list[int]:
-        """Offsets that committed requests of the plan name, in the order of the topic."""
-        records = self.world.records(self.world.names.replays)
-        return [each["input"]["offset"] for each in records if each["plan_id"] == self.plan.plan_id]
-
-    def audited(self) -> list[tuple[str, int | None]]:
-        """What the audit says was done with the plan, and to how many records."""
-        records = self.world.records(self.world.names.audit)
-        return [(each["command"], each["count"]) for each in records if each["plan_id"] == self.plan.plan_id]
-
-    def settle(self, *reasons: tuple[str, str]) -> None:
-        """A lane records so (outcome, reason) of the plan's requests, in their order."""
-
-        async def where(desk: Desk) -> list[tuple[int, int]]:
-            course = Course(desk, self.plan)
-            await course.follow()
-            return sorted(course.requested.values())
-
-        names = self.world.names
-        for (partition, offset), (outcome, reason) in zip(self.world.at_desk(where), reasons, strict=False):
-            request = (names.replays, partition, offset)
-            event = number_id(900_000 + offset)  # of no payment here: each could be planned
-            self.world.add_withheld(request, self.subject, reason, outcome=outcome, event_id=event)
-
-    @property
-    def offsets(self) -> list[int]:
-        return [offset for _, _, offset in self.places]
 
 
 @pytest.fixture
@@ -86,18 +38,6 @@ def case(desk_world: DeskWorld, tmp_path: Path) -> Case:
 def unused(desk_world: DeskWorld, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """Four more, for tests that ask for nothing."""
     return Case(desk_world, tmp_path_factory.mktemp("unused") / "plan.json")
-
-
-def write_first(case: Case, count: int) -> None:
-    """Another apply came so far, and died."""
-
-    async def write(desk: Desk) -> None:
-        writer = RequestWriter(desk, case.plan)
-        await writer.take_over()
-        await writer.write(case.plan.entries[:count], ANN)
-        await writer.close()
-
-    case.world.at_desk(write)
 
 
 # --- once -------------------------------------------------------------------------------------------------

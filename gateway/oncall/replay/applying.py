@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.kafka.connection import KafkaUnavailableError
@@ -18,14 +18,16 @@ from gateway.oncall import times
 from gateway.oncall.audit import Deed, Operator, audited
 from gateway.oncall.desk import Desk
 from gateway.oncall.replay.course import APPLY, CANCEL, Course
-from gateway.oncall.replay.plan_file import STALE_MS, Plan, PlanError
-from gateway.oncall.replay.requests import RequestWriter
+from gateway.oncall.replay.plan_file import STALE_MS, Entry, Plan, PlanError
+from gateway.oncall.replay.requests import RequestWriter, TakenOverError
 from gateway.oncall.replay.selection import command
 
 MAX_RATE = 1_000
 MOST_UNSETTLED = 500
 MOST_AT_ONCE = 100  # requests in one transaction
-LOOK_EVERY_S = 2.0  # at what was settled, while more may be asked for
+# How often it is looked what was settled, whether somebody cancelled the plan, and whether it is stale by now. A cancel
+# that could not fence this apply is noticed after so long and a pause between two requests, 1 s at the slowest rate.
+LOOK_EVERY_S = 2.0
 PAUSE_S = 0.5  # between two looks while nothing more may be asked for
 STALLED_S = 90.0  # without any replay being settled; a gateway that takes over lanes may need a minute
 
@@ -84,6 +86,7 @@ class Applying:
         self._plan = plan
         # A second's worth: where lanes take longer than that, replays wait here and not before the live stream.
         self._most = min(rate, MOST_UNSETTLED)
+        self._before = 0  # requests that another apply of the plan had written
         self.course = Course(desk, plan)
 
     async def run(self) -> Applied:
@@ -98,27 +101,24 @@ class Applying:
         try:
             await writer.take_over()
             await course.follow()
+            self._before = len(course.requested)
             self._check()
-            before = len(course.requested)
-            if before < len(plan.entries):
-                deed = Deed(APPLY, plan_id=plan.plan_id, count=len(plan.entries) - before)
+            if self._before < len(plan.entries):
+                deed = Deed(APPLY, plan_id=plan.plan_id, count=len(plan.entries) - self._before)
                 await audited(self._desk, self._operator, deed)
                 await self._write_all(writer)
         finally:
             await asyncio.shield(writer.close())
-        return Applied(before, len(course.requested) - before, course.unsettled)
+        return Applied(self._before, len(course.requested) - self._before, course.unsettled)
 
     def _check(self) -> None:
+        """Raise PlanError if no more of it may be asked for."""
         plan, course = self._plan, self.course
-        if course.cancelled is not None:
-            raise PlanError(
-                f"the plan was cancelled by {course.cancelled.operator} at {times.shown(course.cancelled.at)}: plan "
-                f"again by `{command(plan.selection)}`"
-            )
+        self._refuse_cancelled()
         if len(course.requested) < len(plan.entries) and plan.is_stale(times.now_ms()):
             raise PlanError(
-                f"the plan is older than {STALE_MS // 3_600_000} hours (made {times.shown(plan.made_at)}): plan again "
-                f"by `{command(plan.selection)}`"
+                f"the plan is older than {STALE_MS // 3_600_000} hours (made {times.shown(plan.made_at)})"
+                f"{self._so_far()}: plan again by `{command(plan.selection)}`"
             )
         if course.others:
             raise PlanError(
@@ -126,29 +126,55 @@ class Applying:
                 f"by `{command(plan.selection)}`, which leaves those out that are done"
             )
 
+    def _refuse_cancelled(self) -> None:
+        cancelled = self.course.cancelled
+        if cancelled is not None:
+            raise PlanError(
+                f"the plan was cancelled by {cancelled.operator} at {times.shown(cancelled.at)}{self._so_far()}: "
+                f"plan again by `{command(self._plan.selection)}`"
+            )
+
+    def _so_far(self) -> str:
+        """What this apply leaves behind that ends on its way."""
+        asked = len(self.course.requested)
+        if asked == self._before:
+            return ""
+        return (
+            f", when {asked:,} of {len(self._plan.entries):,} replays were asked for, which can't be taken back "
+            "(`gateway replay status` follows them)"
+        )
+
     async def _write_all(self, writer: RequestWriter) -> None:
         course, plan = self.course, self._plan
         todo = [entry for entry in plan.entries if plan.request_id(entry) not in course.requested]
         at, looked_at = 0, time.monotonic()
         patience = _Patience(self._stalled_s, self._most, course, looked_at)
         while at < len(todo):
-            now = time.monotonic()
-            room = min(self._pace.room(now), self._most - course.unsettled, MOST_AT_ONCE)
-            some = todo[at : at + max(0, room)]
-            if some:
-                places = await writer.write(some, self._operator)
-                for entry, place in zip(some, places, strict=True):
-                    course.wrote(plan.request_id(entry), place.partition, place.offset)
-                self._pace.spend(len(some))
-                at += len(some)
-            elif now - looked_at >= LOOK_EVERY_S or course.unsettled >= self._most:
+            if course.unsettled >= self._most or time.monotonic() - looked_at >= LOOK_EVERY_S:
+                await course.follow_audit()
                 await course.follow_ledger()
+                self._check()
                 looked_at = time.monotonic()
                 patience.look(looked_at)
-                await asyncio.sleep(PAUSE_S if course.unsettled >= self._most else 0)
+            room = min(self._pace.room(time.monotonic()), self._most - course.unsettled, MOST_AT_ONCE)
+            some = todo[at : at + max(0, room)]
+            if some:
+                await self._ask(writer, some)
+                at += len(some)
             else:
-                await asyncio.sleep(self._pace.wait())
+                await asyncio.sleep(PAUSE_S if course.unsettled >= self._most else self._pace.wait())
             self._show(course)
+
+    async def _ask(self, writer: RequestWriter, some: Sequence[Entry]) -> None:
+        try:
+            places = await writer.write(some, self._operator)
+        except TakenOverError:
+            await self.course.follow_audit()
+            self._refuse_cancelled()  # whoever cancels writes that down, and takes over then
+            raise
+        for entry, place in zip(some, places, strict=True):
+            self.course.wrote(self._plan.request_id(entry), place.partition, place.offset)
+        self._pace.spend(len(some))
 
 
 class _Patience:

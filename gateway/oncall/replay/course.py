@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from gateway.kafka.cluster import LATEST, TopicMissingError, describe, list_offsets
 from gateway.kafka.names import TopicNames
 from gateway.kafka.scan import Span
-from gateway.oncall.desk import Desk, Found, Take
+from gateway.oncall.desk import Desk, Found
 from gateway.oncall.replay.history import place_of
 from gateway.oncall.replay.plan_file import Plan, PlanError
 from gateway.oncall.replay.selection import Place, command
@@ -104,13 +104,20 @@ class Course:
     async def follow(self) -> None:
         """Read what came since."""
         names = self._desk.names
-        await self._read(names.audit, self._take_audit)
+        # Up to where the ledger ends before requests are read: of what it holds up to there every request is read then.
+        # An end that came later is left for the next time, for its request may not be known yet.
+        settled_to = (await ends(self._desk, [names.ledger]))[names.ledger]
+        await self.follow_audit()
         await self._read(names.replays, self._take_requests)
-        await self._read(names.ledger, self._take_ledger)
+        await self._read(names.ledger, self._take_ledger, settled_to)
 
     async def follow_ledger(self) -> None:
-        """Read of the ledger alone what came since."""
+        """Read of the ledger alone what came since: enough for whoever writes the requests, and knows them all."""
         await self._read(self._desk.names.ledger, self._take_ledger)
+
+    async def follow_audit(self) -> None:
+        """Read of the audit alone what came since: whether the plan was cancelled."""
+        await self._read(self._desk.names.audit, self._take_audit)
 
     def wrote(self, request_id: str, partition: int, offset: int) -> None:
         """A request of the plan lies there now."""
@@ -121,12 +128,20 @@ class Course:
         self.again += request_id in self.requested
         self.requested.setdefault(request_id, (partition, offset))
 
-    async def _read(self, topic: str, take: Take) -> None:
+    async def _read(
+        self, topic: str, take: Callable[[Sequence[Found]], None], to: Mapping[int, int] | None = None
+    ) -> None:
+        """Hand on what came since, up to these offsets, or to where the topic ends now."""
+        upto = (await ends(self._desk, [topic]))[topic] if to is None else to
         at = self._at[topic]
-        moved = (await ends(self._desk, [topic]))[topic]
-        starts = {partition: at.get(partition, 0) for partition in moved if at.get(partition, 0) < moved[partition]}
+        starts = {partition: at.get(partition, 0) for partition, end in upto.items() if at.get(partition, 0) < end}
         if starts:
-            self._at[topic] |= await self._desk.read(topic, take, Span(starts=starts))
+            await self._desk.read(
+                topic,
+                lambda records: take([each for each in records if each.offset < upto[each.partition]]),
+                Span(starts=starts),
+            )
+            at.update({partition: upto[partition] for partition in starts})
 
     def _take_audit(self, records: Sequence[Found]) -> None:
         for each in records:
