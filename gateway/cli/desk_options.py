@@ -56,19 +56,21 @@ def at_desk(
     do: Callable[[Desk], Coroutine[Any, Any, T]],
     refusals: tuple[type[Exception], ...] = (),
 ) -> T:
-    """What `do` answers at the open topics; `refusals` are errors that say what is wrong (status 1)."""
+    """What `do` answers at the open topics; `refusals` are errors of its own that say what is wrong (status 1)."""
     from gateway.kafka.names import TopicNames
     from gateway.kafka.registry import RegistryAway
+    from gateway.kafka.taster import TasterFailedError
     from gateway.oncall.desk import open_desk
+    from gateway.oncall.ledger.source import IndexAwayError, IndexUnfitError
 
     async def doing() -> T:
         try:
             async with open_desk(connect(bootstrap), TopicNames(prefix), registry or None, telling()) as desk:
                 return await do(desk)
-        except RegistryAway as error:
+        except (RegistryAway, IndexAwayError) as error:
             raise CommandError(Exit.UNREACHABLE, str(error)) from error
 
-    return ask_kafka(doing(), refusals)
+    return ask_kafka(doing(), (IndexUnfitError, TasterFailedError, *refusals))
 
 
 def operator(name: str, reason: str, ticket: str) -> Operator:

@@ -100,15 +100,11 @@ def explain(
         unmasked,
     )
     from gateway.oncall.explain import NothingFoundError
-    from gateway.oncall.ledger.source import IndexAwayError, IndexUnfitError
 
     async def do(desk: Desk) -> Found:
         return await _look(desk, asked)
 
-    try:
-        found = at_desk(bootstrap, prefix, registry, do, (NothingFoundError, IndexUnfitError))
-    except IndexAwayError as error:
-        raise CommandError(Exit.UNREACHABLE, str(error)) from error
+    found = at_desk(bootstrap, prefix, registry, do, (NothingFoundError,))
     answer("\n".join(_lines(found, asked)), _data(found, asked), as_json=as_json)
 
 
@@ -117,10 +113,11 @@ async def _look(desk: Desk, asked: Asked) -> Found:
     from gateway.oncall.ledger.source import open_ledger
     from gateway.oncall.reveal import reveal
     from gateway.oncall.story import tell
+    from gateway.oncall.wary import wary
     from gateway.oncall.whatif import what_if
 
-    async with open_ledger(desk, asked.index) as ledger:
-        traces = await _traces(Search(desk, ledger, asked.group, asked.since), asked)
+    async with open_ledger(desk, asked.index) as ledger, wary(desk) as careful:
+        traces = await _traces(Search(desk, careful, ledger, asked.group, asked.since), asked)
     verdict = revealed = None
     place, original = traces.original(asked.place)
     if asked.what_if and original is not None:
@@ -260,11 +257,19 @@ def _refused(verdict: Verdict, reason: Any, story: Story, policy: Policy) -> lis
     rows = [(reason.outcome.code.lower(), f"{reason.code}: {reason.sentence}")]
     rows += [("rule", f"core/decide.py requires that {rule}")] if rule else []
     rows += [("policy", each) for each in clauses_of(reason.code, story.event_type, version, (), policy)]
-    rows += [("hold", f"{hold_in_words(hold)}, {hold.hold_id}") for hold in verdict.holds]
+    names = _holds(verdict)
+    rows += [("hold", f"{hold_in_words(hold)}, {name}") for hold, name in zip(verdict.holds, names, strict=True)]
     if consent is not None:
         told = f"version {consent.version} ({consent.record_id}), {consent.status.value}"
         rows.append(("consent", f"{told}, policy version {shown_day(consent.policy_version)}"))
     return [*rows, ("do", reason.remedy)]
+
+
+def _holds(verdict: Verdict) -> list[str]:
+    """Their ids; one that is none of ours may say anything."""
+    from gateway.oncall.places import id_or_place
+
+    return [id_or_place(hold.hold_id, "`gateway hold list`") for hold in verdict.holds]
 
 
 def _next(story: Story, asked: Asked) -> list[str]:
@@ -318,5 +323,5 @@ def _verdict_data(verdict: Verdict) -> dict[str, Any]:
         "items": permit.items if permit else (),
         "permitted_purposes": permit.purposes if permit else (),
         "consent_version": consent.version if isinstance(consent, Consent) else None,
-        "holds": [hold.hold_id for hold in verdict.holds],
+        "holds": _holds(verdict),
     }

@@ -129,7 +129,6 @@ def disclose(
     from gateway.oncall.disclosure.handing_out import OutError, formed, look_at_place, write_out
     from gateway.oncall.disclosure.requests import Asked, NotWithdrawnError, answer_customer, notify_genie
     from gateway.oncall.disclosure.typeset import CannotTypesetError, look_for_typesetter
-    from gateway.oncall.ledger.source import IndexAwayError, IndexUnfitError
 
     if out is None and (form is Form.PDF or as_json):
         raise CommandError(Exit.WRONG_USE, "give --out FILE: a PDF is no text, and --json tells what was written")
@@ -152,7 +151,7 @@ def disclose(
             prefix,
             registry,
             lambda desk: answer_customer(desk, asked) if keys is None else notify_genie(desk, asked, keys),
-            (NotWithdrawnError, ContractsError, IndexUnfitError),
+            (NotWithdrawnError, ContractsError),
         )
         content = formed(made.document, form)
         if out is not None:
@@ -161,8 +160,6 @@ def disclose(
         raise CommandError(Exit.WRONG_USE, str(error)) from error
     except CannotTypesetError as error:
         raise CommandError(Exit.FOUND_WRONG, str(error)) from error
-    except IndexAwayError as error:
-        raise CommandError(Exit.UNREACHABLE, str(error)) from error
     if out is None:
         sys.stdout.buffer.write(content)
         sys.stdout.flush()

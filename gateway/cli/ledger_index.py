@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.answers import AsJson, answer
-from gateway.cli.desk_options import TELL_EVERY_S, OperatorName, Ticket, Why, Yes, operator
+from gateway.cli.desk_options import TELL_EVERY_S, OperatorName, Ticket, Why, Yes, at_desk, operator
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Prefix, Registry
-from gateway.cli.ledger_options import at_database
 
 if TYPE_CHECKING:
     from gateway.oncall.desk import Desk
@@ -63,8 +62,9 @@ def index(
     """Follow the ledger topic into a database, each record exactly once; the other ledger commands then use it.
 
     Run it as a service, or with --once from a timer; several at once do no harm. It goes on where the index ends.
-    What came later than the index is read from the topic, so its answers are never stale. --rebuild and
-    --import-contracts go into the audit.
+    What came later than the index is read from the topic, so its answers are never stale. A record that can't be read
+    is tried again at each start, every half a minute, and whenever it is asked for. --rebuild and --import-contracts
+    go into the audit.
 
     Example: gateway ledger index --once
     """
@@ -87,8 +87,10 @@ def index(
         finally:
             database.close()
 
+    from gateway.oncall.ledger.following import TopicMadeAnewError
+
     try:
-        data, text = at_database(bootstrap, prefix, registry, do)
+        data, text = at_desk(bootstrap, prefix, registry, do, (TopicMadeAnewError,))
     except ImportError as error:
         raise CommandError(
             Exit.WRONG_USE, f"the package {error.name} is missing: install the gateway with its extra `desk`"
@@ -118,6 +120,7 @@ async def _fill(desk: Desk, database: Any, *, once: bool, rebuild: bool, lose: b
         "index": index.where,
         "records": indexed.records,
         "unreadable": dict(indexed.unreadable),
+        "read_at_last": indexed.at_last,
         "gone": indexed.gone,
     }
     return data, _line(indexed, index.where)
@@ -161,7 +164,8 @@ def _read(path: Path) -> Mapped:
 def _line(indexed: Indexed, where: str) -> str:
     unreadable = ", ".join(f"{count:,} {reason}" for reason, count in sorted(indexed.unreadable.items()))
     more = [
-        f"can't be read: {unreadable} (a --rebuild tries them again)" if unreadable else "",
+        f"can't be read: {unreadable} (they are tried again)" if unreadable else "",
+        f"{indexed.at_last:,} that could not be read before" if indexed.at_last else "",
         f"gone from the topic before they were indexed: {indexed.gone:,} offsets" if indexed.gone else "",
     ]
     return "; ".join([f"{where}: {indexed.records:,} records indexed", *filter(None, more)])

@@ -73,17 +73,6 @@ def wanted(
     )
 
 
-def at_database(bootstrap: str, prefix: str, registry: str, do: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:
-    """What `do` answers at the open topics, if it uses an index."""
-    from gateway.oncall.ledger.following import TopicMadeAnewError
-    from gateway.oncall.ledger.source import IndexAwayError, IndexUnfitError
-
-    try:
-        return at_desk(bootstrap, prefix, registry, do, (IndexUnfitError, TopicMadeAnewError))
-    except IndexAwayError as error:
-        raise CommandError(Exit.UNREACHABLE, str(error)) from error
-
-
 def at_ledger(
     bootstrap: str,
     prefix: str,
@@ -98,7 +87,7 @@ def at_ledger(
         async with open_ledger(desk, index) as ledger:
             return await do(desk, ledger)
 
-    return at_database(bootstrap, prefix, registry, doing)
+    return at_desk(bootstrap, prefix, registry, doing)
 
 
 def unread(records: int) -> str:

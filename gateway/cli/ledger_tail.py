@@ -9,8 +9,7 @@ import orjson
 import typer
 
 from gateway.cli.answers import AsJson
-from gateway.cli.desk_options import Index, Since, moment
-from gateway.cli.errors import CommandError, Exit
+from gateway.cli.desk_options import Index, Since, at_desk, moment
 from gateway.cli.kafka_options import Bootstrap, Prefix, Registry
 from gateway.cli.ledger_options import (
     EventIds,
@@ -20,7 +19,6 @@ from gateway.cli.ledger_options import (
     Reasons,
     Sent,
     Subjects,
-    at_database,
     at_ledger,
     unread,
     wanted,
@@ -74,7 +72,7 @@ def tail(
         return ledger.unreadable
 
     async def go_on(desk: Desk) -> None:
-        from gateway.oncall.ledger.following import TopicMadeAnewError, follow, offsets_at
+        from gateway.oncall.ledger.following import follow, offsets_at
         from gateway.oncall.ledger.source import LedgerEntry
 
         async def take(partition: int, arrived: Sequence[Arrived]) -> None:
@@ -86,13 +84,12 @@ def tail(
                 elif asked.in_time(each.appended_at):
                     _show_unreadable(desk.names.ledger, partition, each, as_json=as_json)
 
-        try:
-            await follow(desk, await offsets_at(desk, asked.since), take)
-        except TopicMadeAnewError as error:
-            raise CommandError(Exit.FOUND_WRONG, str(error)) from None
+        await follow(desk, await offsets_at(desk, asked.since), take)
 
     if not once:
-        at_database(bootstrap, prefix, registry, go_on)
+        from gateway.oncall.ledger.following import TopicMadeAnewError
+
+        at_desk(bootstrap, prefix, registry, go_on, (TopicMadeAnewError,))
         return
     sentence = unread(at_ledger(bootstrap, prefix, registry, index, read))
     if sentence:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import isawaitable
 from typing import Any
 
@@ -77,25 +77,32 @@ class Desk:
         self.tell = tell
         self._registry = registry
 
-    async def read(self, topic: str, take: Take, span: Span = EVERYTHING) -> dict[int, int]:
+    async def read(self, topic: str, take: Take, span: Span = EVERYTHING, *, decoded: bool = True) -> dict[int, int]:
         """Hand the records of a topic to `take`, some at a time, in the order of each partition, up to its end now.
 
-        The offset after what was read, for each partition. Raises TopicMissingError, KafkaUnavailableError or
-        RegistryAway.
+        If not `decoded`, they have no record, and no reason why. Answers the offset after what was read, for each
+        partition. Raises TopicMissingError, KafkaUnavailableError or RegistryAway.
         """
 
         async def taking(raws: Sequence[Any]) -> None:
-            taken = take(await self._decoded(raws))
+            found = [_bare(raw) for raw in raws]
+            taken = take(await self.decoded(found) if decoded else found)
             if isawaitable(taken):
                 await taken
 
         return await scan(self.connection, self.client, topic, taking, self.tell, span)
 
-    async def at(self, places: Sequence[tuple[str, int, int]]) -> list[Found | None]:
-        """The record at each (topic, partition, offset); None where the log has none (any more)."""
+    async def at(self, places: Sequence[tuple[str, int, int]], *, decoded: bool = True) -> list[Found | None]:
+        """The record at each (topic, partition, offset); None where the log has none (any more); as `read`."""
         raws = await read_exact(self.client, places)
-        there = iter(await self._decoded([raw for raw in raws if raw is not None]))
+        found = [_bare(raw) for raw in raws if raw is not None]
+        there = iter(await self.decoded(found) if decoded else found)
         return [None if raw is None else next(there) for raw in raws]
+
+    async def decoded(self, found: Sequence[Found]) -> list[Found]:
+        """The same, with their records, or why there are none. Raises RegistryAway."""
+        await self.codec.prepare([each.value for each in found])
+        return [self._with_record(each) for each in found]
 
     async def write(self, topic: str, records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[RecordMetadata]:
         """Write (key, record) pairs, acks=all; where each lies. Raises KafkaUnavailableError."""
@@ -130,17 +137,20 @@ class Desk:
         finally:
             await close_quietly(producer.stop())
 
-    async def _decoded(self, raws: Sequence[Any]) -> list[Found]:
-        await self.codec.prepare([raw.value for raw in raws])
-        return [self._found(raw) for raw in raws]
+    def _with_record(self, found: Found) -> Found:
+        if found.value is None:
+            return found
+        decoded = self.codec.decode(found.topic, found.value)
+        if isinstance(decoded, Undecodable):
+            return replace(found, why=decoded.reason)
+        return replace(found, record=decoded.record)
 
-    def _found(self, raw: Any) -> Found:
-        key = None if raw.key is None else raw.key.decode("utf-8", "replace")
-        decoded = None if raw.value is None else self.codec.decode(raw.topic, raw.value)
-        why = decoded.reason if isinstance(decoded, Undecodable) else None
-        record = None if decoded is None or isinstance(decoded, Undecodable) else decoded.record
-        headers = tuple(raw.headers)
-        return Found(raw.topic, raw.partition, raw.offset, raw.timestamp, key, headers, raw.value, record, why)
+
+def _bare(raw: Any) -> Found:
+    key = None if raw.key is None else raw.key.decode("utf-8", "replace")
+    return Found(
+        raw.topic, raw.partition, raw.offset, raw.timestamp, key, tuple(raw.headers), raw.value, record=None, why=None
+    )
 
 
 @asynccontextmanager

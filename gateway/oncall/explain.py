@@ -20,6 +20,7 @@ from gateway.oncall.desk import Desk, Found
 from gateway.oncall.ledger.source import BROKER_SKEW_MS, Ledger, LedgerEntry, Place, Wanted
 from gateway.oncall.places import parse_place, shown_place
 from gateway.oncall.standing import event_types
+from gateway.oncall.wary import Wary
 
 MARGIN_MS = 60_000  # clocks of brokers, gateway and producers differ; a record is looked for so long before and after
 
@@ -43,7 +44,7 @@ class Traces:
     announced: list[tuple[Place, Found, Mapping[str, Any]]] = field(default_factory=list)  # with its entry in it
     parked: list[tuple[Place, Found]] = field(default_factory=list)  # tombstones too
     consents: list[Found] = field(default_factory=list)  # of the subject, since the event arrived
-    controls: list[Mapping[str, Any]] = field(default_factory=list)  # that could hold it
+    controls: list[Found] = field(default_factory=list)  # that could hold it; each has a record
     is_ledger_damaged: bool = False  # some of its records can't be read
     elsewhere: set[tuple[int, int]] = field(default_factory=set)  # ledger records of it from another Kafka cluster
 
@@ -90,8 +91,9 @@ class Traces:
 class Search:
     """Looks for one event. `since`: nothing of it is older, ms."""
 
-    def __init__(self, desk: Desk, ledger: Ledger, group: str, since: int | None = None) -> None:
+    def __init__(self, desk: Desk, careful: Wary, ledger: Ledger, group: str, since: int | None = None) -> None:
         self._desk = desk
+        self._careful = careful
         self._ledger = ledger
         self._group = group
         self._since = since
@@ -106,13 +108,13 @@ class Search:
 
     async def by_place(self, place: Place) -> Traces:
         """By the place of an input record, or of a replay request for it. Raises NothingFoundError."""
-        desk, traces = self._desk, self.traces
-        if place[0] == desk.names.replays:
+        traces = self.traces
+        if place[0] == self._desk.names.replays:
             place = await self._replayed(place)
         if place[0] not in self._types:
             topics = " or ".join(self._types)
             raise NothingFoundError(f"{shown_place(place)} is no input: give a place in {topics}")
-        traces.inputs[place] = found = (await desk.at([place]))[0]
+        traces.inputs[place] = found = (await self._careful.at([place]))[0]
         self._learn(place, found)
         if found is None:
             await self._read_ledger(Wanted(self._since, inputs=frozenset({place})))
@@ -124,7 +126,7 @@ class Search:
         return await self._rest()
 
     async def _replayed(self, place: Place) -> Place:
-        request = (await self._desk.at([place]))[0]
+        request = (await self._careful.at([place]))[0]
         if request is None or request.record is None:
             raise NothingFoundError(f"{shown_place(place)} is no replay request that can be read")
         wanted = request.record["input"]
@@ -162,7 +164,7 @@ class Search:
         """Fetch the records; what the log has at an offset may be another record, if the topic was made anew."""
         traces = self.traces
         unseen = [place for place, found in traces.inputs.items() if found is None]
-        for place, found in zip(unseen, await self._desk.at(unseen), strict=True):
+        for place, found in zip(unseen, await self._careful.at(unseen), strict=True):
             end = traces.ends.get(place)
             if found is None or end is None or found.timestamp == end.record["input"]["timestamp"]:
                 traces.inputs[place] = found
@@ -171,11 +173,13 @@ class Search:
     async def _unsettled(self, kinds: Collection[EventType]) -> int:
         """Look at the inputs from where the group has committed; how many there were."""
         desk, looked_at = self._desk, 0
+        named = (self.traces.event_id or "").encode()  # an id is text in every schema that fits ours
 
-        def take(found: Sequence[Found]) -> None:
+        async def take(found: Sequence[Found]) -> None:
             nonlocal looked_at
             looked_at += len(found)
-            for each in found:
+            likely = [each for each in found if each.value is not None and named in each.value]
+            for each in await self._careful.decoded(likely):
                 if each.record is not None and each.record[_IDS[self._types[each.topic]]] == self.traces.event_id:
                     place = (each.topic, each.partition, each.offset)
                     self.traces.inputs[place] = each
@@ -187,7 +191,7 @@ class Search:
             for _, partition in cluster.topics[topic].partitions if topic in cluster.topics else ():
                 committed = await fetch_committed(desk.client, self._group, topic, partition)
                 starts[partition] = 0 if committed is None else committed.offset
-            await desk.read(topic, take, Span(self._since, starts=starts))
+            await desk.read(topic, take, Span(self._since, starts=starts), decoded=False)
         return looked_at
 
     async def _read_ledger(self, wanted: Wanted) -> None:
@@ -206,7 +210,7 @@ class Search:
             if original[0] in self._types:
                 traces.inputs.setdefault(original, None)
                 traces.event_type = traces.event_type or self._types[original[0]]
-            traces.subject_ref = traces.subject_ref or record["subject_ref"]
+            traces.subject_ref = traces.subject_ref or check_ref(record["subject_ref"] or "")
 
     def _learn(self, place: Place, found: Found | None) -> None:
         traces = self.traces
@@ -256,7 +260,7 @@ class Search:
             if record is None or record["value"] not in values.get(record["scope"], {record["value"]}):
                 continue
             if ended_at is None or record["at"] <= ended_at:
-                self.traces.controls.append(record)
+                self.traces.controls.append(each)
 
 
 def windows(traces: Traces) -> list[Span]:
@@ -284,18 +288,18 @@ def _place(position: Mapping[str, Any]) -> Place:
     return position["topic"], position["partition"], position["offset"]
 
 
-def in_force(controls: Iterable[Mapping[str, Any]], began_at: int) -> list[Mapping[str, Any]]:
+def in_force(controls: Iterable[Found], began_at: int) -> list[Found]:
     """Of control records: those since, and the hold that was on when it began."""
-    before: dict[str, Mapping[str, Any]] = {}
+    before: dict[str, Found] = {}
     since = []
-    for record in sorted(controls, key=lambda record: record["at"]):
+    told = ((found.record, found) for found in controls if found.record is not None)
+    for record, found in sorted(told, key=lambda each: each[0]["at"]):
         if record["at"] >= began_at:
-            since.append(record)
+            since.append(found)
         else:
-            before[record["hold_id"]] = record
-    on = [
-        record
-        for record in before.values()
-        if record["state"] == "held" and (record["expires_at"] is None or record["expires_at"] > began_at)
-    ]
-    return [*on, *since]
+            before[record["hold_id"]] = found
+    return [*(found for found in before.values() if _is_on(found.record or {}, began_at)), *since]
+
+
+def _is_on(control: Mapping[str, Any], at: int) -> bool:
+    return control["state"] == "held" and (control["expires_at"] is None or control["expires_at"] > at)

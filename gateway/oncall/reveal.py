@@ -22,6 +22,7 @@ from gateway.oncall import times
 from gateway.oncall.audit import Deed, Operator, audited
 from gateway.oncall.desk import Desk, Found
 from gateway.oncall.ledger.source import Place
+from gateway.oncall.wary import wary
 
 SHAPE_MAX = 80  # characters of a shape
 TEXT_MAX = 2_000  # characters of a value
@@ -59,11 +60,12 @@ async def reveal(
 ) -> Revealed | None:
     """Write the deed down, then fetch the record; None if the topic no longer has it.
 
-    Raises KafkaUnavailableError, and then nothing was shown.
+    Raises KafkaUnavailableError, RegistryAway, TasterFailedError, and then nothing was shown.
     """
     deed = Deed(f"{command} --reveal{' --unmasked' if unmasked else ''}", subject_ref, input=place, count=1)
     await audited(desk, operator, deed)
-    found = (await desk.at([place]))[0]
+    async with wary(desk) as careful:
+        found = (await careful.at([place]))[0]
     return None if found is None else shown(desk, found, unmasked=unmasked)
 
 

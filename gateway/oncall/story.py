@@ -18,7 +18,7 @@ from gateway.oncall.clauses import ALL_HOLD, clauses_of, known_reason, purposes_
 from gateway.oncall.desk import Found
 from gateway.oncall.explain import Traces, in_force
 from gateway.oncall.ledger.source import LedgerEntry, Place
-from gateway.oncall.places import shown_place
+from gateway.oncall.places import id_or_place, shown_place
 from gateway.oncall.reveal import masked, plain, schema_id_of
 
 DIGEST_SHOWN = 16  # digits of a digest: enough to compare two by eye
@@ -155,16 +155,20 @@ def _announcements(traces: Traces, policy: Policy) -> Iterator[Step]:
     for place, found, entry in traces.announced:
         intent = found.record or {}
         gateway = intent["gateway"]
+        consent_id = id_or_place(entry["consent_record_id"], found.place)
         told = (
             f"in batch {intent['batch_id']} of {len(intent['entries']):,}; GeNiE may take it until "
             f"{times.shown(intent['expires_at'])}",
             f"items {' '.join(entry['items'])}; purposes {purposes_in_numbers(entry['permitted_purposes'], policy)}",
-            f"by consent version {entry['consent_version']} ({entry['consent_record_id']}), policy version "
+            f"by consent version {entry['consent_version']} ({consent_id}), policy version "
             f"{shown_day(intent['policy_version'])}; body {entry['body_digest'].hex()[:DIGEST_SHOWN]}",
             f"by {gateway['instance']} (release {gateway['version']}, epoch {gateway['epoch']})",
         )
         data = {
-            **{name: entry[name] for name in ("items", "permitted_purposes", "consent_record_id", "consent_version")},
+            "items": entry["items"],
+            "permitted_purposes": entry["permitted_purposes"],
+            "consent_record_id": consent_id,
+            "consent_version": entry["consent_version"],
             "idempotency_key": entry["idempotency_key"],
             "body_digest": entry["body_digest"].hex(),
             "batch_id": intent["batch_id"],
@@ -177,7 +181,7 @@ def _announcements(traces: Traces, policy: Policy) -> Iterator[Step]:
 def _ending(place: Place, entry: LedgerEntry, policy: Policy, topic: str) -> Iterator[Step]:
     record, about = entry.record, shown_place(place)
     where = shown_place((topic, entry.partition, entry.offset))
-    yield Step(record["decided_at"], "decided", about, where, *_decided(record, policy))
+    yield Step(record["decided_at"], "decided", about, where, *_decided(record, where, policy))
     receipt = record["receipt"]
     if receipt is not None:
         yield Step(receipt["received_at"], "answered", about, where, *_answered(receipt))
@@ -207,7 +211,7 @@ def _sent(times_over: int) -> str:
     return ("never sent", "sent once")[times_over] if times_over < 2 else f"sent {times_over:,} times"
 
 
-def _decided(record: Mapping[str, Any], policy: Policy) -> tuple[tuple[str, ...], dict[str, Any]]:
+def _decided(record: Mapping[str, Any], where: str, policy: Policy) -> tuple[tuple[str, ...], dict[str, Any]]:
     consent = record["consent"]
     rule = rule_of(record["reason"], announced=record["announced_at"] is not None)
     version = None if consent is None else consent["policy_version"]
@@ -225,7 +229,7 @@ def _decided(record: Mapping[str, Any], policy: Policy) -> tuple[tuple[str, ...]
         told.append(f"policy: {'; '.join(clauses)}")
     if consent is not None:
         told.append(
-            f"consent version {consent['consent_version']} ({consent['record_id']}) of "
+            f"consent version {consent['consent_version']} ({id_or_place(consent['record_id'], where)}) of "
             f"{times.shown(consent['consented_at'])}, policy version {shown_day(consent['policy_version'])}"
         )
     elif rule is not None:
@@ -235,13 +239,14 @@ def _decided(record: Mapping[str, Any], policy: Policy) -> tuple[tuple[str, ...]
         "clauses": clauses,
         "items": record["items"],
         "permitted_purposes": record["permitted_purposes"],
-        "consent": consent and _consent_data(consent),
+        "consent": consent and _consent_data(consent, where),
     }
     return tuple(told), data
 
 
-def _consent_data(consent: Mapping[str, Any]) -> dict[str, Any]:
+def _consent_data(consent: Mapping[str, Any], where: str) -> dict[str, Any]:
     readable = {
+        "record_id": id_or_place(consent["record_id"], where),
         "policy_version": shown_day(consent["policy_version"]),
         "consented_at": times.iso(consent["consented_at"]),
     }
@@ -270,16 +275,18 @@ def _consent(found: Found) -> Step:
     if record is None:
         what = "was erased: nothing is provided" if found.value is None else "can't be read: nothing is provided"
         return Step(found.timestamp, "consent", "", found.place, (f"the customer's consent {what}",), {"status": None})
+    record_id = id_or_place(record["record_id"], found.place)
     told = (
         f"the customer's consent became {record['status']}: version {record['consent_version']} "
-        f"({plain(record['record_id'])}), policy version {shown_day(record['policy_version'])}",
+        f"({record_id}), policy version {shown_day(record['policy_version'])}",
     )
-    data = {name: record[name] for name in ("status", "consent_version", "record_id")}
+    data = {"status": record["status"], "consent_version": record["consent_version"], "record_id": record_id}
     return Step(found.timestamp, "consent", "", found.place, told, data)
 
 
 def _holds(traces: Traces) -> Iterator[Step]:
-    for record in in_force(traces.controls, traces.began_at or 0):
+    for found in in_force(traces.controls, traces.began_at or 0):
+        record = found.record or {}
         held = "held" if record["state"] == "held" else "released"
         what = "all" if record["value"] is None else f"{record['scope']} {plain(record['value'])}"
         ends = "" if record["expires_at"] is None else f", ends by itself {times.shown(record['expires_at'])}"
@@ -287,7 +294,7 @@ def _holds(traces: Traces) -> Iterator[Step]:
         told = (
             f"{what}, by {words['operator']}: {words['reason']} ({words['ticket']}){ends if held == 'held' else ''}",
         )
-        yield Step(record["at"], held, "", plain(record["hold_id"]), told, {**words, "scope": what})
+        yield Step(record["at"], held, "", id_or_place(record["hold_id"], found.place), told, {**words, "scope": what})
 
 
 def _notes(traces: Traces) -> Iterator[str]:

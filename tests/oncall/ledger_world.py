@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
@@ -12,6 +12,7 @@ from gateway.kafka.cluster import describe_once
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, KafkaConnection, retried
 from gateway.kafka.troubles import PassingError
 from gateway.oncall.desk import Desk
+from gateway.oncall.ledger.counting import By, count
 from gateway.oncall.ledger.indexing import Indexed, claim, index_of, up_to_the_end
 from gateway.oncall.ledger.source import ALL, LedgerEntry, Place, Wanted, open_ledger
 from gateway.oncall.ledger.tables import Database
@@ -110,6 +111,16 @@ class LedgerWorld(DeskWorld):
             return answers
 
         return self.at_desk(asking)
+
+    def counts(self, index_url: str) -> Mapping[tuple[str, ...], int]:
+        """How many records there are of each outcome."""
+
+        async def counting(desk: Desk) -> Mapping[tuple[str, ...], int]:
+            async with open_ledger(desk, index_url) as ledger:
+                return await count(ledger, [By.OUTCOME], ALL)
+
+        counted: Mapping[tuple[str, ...], int] = self.at_desk(counting)
+        return counted
 
     def index(self, url: str) -> Indexed:
         """Bring an index up to the end of the topic."""

@@ -13,6 +13,7 @@ from aiokafka.structs import TopicPartition
 
 from gateway.core.reasons import Reason
 from gateway.kafka.scan import Span
+from gateway.oncall.desk import Found
 from gateway.oncall.explain import Traces, in_force, windows
 from gateway.oncall.ledger.source import BROKER_SKEW_MS, LedgerEntry
 from gateway.oncall.story import Told
@@ -296,13 +297,35 @@ def test_intents_are_read_around_each_life_alone() -> None:
 def test_holds_are_those_that_were_on_when_it_began_and_those_since() -> None:
     """One released or expired before has nothing to do with it."""
 
-    def control(hold: str, state: str, at: int, expires_at: int | None = None) -> dict[str, Any]:
-        return {"hold_id": hold, "state": state, "at": at, "expires_at": expires_at}
+    def control(hold: str, state: str, at: int, expires_at: int | None = None) -> Found:
+        record = {"hold_id": hold, "state": state, "at": at, "expires_at": expires_at}
+        return Found("controls", 0, at, at, hold, (), b"", record, None)
 
     on, later = control("on", "held", 1), control("later", "released", 12)
     over = [control("over", "held", 1), control("over", "released", 2)]
     expired = control("expired", "held", 1, expires_at=10)
     assert in_force([later, *over, expired, on], 10) == [on, later]
+
+
+def test_ids_of_others_are_not_repeated(kafka: str) -> None:
+    """Who writes consents and holds may have put anything there: what has no id's form is named by its place."""
+    world, name = DeskWorld(kafka), "田中 太郎\x1b[2J"
+    place = world.add_payment("subject-1a", event_id=event(1))
+    written = {"record_id": name, "consent_version": 1, "policy_version": day("2026-02-25"), "consented_at": GIVEN_AT}
+    world.add_ledger(place, "subject-1a", event_id=event(1), consent=written)
+    world.add_intent(f"{place[0]}:0", [{"offset": 0, "consent_record_id": name}], at=T0 + 100)
+    world.add_consent("subject-1a", at=T0 + 200, record_id=name, status="withdrawn")
+    world.add_hold("all", None, at=T0 + 300, hold_id=name)
+    asked = ["explain", "--offset", f"{world.names.payments}:0:0", "--what-if"]
+    text, data = world.run(asked), world.run([*asked, "--json"])
+    for result in (text, data):
+        assert result.status == 0
+        assert "田中" not in result.stdout
+        assert "\\u7530" not in result.stdout
+        assert "\x1b" not in result.stdout
+        assert "the one in prefixed1.consent.records:0:0" in result.stdout
+        assert "the one in prefixed1.genie.gateway.controls:0:0" in result.stdout
+        assert "the one in prefixed1.genie.provision.ledger:0:0" in result.stdout
 
 
 def test_what_it_would_be_is_what_the_gateway_decides(world: DeskWorld) -> None:

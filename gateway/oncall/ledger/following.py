@@ -40,6 +40,7 @@ class Arrived:
 
 
 Take = Callable[[int, Sequence[Arrived]], Awaitable[None]]  # a partition, and what came there
+NowAndThen = Callable[[], Awaitable[None]]
 
 
 class TopicMadeAnewError(Exception):
@@ -66,10 +67,11 @@ async def offsets_at(desk: Desk, since: int | None) -> dict[int, int]:
     return {partition.partition: at for partition, at in found.items()}
 
 
-async def follow(desk: Desk, starts: Mapping[int, int], take: Take) -> None:
+async def follow(desk: Desk, starts: Mapping[int, int], take: Take, now_and_then: NowAndThen | None = None) -> None:
     """Hand on what comes from these offsets on, and from the first record of every partition not named.
 
-    It ends by being cancelled. Raises TopicMadeAnewError, TopicMissingError, KafkaUnavailableError, RegistryAway.
+    `now_and_then` is called every LOOK_AGAIN_S, whether anything comes or not. It ends by being cancelled.
+    Raises TopicMadeAnewError, TopicMissingError, KafkaUnavailableError, RegistryAway.
     """
     topic = await ledger_topic(desk)
     consumer = AIOKafkaConsumer(
@@ -91,6 +93,8 @@ async def follow(desk: Desk, starts: Mapping[int, int], take: Take) -> None:
                 if now.leaders.keys() != topic.leaders.keys():
                     topic = now
                     await _assign(desk, consumer, topic, starts)
+                if now_and_then is not None:
+                    await now_and_then()
     finally:
         await asyncio.shield(stop_consumer(consumer))
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 2_000
 
+Place = tuple[int, int]  # partition of the ledger, offset
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerTopic:
@@ -99,6 +101,25 @@ class Index:
             if end > known:
                 connection.execute(sa.delete(OFFSETS).where(OFFSETS.c.ledger_partition == partition))
                 _insert(connection, OFFSETS, [{"ledger_partition": partition, "next_offset": end}])
+            return new
+
+    def unreadable(self, after: Place, limit: int) -> list[Place]:
+        """Where what could not be read lies behind a place, in order, at most so many: partitions and offsets."""
+        of = UNREADABLE.c
+        place = (of.ledger_partition, of.ledger_offset)
+        query = sa.select(*place).where(sa.tuple_(*place) > sa.tuple_(*after))
+        with self.looking() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query.order_by(*place).limit(limit))]
+
+    def read_at_last(self, partition: int, arrived: Sequence[Arrived]) -> list[Arrived]:
+        """Take what could not be read when it was added, and can be by now; which of it nobody else had taken.
+
+        Raises IndexAwayError, and IndexUnfitError if it has become the index of another topic.
+        """
+        with self._database.writing() as connection:
+            self._check(connection)
+            new = [each for each in arrived if each.record and _removed(connection, partition, each.offset)]
+            _insert(connection, RECORDS, [_row(partition, each, each.record) for each in new if each.record])
             return new
 
     def rows_not_in(self, logs: Mapping[int, tuple[int, int]]) -> int:
@@ -175,10 +196,8 @@ class Snapshot:
         """Rows of a partition in the order of their offsets, some at a time: all that are wanted, perhaps others."""
         columns = (RECORDS.c.ledger_offset, RECORDS.c.appended_at, RECORDS.c.value)
         query = sa.select(*columns).where(*_narrowed(partition, wanted))
-        streamed = self._connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE)
-        with streamed.execute(query.order_by(RECORDS.c.ledger_offset)) as found:
-            for some in found.partitions():
-                yield [Row(partition, *row) for row in some]
+        for some in self._some(query.order_by(RECORDS.c.ledger_offset)):
+            yield [Row(partition, row.ledger_offset, row.appended_at, row.value) for row in some]
 
     def counts(
         self, partition: int, by: Sequence[str], wanted: Wanted
@@ -189,10 +208,17 @@ class Snapshot:
         for *values, records in self._connection.execute(query.group_by(*columns)):
             yield values, records
 
-    def unreadable(self, wanted: Wanted) -> int:
-        """How many records in the time wanted could not be read."""
-        query = sa.select(sa.func.count()).select_from(UNREADABLE).where(*_in_time(UNREADABLE, wanted))
-        return self._connection.execute(query).scalar_one()
+    def unreadable(self, partition: int, wanted: Wanted) -> Iterator[Sequence[int]]:
+        """Offsets of those in the time wanted that could not be read when they were added, some at a time."""
+        of = UNREADABLE.c
+        query = sa.select(of.ledger_offset).where(of.ledger_partition == partition, *_in_time(UNREADABLE, wanted))
+        for some in self._some(query.order_by(of.ledger_offset)):
+            yield [row.ledger_offset for row in some]
+
+    def _some(self, query: sa.Select[Any]) -> Iterator[Sequence[sa.Row[Any]]]:
+        streamed = self._connection.execution_options(stream_results=True, yield_per=ROWS_AT_ONCE)
+        with streamed.execute(query) as found:
+            yield from found.partitions()
 
 
 # core/events.py's jst_day. Written out: PostgreSQL can't tell that two parameters of a grouped query are the same.
@@ -202,6 +228,13 @@ _DAY = (RECORDS.c.appended_at + _AHEAD) // _OF_A_DAY
 
 def _offsets(connection: sa.Connection) -> dict[int, int]:
     return {row.ledger_partition: row.next_offset for row in connection.execute(sa.select(OFFSETS))}
+
+
+def _removed(connection: sa.Connection, partition: int, offset: int) -> bool:
+    """Whether it was among what can't be read until now."""
+    of = UNREADABLE.c
+    there = sa.delete(UNREADABLE).where(of.ledger_partition == partition, of.ledger_offset == offset)
+    return connection.execute(there).rowcount == 1
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from gateway.kafka.cluster import log_bounds
 from gateway.kafka.scan import Span
@@ -15,6 +16,8 @@ from gateway.oncall.desk import Desk, Found
 from gateway.oncall.ledger.following import Arrived, arrived_of, follow, ledger_topic
 from gateway.oncall.ledger.index import Index, LedgerTopic, MovedError
 from gateway.oncall.ledger.tables import Database
+
+AGAIN_AT_ONCE = 500  # records
 
 
 class RebuildLosesError(Exception):
@@ -28,6 +31,7 @@ class Indexed:
         self.records = 0
         self.unreadable: Counter[str] = Counter()  # by reason
         self.gone = 0  # offsets that the topic had dropped before they were indexed
+        self.at_last = 0  # records that could not be read before, by this run or an earlier one
 
 
 async def index_of(desk: Desk, database: Database) -> Index:
@@ -53,10 +57,11 @@ async def claim(desk: Desk, index: Index, *, rebuild: bool, lose: bool) -> None:
 
 
 async def up_to_the_end(desk: Desk, index: Index, indexed: Indexed) -> None:
-    """Index what the topic holds now.
+    """Index what the topic holds now; what could not be read when it was met is tried again.
 
     Raises IndexUnfitError, IndexAwayError, TopicMissingError, KafkaUnavailableError, RegistryAway.
     """
+    await _try_again(desk, index, indexed)
     while True:
         filling = await _begin(desk, index, indexed)
 
@@ -84,7 +89,7 @@ async def and_on(desk: Desk, index: Index, indexed: Indexed, tell: Callable[[], 
             tell()
 
         try:
-            await follow(desk, filling.starts, take)
+            await follow(desk, filling.starts, take, partial(_try_again, desk, index, indexed))
         except MovedError:
             continue
 
@@ -111,6 +116,18 @@ class _Filling:
         after = self._after.get(partition, 0)
         if end > after:
             await asyncio.to_thread(self._index.add, partition, after, end, ())
+
+
+async def _try_again(desk: Desk, index: Index, indexed: Indexed) -> None:
+    """Take in what can be read by now: a schema may be registered, or mended, after the records that need it."""
+    after = (-1, -1)
+    while places := await asyncio.to_thread(index.unreadable, after, AGAIN_AT_ONCE):
+        found = await desk.at([(desk.names.ledger, *place) for place in places])
+        for partition in {partition for partition, _ in places}:
+            arrived = [arrived_of(each) for each in found if each is not None and each.partition == partition]
+            if any(each.record for each in arrived):
+                indexed.at_last += len(await asyncio.to_thread(index.read_at_last, partition, arrived))
+        after = places[-1]
 
 
 async def _begin(desk: Desk, index: Index, indexed: Indexed) -> _Filling:

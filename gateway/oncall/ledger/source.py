@@ -6,6 +6,7 @@ Knows which entries are wanted and in which order they come. Must not know what 
 from __future__ import annotations
 
 import inspect
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 BROKER_SKEW_MS = 600_000
 
 MOST_NAMED = 500  # values named in a query; of more it asks for everything, and they are picked out afterwards
+
+AGAIN_MAX = 10_000  # records of a partition, unreadable when they were indexed, that one question reads again
 
 THE_TOPIC = "topic"  # in place of an index's URL: no index
 
@@ -122,8 +125,13 @@ class Ledger:
         """
 
         async def from_index(rows: Snapshot, partition: int) -> None:
+            again = await self._again(rows, partition, wanted)
             for some in rows.rows(partition, wanted):
-                await self._hand_rows(some, take, wanted)
+                entries = [entry for entry in await self._entries(some) if wanted.matches(entry)]
+                while again and again[0].offset < some[-1].offset:
+                    entries.append(again.popleft())
+                await hand(take, sorted(entries, key=lambda entry: entry.offset))
+            await hand(take, list(again))
 
         await self._read(from_index, take, wanted)
 
@@ -136,6 +144,7 @@ class Ledger:
         async def from_index(rows: Snapshot, partition: int) -> None:
             for values, records in rows.counts(partition, by, wanted):
                 counted(values, records)
+            await hand(take, list(await self._again(rows, partition, wanted)))
 
         await self._read(from_index, take, wanted)
 
@@ -153,7 +162,6 @@ class Ledger:
                 if at < log.end:
                     rest += log.end - max(at, log.start)
                     await self._read_topic(partition, at, take, wanted)
-            self.unreadable += rows.unreadable(wanted)
         self.told = f"read from the index at {self._index.where}; {rest:,} newer offsets from the topic {self._topic}"
 
     async def _logs(self) -> dict[int, LogBounds]:
@@ -163,7 +171,22 @@ class Ledger:
         bounds = await log_bounds(self._desk.client, cluster.topics[self._topic].partitions)
         return {partition.partition: found for partition, found in bounds.items()}
 
-    async def _hand_rows(self, rows: Sequence[Row], take: Take, wanted: Wanted) -> None:
+    async def _again(self, rows: Snapshot, partition: int, wanted: Wanted) -> deque[LedgerEntry]:
+        """What could not be read when it was indexed, and can be by now: perhaps its schema is registered at last."""
+        entries: deque[LedgerEntry] = deque()
+        for offsets in rows.unreadable(partition, wanted):
+            places = [(self._topic, partition, offset) for offset in offsets]
+            found = await self._desk.at(places) if len(entries) < AGAIN_MAX else []
+            read = [
+                LedgerEntry(partition, each.offset, each.timestamp, each.record)
+                for each in found
+                if each is not None and each.record is not None
+            ]
+            self.unreadable += len(offsets) - len(read)
+            entries.extend(entry for entry in read if wanted.matches(entry))
+        return entries
+
+    async def _entries(self, rows: Sequence[Row]) -> list[LedgerEntry]:
         codec = self._desk.codec
         await codec.prepare([row.value for row in rows])
         entries = []
@@ -173,7 +196,7 @@ class Ledger:
                 self.unreadable += 1
             else:
                 entries.append(LedgerEntry(row.partition, row.offset, row.appended_at, decoded.record))
-        await hand(take, [entry for entry in entries if wanted.matches(entry)])
+        return entries
 
     async def _read_topic(self, partition: int, start: int, take: Take, wanted: Wanted) -> None:
         async def sift(found: Sequence[Found]) -> None:

@@ -261,7 +261,8 @@ class Verification:
     async def _compare_replays(self, replays: Sequence[Sequence[Any]]) -> None:
         """Those whose originals lie outside the range."""
         key = self._asked.key
-        targets = await self._desk.at([(place[0], place[1], place[2]) for _, place, _ in replays])
+        places = [(place[0], place[1], place[2]) for _, place, _ in replays]
+        targets = await self._desk.at(places, decoded=False)
         for ((topic, partition, offset), _, digest), target in zip(replays, targets, strict=True):
             if target is None:
                 self._counts["target_gone"] += 1
