@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test edges model prove simulate chaos mutants removals \
+.PHONY: help setup tools demo test edges model prove simulate chaos mutants removals \
   bench bench-quick bench-all bench-check load lint format lock clean
 
 help:  ## list the targets
@@ -26,6 +26,9 @@ demo: $(READY)  ## the whole thing on a real Apache Kafka, ending in a verdict (
 
 test: $(READY) lint  ## lint, types, and every test
 	@$(BIN)/python -m tests $(ARGS)
+
+tools: $(READY)  ## helm, promtool and what else judges deploy/, pinned, into .tools (once; helm is compiled)
+	@$(BIN)/python -m deploy.tools $(ARGS)
 
 edges: $(READY)  ## every fault, the long ones too, and what the gateway does; ends in one line of JSON
 	@$(BIN)/python -m tests.edges $(ARGS)

@@ -1,11 +1,14 @@
 """What every test directory shares: unique names, development keys, and the seconds each directory took."""
 
+import os
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from deploy.tools import ToolMissing, ensured, path_of
 from gateway.sandbox import pki as pkis
 
 TESTS = Path(__file__).parent
@@ -23,6 +26,21 @@ def prefix() -> str:
 def pki(tmp_path_factory: pytest.TempPathFactory) -> pkis.Pki:
     """One set of development keys, which take longer to make than to use; whoever changes them copies them first."""
     return pkis.make(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], Path]:
+    """Where a pinned tool is (deploy/tools): without it a test is skipped with the reason, and fails in CI."""
+
+    def find(name: str) -> Path:
+        try:
+            return ensured(name) if os.environ.get("CI") else path_of(name)
+        except ToolMissing as error:
+            if os.environ.get("CI"):
+                pytest.fail(str(error), pytrace=False)
+            pytest.skip(str(error))
+
+    return find
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
