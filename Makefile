@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup tools demo test edges model prove simulate chaos mutants removals \
+.PHONY: help setup tools demo demo-monitor dashboards test edges model prove simulate chaos mutants removals \
   bench bench-quick bench-all bench-check load lint format lock clean
 
 help:  ## list the targets
@@ -23,6 +23,13 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY)  ## the whole thing on a real Apache Kafka, ending in a verdict (ARGS="--events 5000")
 	@$(BIN)/gateway demo $(ARGS)
+
+demo-monitor: $(READY)  ## the demo with Prometheus beside it, up until Ctrl-C (ARGS="--events 5000")
+	@command -v prometheus > /dev/null || $(BIN)/python -m deploy.tools prometheus
+	@PATH="$$PATH:$(CURDIR)/.tools/prometheus/usr/bin" $(BIN)/gateway demo --monitor --stay $(ARGS)
+
+dashboards: $(READY)  ## write deploy/grafana/*.json anew from the Python beside them
+	@$(BIN)/python -m deploy.grafana $(ARGS)
 
 test: $(READY) lint  ## lint, types, and every test
 	@$(BIN)/python -m tests $(ARGS)

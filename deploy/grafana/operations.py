@@ -94,7 +94,7 @@ def _verdict() -> list[Panel]:
         ),
         tile(
             Text(
-                "Kafka: doubtful commits, failed fences",
+                "Kafka: doubts, failed fences",
                 "In the time shown. A doubtful commit: Kafka did not say clearly whether it committed, and the lane "
                 "opened again. A failed fence: consent could not be proven fresh, and nothing was sent meanwhile.",
                 "#doubtful-commits",
