@@ -62,12 +62,14 @@ def register(*, registry: Registry, prefix: Prefix, as_json: AsJson = False) -> 
 
     Example: gateway schemas register --registry http://registry:8081
     """
+    from dataclasses import asdict
+
     from gateway.kafka import subjects
 
     done = _ask(registry, prefix, subjects.register)
     rows = [
         {"subject": each.subject, "kind": each.kind, "ids": list(each.ids), "kept": each.kept.name.lower()}
-        | {"level_before": each.level_before}
+        | {"level_before": each.level_before, "breaks": [asdict(broken) for broken in each.breaks]}
         for each in done
     ]
     answer("\n".join(map(str, done)), {"level": subjects.LEVEL, "subjects": rows}, as_json=as_json)

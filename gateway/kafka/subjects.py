@@ -31,24 +31,29 @@ class Kept(Enum):
 
     NEW = "registered"
     THERE = "there already"
-    REFUSED = "refused as incompatible with what is registered: see gateway schemas diff"
+    REFUSED = "refused as incompatible with what is registered"
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What became of one record kind; `level_before` is the level that was replaced."""
+    """What became of one record kind; `level_before` is the level that was replaced, `breaks` why it was refused."""
 
     subject: str
     kind: str
     ids: Sequence[int]  # of its versions, the current one last
     kept: Kept
     level_before: str | None
+    breaks: Sequence[schemacheck.Break] = ()
 
     def __str__(self) -> str:
         text = f"{self.subject}: {self.kept.value}"
         if self.ids and self.kept is not Kept.REFUSED:
             text += f", id {self.ids[-1]}"
-        return text if self.level_before in (None, LEVEL) else f"{text}; compatibility was {self.level_before}"
+        if self.level_before not in (None, LEVEL):
+            text += f"; compatibility was {self.level_before}"
+        if self.kept is Kept.REFUSED:
+            text = "\n".join([f"{text}: see gateway schemas diff", *map(_told, self.breaks)])
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +93,26 @@ async def _register(registry: HttpRegistry, kind: str) -> Registered:
         if number is None:
             number, kept = await _add(registry, kind, version.text), Kept.NEW
         if number is None:
-            return Registered(subject, kind, ids, Kept.REFUSED, before)
+            return Registered(subject, kind, ids, Kept.REFUSED, before, await _breaks(registry, kind, version.record))
         ids.append(number)
     return Registered(subject, kind, ids, kept, before)
+
+
+async def _breaks(registry: HttpRegistry, kind: str, ours: avro.Record) -> Sequence[schemacheck.Break]:
+    """What keeps ours and the newest version from reading each other; empty if an older one is in the way."""
+    newest = await _newest(registry, kind)
+    try:
+        theirs = None if newest is None else avro.parse(read_schema(newest[1], "the newest version"))
+    except avro.SchemaError as error:
+        return [schemacheck.Break(error.path, f"the newest version is unfit: {error.what}")]
+    if theirs is None:
+        return []
+    return list(dict.fromkeys([*schemacheck.breaks(ours, theirs), *schemacheck.breaks(theirs, ours)]))
+
+
+def _told(broken: schemacheck.Break) -> str:
+    remedy = "keep the field as it is registered, and add a new one with a default instead"
+    return f"  {broken.path or '(whole schema)'}: {broken.what}; {remedy}"
 
 
 async def _add(registry: HttpRegistry, kind: str, text: str) -> int | None:

@@ -1,4 +1,5 @@
-"""The jars of Apache Kafka: which they are, where they are kept, and that they are the right ones.
+"""The jars of Apache Kafka: which they are, where they are kept, and that they are the right ones. A test that needs
+another program of Maven's repository has a lock file of its own and the same cache.
 
 Knows the lock file, the cache and Maven's repository; must not know how a node is run.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from gateway.sandbox.broker.progress import Progress, on_stderr
 
+KAFKA = "Apache Kafka"
 LOCK = Path(__file__).with_name("kafka.lock.toml")
 INCOMING = ".incoming-"
 DOWNLOADS_AT_ONCE = 8
@@ -48,10 +50,12 @@ class Jar:
     version: str
     packaging: str
     sha256: str
+    classifier: str = ""
 
     @property
     def file_name(self) -> str:
-        return f"{self.artifact}-{self.version}.{self.packaging}"
+        parts = (self.artifact, self.version, self.classifier)
+        return f"{'-'.join(part for part in parts if part)}.{self.packaging}"
 
     def matches(self, path: Path) -> bool:
         with path.open("rb") as content:
@@ -62,7 +66,14 @@ def locked_jars(lock: Path = LOCK) -> tuple[Jar, ...]:
     """Read the lock file, which has the form jgo writes."""
     entries = tomllib.loads(lock.read_text(encoding="utf-8"))["dependencies"]
     return tuple(
-        Jar(entry["groupId"], entry["artifactId"], entry["version"], entry["packaging"], entry["sha256"])
+        Jar(
+            entry["groupId"],
+            entry["artifactId"],
+            entry["version"],
+            entry["packaging"],
+            entry["sha256"],
+            entry.get("classifier", ""),
+        )
         for entry in entries
     )
 
@@ -79,10 +90,11 @@ def ensure_jars(
     jars: Sequence[Jar] | None = None,
     progress: Progress | None = None,
     repositories: Mapping[str, str] | None = None,
+    what: str = KAFKA,
 ) -> list[Path]:
     """Return the verified jars, downloading the missing ones; with all there, no network is touched.
 
-    `repositories` (name to address) stand in for Maven's central repository.
+    `repositories` (name to address) stand in for Maven's central repository; `what` is what people call the jars.
     """
     cache = cache or default_cache()
     jars = locked_jars() if jars is None else jars
@@ -94,7 +106,7 @@ def ensure_jars(
                 shutil.rmtree(left_by_a_killed_run)
             missing = _missing(jars, cache, progress)  # another cold run may just have brought them
             if missing:
-                _download_all(missing, cache, progress, repositories)
+                _download_all(missing, cache, progress, repositories, what)
     return [cache / jar.file_name for jar in jars]
 
 
@@ -110,7 +122,7 @@ def _missing(jars: Sequence[Jar], cache: Path, progress: Progress) -> list[Jar]:
             continue
         if not right:
             path.unlink(missing_ok=True)
-            progress.say(f"deleted {path}: its sha256 is not the one in {LOCK.name}; it is downloaded again")
+            progress.say(f"deleted {path}: its sha256 is not the locked one; it is downloaded again")
             missing.append(jar)
     return missing
 
@@ -127,7 +139,7 @@ def _only_one(cache: Path, progress: Progress) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if not told:
-                    progress.say("another run is downloading Apache Kafka: waiting for it")
+                    progress.say("another run is downloading: waiting for it")
                     told = True
             if time.monotonic() > give_up_at:
                 message = f"another run still holds {handle.name} after {COLD_RUN_SECONDS} s: end it and try again"
@@ -136,24 +148,26 @@ def _only_one(cache: Path, progress: Progress) -> Iterator[None]:
         yield
 
 
-def _download_all(jars: Sequence[Jar], cache: Path, progress: Progress, repositories: Mapping[str, str] | None) -> None:
+def _download_all(
+    jars: Sequence[Jar], cache: Path, progress: Progress, repositories: Mapping[str, str] | None, what: str
+) -> None:
     """Download beside the cache and move in only what is right: the cache never holds half a file."""
     give_up = threading.Event()
     with (
         tempfile.TemporaryDirectory(prefix=INCOMING, dir=cache) as incoming,
-        progress.count(f"downloading Apache Kafka, once, into {cache}", len(jars)) as one_more,
+        progress.count(f"downloading {what}, once, into {cache}", len(jars)) as one_more,
         ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool,
     ):
 
         def bring(jar: Jar) -> None:
             if give_up.is_set():
                 return
-            arrived = _download(jar, cache, Path(incoming), repositories)
+            arrived = _download(jar, cache, Path(incoming), repositories, what)
             if not jar.matches(arrived):
                 arrived.unlink()
                 message = (
-                    f"{jar.group}:{jar.artifact}:{jar.version} came with another sha256 than {LOCK.name}'s "
-                    "and was deleted. Try again; if it stays so, do not trust that repository"
+                    f"{jar.group}:{jar.artifact}:{jar.version} came with another sha256 than the locked "
+                    "one and was deleted. Try again; if it stays so, do not trust that repository"
                 )
                 raise WrongArtifactError(message)
             arrived.replace(cache / jar.file_name)
@@ -168,7 +182,7 @@ def _download_all(jars: Sequence[Jar], cache: Path, progress: Progress, reposito
             future.result()
 
 
-def _download(jar: Jar, cache: Path, into: Path, repositories: Mapping[str, str] | None) -> Path:
+def _download(jar: Jar, cache: Path, into: Path, repositories: Mapping[str, str] | None, what: str) -> Path:
     # Imported here: a warm start needs neither.
     import requests
     from jgo.maven import MavenContext
@@ -179,7 +193,8 @@ def _download(jar: Jar, cache: Path, into: Path, repositories: Mapping[str, str]
         remote_repos=None if repositories is None else dict(repositories),
         timeout=REPLY_SECONDS,
     )
-    artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact(packaging=jar.packaging)
+    component = context.project(jar.group, jar.artifact).at_version(jar.version)
+    artifact = component.artifact(classifier=jar.classifier, packaging=jar.packaging)
 
     def once() -> Path:
         # jgo takes the half file of a broken try for the whole.
@@ -197,8 +212,9 @@ def _download(jar: Jar, cache: Path, into: Path, repositories: Mapping[str, str]
     except (requests.RequestException, RuntimeError) as error:  # jgo says "not found" with a RuntimeError
         message = (
             f"could not download {jar.group}:{jar.artifact}:{jar.version} ({type(error).__name__}). "
-            "Apache Kafka is downloaded once, from Maven's central repository: connect to the network "
-            "(behind a proxy, set HTTPS_PROXY and REQUESTS_CA_BUNDLE) and run `gateway dev kafka "
-            f"--fetch-only`, or copy {cache} from a machine that has it"
+            f"{what} is downloaded once, from Maven's central repository: connect to the network "
+            "(behind a proxy, set HTTPS_PROXY and REQUESTS_CA_BUNDLE) and "
+            f"{'run `gateway dev kafka --fetch-only`' if what == KAFKA else 'try again'}, or copy {cache} "
+            "from a machine that has it"
         )
         raise UnreachableError(message) from error
