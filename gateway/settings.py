@@ -59,12 +59,14 @@ __all__ = [
     "load_kafka",
     "partly",
     "reference",
+    "state_directory",
     "values",
 ]
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 OF_COMMANDS = frozenset({f"{PREFIX}OPERATOR", f"{PREFIX}DESK__INDEX_URL"})  # of a person's, and no settings of ours
 REQUIRED = "required"
+OWN_DIRECTORY = "credit-gateway"
 
 
 class _Read(BaseSettings):
@@ -222,6 +224,13 @@ def found() -> dict[str, tuple[str, str]]:
     for name, source in reversed(_sources(Settings).items()):
         there |= {setting: (shown(value, fields[setting]), name) for setting, value in _named(source(), fields)}
     return there
+
+
+def state_directory() -> Path:
+    """Where commands keep files of this user that are to last, by the XDG base directory specification: not made by
+    asking."""
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".local" / "state") / OWN_DIRECTORY
 
 
 def reference() -> Iterator[tuple[str, str, str, str]]:

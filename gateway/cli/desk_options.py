@@ -62,10 +62,12 @@ def at_desk(
     from gateway.kafka.taster import TasterFailedError
     from gateway.oncall.desk import open_desk
     from gateway.oncall.ledger.source import IndexAwayError, IndexUnfitError
+    from gateway.settings import state_directory
 
     async def doing() -> T:
         try:
-            async with open_desk(connect(bootstrap), TopicNames(prefix), registry or None, telling()) as desk:
+            connection, names = connect(bootstrap), TopicNames(prefix)
+            async with open_desk(connection, names, registry or None, telling(), state_directory()) as desk:
                 return await do(desk)
         except (RegistryAway, IndexAwayError) as error:
             raise CommandError(Exit.UNREACHABLE, str(error)) from error

@@ -73,10 +73,10 @@ def index(
 
     async def do(desk: Desk) -> tuple[dict[str, Any], str]:
         from gateway.oncall.audit import Deed, audited
-        from gateway.oncall.ledger.place import default_url
+        from gateway.oncall.ledger.place import usual_url
         from gateway.oncall.ledger.tables import Database
 
-        database = Database(url or default_url(desk.cluster_id, desk.names.ledger), fill=True)
+        database = Database(url or usual_url(desk), fill=True)
         try:
             if given is not None and by is not None:
                 await audited(desk, by, Deed("ledger index --import-contracts", count=len(given)))

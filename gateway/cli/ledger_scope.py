@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.answers import AsJson, answer
-from gateway.cli.desk_options import Index, Until, moment, table
+from gateway.cli.desk_options import Index, OperatorName, Ticket, Until, Why, moment, operator, table
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Prefix, Registry
 from gateway.cli.ledger_findings import period
@@ -32,8 +32,14 @@ def scope(
     until: Until = "",
     subjects_to: Annotated[
         Path | None,
-        typer.Option("--subjects-to", help="Write the customers' references to this new file, CSV, for you alone."),
+        typer.Option(
+            "--subjects-to",
+            help="Write the customers' references to this new file, CSV, for you alone. Audited: give the three below.",
+        ),
     ] = None,
+    operator_name: OperatorName = "",
+    why: Why = "",
+    ticket: Ticket = "",
     bootstrap: Bootstrap,
     prefix: Prefix,
     registry: Registry,
@@ -49,6 +55,7 @@ def scope(
     Example: gateway ledger scope --since 2026-04-01T02:00:00+09:00 --until 2026-04-01T03:00:00+09:00
     """
     from gateway.oncall import times
+    from gateway.oncall.audit import Deed, audited
     from gateway.oncall.ledger.scope import scope as look
 
     start = moment("--since", since)
@@ -56,11 +63,17 @@ def scope(
     begin, finish = start or 0, times.now_ms() if end is None else end
     if begin >= finish:
         raise CommandError(Exit.WRONG_USE, f"--since {since} is not before --until {until or 'now'}")
-    if subjects_to is not None and subjects_to.exists():
-        raise _kept(subjects_to)
+    who = None
+    if subjects_to is not None:
+        who = operator(operator_name, why, ticket)
+        if subjects_to.exists():
+            raise _kept(subjects_to)
 
     async def do(desk: Desk, ledger: Ledger) -> tuple[Scope, int, str]:
-        return await look(desk, ledger, begin, finish), ledger.unreadable, ledger.told
+        found = await look(desk, ledger, begin, finish)
+        if who is not None:
+            await audited(desk, who, Deed("ledger scope --subjects-to", count=len(found.subjects)))
+        return found, ledger.unreadable, ledger.told
 
     found, unreadable, told = at_ledger(bootstrap, prefix, registry, index, do)
     if subjects_to is not None:

@@ -48,8 +48,9 @@ def verify(
 
     Checked besides: no record is about an offset at which nothing was delivered; each announced batch has its outcomes;
     an event is PROVIDED once; no record contradicts itself; what is PARKED is on on-call's list until a replay settles
-    it. What a lane has not settled yet is open, not lost. Outcomes that nobody knows are listed apart: `gateway ledger
-    reconcile` asks GeNiE. Exit status 1 if anything is wrong.
+    it. With --since or --until the records of one event are compared as far as they are about these inputs. What a lane
+    has not settled yet is open, not lost. Outcomes that nobody knows are listed apart: `gateway ledger reconcile` asks
+    GeNiE. Exit status 1 if anything is wrong.
 
     Example: gateway ledger verify --since 3d --state verify.state
     """
@@ -113,8 +114,9 @@ def _notes(verified: Verified) -> Iterator[str]:
         yield "not compared: source_digest with the inputs' values, for want of --key-file"
     if verified.asked.since is not None or verified.asked.until is not None:
         yield (
-            "an event PROVIDED twice is found only if both records are about these inputs; without --since and "
-            "--until all are compared"
+            "an event PROVIDED twice is found only if both records are about these inputs, and what a replay that was "
+            "asked for at another time has resolved is listed as unresolved; without --since and --until all are "
+            "compared"
         )
     if counts["target_gone"]:
         yield f"not compared: source_digest of {counts['target_gone']:,} replays, whose originals have left their topic"

@@ -63,6 +63,10 @@ async def scan(
     bounds = await _bounds(client, topic, span)
     left = {partition: found.end for partition, found in bounds.items() if found.start < found.end}
     at = {partition: bounds[partition].start for partition in left}
+    ends = {partition.partition: found.end for partition, found in bounds.items()}
+    if not left:
+        tell(topic, 0, 0)
+        return ends
     first, whole = sum(at.values()), sum(left.values()) - sum(at.values())
     consumer = AIOKafkaConsumer(
         **connection.kwargs(), isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="none"
@@ -90,7 +94,7 @@ async def scan(
     finally:
         await asyncio.shield(stop_consumer(consumer))
     tell(topic, whole, whole)
-    return {partition.partition: found.end for partition, found in bounds.items()}
+    return ends
 
 
 async def _bounds(client: AIOKafkaClient, topic: str, span: Span) -> dict[TopicPartition, LogBounds]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from inspect import isawaitable
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -21,6 +21,7 @@ from aiokafka.structs import RecordMetadata
 
 from gateway import schemas
 from gateway.core.reasons import Reason
+from gateway.core.values import value
 from gateway.kafka.cluster import describe
 from gateway.kafka.codec import Codec, Undecodable
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, KafkaConnection, close_quietly, within
@@ -34,7 +35,7 @@ from gateway.kafka.transactions import TRANSACTION_TIMEOUT_MS
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Found:
     """One record of a topic; `record` is None for a tombstone, or for what can't be read: `why` tells then."""
 
@@ -68,6 +69,7 @@ class Desk:
         names: TopicNames,
         cluster_id: str,
         tell: Tell,
+        directory: Path | None = None,
     ) -> None:
         self.connection = connection
         self.client = client
@@ -75,6 +77,7 @@ class Desk:
         self.names = names
         self.cluster_id = cluster_id
         self.tell = tell
+        self.directory = directory
         self._registry = registry
 
     async def read(self, topic: str, take: Take, span: Span = EVERYTHING, *, decoded: bool = True) -> dict[int, int]:
@@ -141,9 +144,9 @@ class Desk:
         if found.value is None:
             return found
         decoded = self.codec.decode(found.topic, found.value)
-        if isinstance(decoded, Undecodable):
-            return replace(found, why=decoded.reason)
-        return replace(found, record=decoded.record)
+        record, why = (None, decoded.reason) if isinstance(decoded, Undecodable) else (decoded.record, None)
+        place = (found.topic, found.partition, found.offset)
+        return Found(*place, found.timestamp, found.key, found.headers, found.value, record, why)
 
 
 def _bare(raw: Any) -> Found:
@@ -155,13 +158,20 @@ def _bare(raw: Any) -> Found:
 
 @asynccontextmanager
 async def open_desk(
-    connection: KafkaConnection, names: TopicNames, registry_url: str | None, tell: Tell
+    connection: KafkaConnection,
+    names: TopicNames,
+    registry_url: str | None,
+    tell: Tell,
+    directory: Path | None = None,
 ) -> AsyncIterator[Desk]:
-    """Connect; `tell` hears how far a long reading is. Raises KafkaUnavailableError."""
+    """Connect; `tell` hears how far a long reading is. `directory`: where files of this user are, unless named.
+
+    Raises KafkaUnavailableError.
+    """
     registry = registry_at(registry_url, names)
     try:
         async with connection.client() as client:
             cluster = await describe(client, [names.ledger])
-            yield Desk(connection, client, registry, names, cluster.id, tell)
+            yield Desk(connection, client, registry, names, cluster.id, tell, directory)
     finally:
         await registry.close()

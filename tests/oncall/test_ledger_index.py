@@ -381,4 +381,5 @@ def test_the_index_at_the_usual_place_is_used(world: LedgerWorld, tmp_path: Path
     assert "from the topic" in world.run(["ledger", "count", "--index", "topic"], **state).stdout
     (file,) = (tmp_path / "credit-gateway").glob("*.sqlite")
     assert file.name == f"{world.names.ledger}.{world.cluster_id}.sqlite"
+    assert "from the topic" in world.run(["ledger", "count"], XDG_STATE_HOME="relative").stdout  # to be ignored
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)

@@ -2,7 +2,9 @@
 
 import asyncio
 import stat
+import tracemalloc
 from pathlib import Path
+from unittest import mock
 
 import orjson
 import pytest
@@ -10,12 +12,17 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from gateway.cli.errors import Exit
+from gateway.kafka.connection import KafkaUnavailableError
+from gateway.oncall.desk import Desk
+from gateway.oncall.ledger import scope as scope_module
+from gateway.oncall.ledger.scope import _Announced
 from tests.oncall import golden
-from tests.oncall.desk_world import T0, DeskWorld
+from tests.oncall.desk_world import OPERATOR, T0, DeskWorld
 from tests.oncall.ledger_world import STEP_MS as MINUTE
 
 SINCE, UNTIL = T0 + 60 * MINUTE, T0 + 120 * MINUTE
 RANGE = ["ledger", "scope", "--since", "2026-05-01T10:00:00+09:00", "--until", "2026-05-01T11:00:00+09:00"]
+MANY = 300_000
 LATE = T0 + 10 * 60 * MINUTE  # settled hours later
 
 
@@ -65,7 +72,7 @@ def incident(desk_world: DeskWorld) -> DeskWorld:
 def test_scope_is_told(incident: DeskWorld, tmp_path: Path) -> None:
     """What reached GeNiE, what may have, what has no record yet; references in a file of one's own."""
     file = tmp_path / "subjects.csv"
-    ended = incident.run([*RANGE, "--subjects-to", str(file)])
+    ended = incident.run([*RANGE, "--subjects-to", str(file), *OPERATOR])
     assert (ended.status, ended.stderr) == (Exit.FOUND_WRONG, ""), "an announcement can't be read"
     golden.check("ledger_scope.txt", ended.stdout.replace(str(file), "FILE"))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -76,6 +83,49 @@ def test_scope_is_told(incident: DeskWorld, tmp_path: Path) -> None:
         "subject-3,0,1",
         "subject-5,1,0",
     ]
+    (deed,) = incident.records(incident.names.audit)
+    told = ("operator", "command", "reason", "ticket", "count", "subject_ref")
+    assert [deed[name] for name in told] == ["ann", "ledger scope --subjects-to", "test", "T-1", 4, None]
+
+
+def test_references_are_not_handed_out_without_an_audit(incident: DeskWorld, tmp_path: Path) -> None:
+    """Who wants them says who, and why; if that can't be written down, there is no file."""
+    file = tmp_path / "subjects.csv"
+    audits = len(incident.records(incident.names.audit))
+    assert incident.run([*RANGE, "--subjects-to", str(file), *OPERATOR[:4]]).status == Exit.WRONG_USE
+
+    async def away(*_: object) -> None:
+        raise KafkaUnavailableError("writing", "no broker answers")
+
+    with mock.patch.object(Desk, "write", away):
+        ended = incident.run([*RANGE, "--subjects-to", str(file), *OPERATOR])
+    assert ended.status == Exit.UNREACHABLE
+    assert not file.exists()
+    assert len(incident.records(incident.names.audit)) == audits
+
+
+def test_a_long_incident_is_remembered_in_bits() -> None:
+    """A byte would be enough for each of many announced inputs of a lane; each is settled once."""
+    announced = _Announced()
+    tracemalloc.start()
+    for offset in range(MANY):
+        announced.add("lease.payments", 3, offset)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < MANY
+    assert announced.settle(("lease.payments", 3, 7))
+    assert not announced.settle(("lease.payments", 3, 7))
+    assert not announced.settle(("lease.payments", 4, 8))
+    assert announced.count() == MANY - 1
+
+
+def test_what_was_settled_late_is_found_however_much_it_is(
+    incident: DeskWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a query can name is sifted; the answer is the same."""
+    whole = incident.run([*RANGE, "--json"]).stdout
+    monkeypatch.setattr(scope_module, "MOST_NAMED", 0)
+    assert incident.run([*RANGE, "--json"]).stdout == whole
 
 
 def test_scope_as_json_is_the_same_from_an_index(incident: DeskWorld, tmp_path: Path) -> None:
@@ -100,7 +150,7 @@ def test_scope_keeps_a_file_that_is_there(incident: DeskWorld, tmp_path: Path) -
     """Nobody's list is written over."""
     file = tmp_path / "subjects.csv"
     file.write_text("theirs")
-    ended = incident.run([*RANGE, "--subjects-to", str(file)])
+    ended = incident.run([*RANGE, "--subjects-to", str(file), *OPERATOR])
     assert (ended.status, file.read_text()) == (Exit.WRONG_USE, "theirs")
     assert "there is such a file" in ended.stderr
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from gateway.core.traces import CLOCKS_DIFFER_MS
 from gateway.kafka import scan
 from gateway.oncall.desk import Desk
 from gateway.oncall.ledger import steps
@@ -198,3 +199,40 @@ def test_a_ledger_whose_clock_is_behind_is_read(kafka: str) -> None:
     assert result.stdout.endswith("\nnothing wrong\n")
     assert "an event PROVIDED twice is found only if both records are about these inputs" in result.stdout
     assert "PROVIDED twice is found only" not in run(story).stdout
+
+
+def test_what_a_range_can_not_tell_is_told_of_the_whole(kafka: str) -> None:
+    """Records of one event are compared as far as they are about inputs of the range, and the answer says so."""
+    story = Story(DeskWorld(kafka))
+    world, payments = story.world, story.world.names.payments
+    early, unknown = story.payment(), story.payment()
+    late = world.add_payment("subject-1", at=T0 + HOUR)
+    story.parked(unknown, "outcome_unknown", **UNKNOWN, idempotency_key="key-resolved")
+    story.replayed(unknown, idempotency_key="key-resolved")
+    story.provided(early, idempotency_key="key-of-one-event")
+    at_its_time = {"at": T0 + HOUR + 1_000, "input": world.position(late, T0 + HOUR)}
+    story.provided(late, idempotency_key="key-of-one-event", **at_its_time)
+    story.committed((payments, 0), 3)
+    for options, twice, unresolved in (
+        (["--since", "2026-05-01T00:30:00Z"], 0, 0),
+        (["--until", "2026-05-01T00:00:01Z"], 0, 1),  # before the replay was asked for
+        ([], 1, 0),
+    ):
+        told = json.loads(run(story, "--json", *options).stdout)
+        assert told["findings"].get("provided_twice", {"count": 0})["count"] == twice
+        assert told["unresolved"]["count"] == unresolved
+        assert any("is listed as unresolved; without --since" in note for note in told["notes"]) == bool(options)
+
+
+def test_clocks_may_differ_by_ten_seconds(kafka: str) -> None:
+    """A record about an input dated so little before the log begins is about this log; by more, about an earlier one
+    of the name."""
+    story = Story(DeskWorld(kafka))
+    place = story.payment()
+    story.provided(place, input=story.world.position(place, T0 - CLOCKS_DIFFER_MS))
+    story.provided(place, input=story.world.position(place, T0 - CLOCKS_DIFFER_MS - 1))
+    story.committed((story.world.names.payments, 0), 1)
+    assert CLOCKS_DIFFER_MS == 10_000
+    result = run(story)
+    assert result.stdout.endswith("\nnothing wrong\n")
+    assert "left out: 1 ledger records about earlier topics of the same names" in result.stdout

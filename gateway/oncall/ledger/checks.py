@@ -71,7 +71,9 @@ class Lane:
     def is_of_range(self, offset: int, timestamp: int, since: int | None, until: int | None) -> bool:
         """Whether a ledger record about this offset is to be looked at; those that are of another log are counted.
 
-        An input that has left the topic is of the range by the time that the ledger says it had.
+        An input that has left the topic is of the range by the time that the ledger says it had. Of an earlier topic of
+        this name is what is dated before the first record that the log holds, by more than clocks may differ: a topic
+        made anew within these 10 s of its end is not told apart.
         """
         if self.began_at is not None and offset >= self.log_start and timestamp < self.began_at - CLOCKS_DIFFER_MS:
             self.other_log += 1

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from gateway.core.events import check_ref
 from gateway.oncall.desk import Desk
 from gateway.oncall.ledger.indexing import index_of
-from gateway.oncall.ledger.place import default_url
+from gateway.oncall.ledger.place import usual_url
 from gateway.oncall.ledger.tables import CONTRACTS, Database
 
 HEAD = ["contract_ref", "subject_ref"]
@@ -88,7 +88,7 @@ async def subject_of_contract(desk: Desk, index_url: str, contract_ref: str) -> 
     """The customer of a contract, as last imported; None if it is on no list. Without a URL: the index at its usual
     place. Raises IndexUnfitError (also if there is no index yet), IndexAwayError."""
     query = sa.select(CONTRACTS.c.subject_ref).where(CONTRACTS.c.contract_ref == contract_ref)
-    database = Database(index_url or default_url(desk.cluster_id, desk.names.ledger))
+    database = Database(index_url or usual_url(desk))
     try:
         with (await index_of(desk, database)).looking() as connection:
             found: str | None = connection.execute(query).scalar_one_or_none()

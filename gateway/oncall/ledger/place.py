@@ -1,17 +1,23 @@
-"""Where an index lies unless said otherwise: a SQLite file of this user, one for each ledger topic of each cluster."""
+"""Where an index lies unless said otherwise: a SQLite file of this user, one for each ledger topic of each cluster.
+
+Must not know which directory that is: the desk is given one.
+"""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.oncall.desk import Desk
 
 
-def default_file(cluster_id: str, topic: str) -> Path:
-    """Under XDG's state directory: not made by asking."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "credit-gateway" / f"{topic}.{cluster_id}.sqlite"
+def usual_file(desk: Desk) -> Path | None:
+    """Not made by asking; None if the desk was given no directory."""
+    return None if desk.directory is None else desk.directory / f"{desk.names.ledger}.{desk.cluster_id}.sqlite"
 
 
-def default_url(cluster_id: str, topic: str) -> str:
-    """The same, as the URL of a database."""
-    return f"sqlite:///{default_file(cluster_id, topic)}"
+def usual_url(desk: Desk) -> str:
+    """The same, as the URL of a database; empty, which is none, without a directory."""
+    file = usual_file(desk)
+    return "" if file is None else f"sqlite:///{file}"

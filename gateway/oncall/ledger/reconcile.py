@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,15 +101,10 @@ class Reconciliation:
     async def run(self) -> Reconciled:
         """Read and ask; at the end the state file is gone."""
         asked = self._asked
-        try:
-            until = None if asked.until is None else asked.until + BROKER_SKEW_MS
+        until = None if asked.until is None else asked.until + BROKER_SKEW_MS
+        with self._state.kept(self._saved) if self._state is not None else nullcontext():
             await self._steps.read("ledger", self._desk.names.ledger, self._take, Span(asked.since, until))
             await self._settle_doubts()
-        except BaseException:
-            self._save()
-            raise
-        if self._state is not None:
-            self._state.remove()
         resolved = sorted(self._resolved)
         return Reconciled(asked, self._counts, self._claims, self._findings, resolved, self._questions.asked)
 
@@ -217,8 +213,10 @@ class Reconciliation:
                 self._resolved.append(Resolved(place, key, resolution.received, resolution.what))
 
     def _save(self) -> None:
-        if self._state is None:
-            return
+        if self._state is not None:
+            self._state.save(self._saved())
+
+    def _saved(self) -> Saved:
         document = {
             "since": self._asked.since,
             "until": self._asked.until,
@@ -229,7 +227,7 @@ class Reconciliation:
             "resolved": [list(each) for each in self._resolved],
             "doubts": list(self._doubts),
         }
-        self._state.save(Saved(document))
+        return Saved(document)
 
 
 def _is_sure(record: Record, said: Said | None) -> bool:

@@ -3,12 +3,14 @@
 An event may have gone out while an announcement of it was live: between announced_at and expires_at. So the intents of
 the time say which events are looked at, and the ledger says of each whether it reached GeNiE. Where the intents topic
 does not reach back, the ledger's own times stand in, which are those of the last announcement.
+
+What is announced is remembered as a bit each, so that a month of it is some MB; whose it was, by customer.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -18,8 +20,9 @@ from gateway.core.reasons import Transmitted
 from gateway.kafka.cluster import began_at, describe, log_bounds
 from gateway.kafka.scan import Span
 from gateway.oncall.desk import Desk, Found
+from gateway.oncall.ledger.offsets import OffsetSet
 from gateway.oncall.ledger.plain import iso_day
-from gateway.oncall.ledger.source import BROKER_SKEW_MS, Ledger, LedgerEntry, Place, Wanted, places_of
+from gateway.oncall.ledger.source import BROKER_SKEW_MS, MOST_NAMED, Ledger, LedgerEntry, Place, Wanted, places_of
 
 LONGEST_LIFE_MS = 300_000  # of an announcement: no setting allows more
 USUAL_WAIT_MS = 2 * 3_600_000  # an unknown outcome is given up after an hour; what waits longer is looked for apart
@@ -74,17 +77,42 @@ async def scope(desk: Desk, ledger: Ledger, since: int, until: int) -> Scope:
         await ledger.read(found.settled, Wanted(begin))
     else:
         await ledger.read(found.settled, Wanted(begin, usual))
-        if found.announced:
-            await ledger.read(found.settled, Wanted(usual, inputs=frozenset(found.announced)))
-    found.scope.unsettled = len(found.announced)
+        if rest := found.announced.count():
+            inputs = frozenset(found.announced.places()) if rest <= MOST_NAMED else None  # of more, all are sifted here
+            await ledger.read(found.settled, Wanted(usual, inputs=inputs))
+    found.scope.unsettled = found.announced.count()
     return found.scope
 
 
+class _Announced:
+    """Inputs announced in the time, of which no ledger record was seen yet."""
+
+    def __init__(self) -> None:
+        self._lanes: defaultdict[tuple[str, int], OffsetSet] = defaultdict(OffsetSet)
+
+    def add(self, topic: str, partition: int, offset: int) -> None:
+        self._lanes[topic, partition].add(offset)
+
+    def settle(self, place: Place) -> bool:
+        """Take it out; whether it was in."""
+        offsets = self._lanes.get(place[:2])
+        if offsets is None or place[2] not in offsets:
+            return False
+        offsets.discard(place[2])
+        return True
+
+    def count(self) -> int:
+        return sum(map(len, self._lanes.values()))
+
+    def places(self) -> Iterator[Place]:
+        return ((*lane, offset) for lane, offsets in self._lanes.items() for offset in offsets)
+
+
 class _Looking:
-    """What is known so far. `announced`: inputs announced in the time, of which no ledger record was seen yet."""
+    """What is known so far."""
 
     def __init__(self, cluster_id: str, since: int, until: int) -> None:
-        self.announced: set[Place] = set()
+        self.announced = _Announced()
         self.scope = Scope({Transmitted.YES: Share(), Transmitted.UNKNOWN: Share()})
         self._cluster_id = cluster_id
         self.since = since
@@ -97,8 +125,8 @@ class _Looking:
                 self.scope.unreadable_intents += 1
             elif self._live(each.record["announced_at"], each.record["expires_at"]):
                 topic, _, partition = each.record["lane"].rpartition(":")
-                offsets = (entry["offset"] for entry in each.record["entries"])
-                self.announced.update((topic, int(partition), offset) for offset in offsets)
+                for entry in each.record["entries"]:
+                    self.announced.add(topic, int(partition), entry["offset"])
 
     def settled(self, entries: Sequence[LedgerEntry]) -> None:
         """Take in some ledger records, of the time and of others."""
@@ -106,11 +134,8 @@ class _Looking:
             record = entry.record
             place = places_of(record)[0]
             here = record["input"]["cluster_id"] == self._cluster_id
-            if here and place in self.announced:
-                self.announced.remove(place)
-            elif not self._before_intents(record):
-                continue
-            self._count(record)
+            if (here and self.announced.settle(place)) or self._before_intents(record):
+                self._count(record)
 
     def _live(self, begin: int, end: int) -> bool:
         return begin < self.until and end > self.since

@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gateway.core.values import value
 from gateway.kafka.cluster import LogBounds, TopicMissingError, describe, log_bounds
 from gateway.kafka.codec import Undecodable
 from gateway.kafka.scan import Span
-from gateway.oncall.ledger.place import default_file
+from gateway.oncall.ledger.place import usual_file, usual_url
 
 if TYPE_CHECKING:
     from gateway.oncall.desk import Desk, Found
@@ -34,7 +35,7 @@ THE_TOPIC = "topic"  # in place of an index's URL: no index
 Place = tuple[str, int, int]  # topic, partition, offset
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LedgerEntry:
     """One ledger record and where it lies; `appended_at` is the broker's time, ms."""
 
@@ -229,8 +230,8 @@ async def open_ledger(desk: Desk, index_url: str = "") -> AsyncIterator[Ledger]:
     Without a URL the index at its usual place is used if there is one and it fits; the topic else.
     Raises IndexUnfitError, IndexAwayError, TopicMissingError, KafkaUnavailableError.
     """
-    usual = default_file(desk.cluster_id, desk.names.ledger)
-    if index_url == THE_TOPIC or not (index_url or usual.exists()):
+    usual = usual_file(desk)
+    if index_url == THE_TOPIC or not (index_url or (usual is not None and usual.exists())):
         yield Ledger(desk)
         return
     try:
@@ -239,7 +240,7 @@ async def open_ledger(desk: Desk, index_url: str = "") -> AsyncIterator[Ledger]:
     except ImportError as error:
         raise IndexUnfitError(f"the package {error.name} is missing: install the gateway's extra `desk`") from error
 
-    database = Database(index_url or f"sqlite:///{usual}")
+    database = Database(index_url or usual_url(desk))
     try:
         index = await index_of(desk, database)
         try:

@@ -7,8 +7,8 @@ one line of JSON (what it is bound to, the document, names and sizes of the part
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,16 @@ class StateFile:
         """The look has come to its end: the next one begins anew."""
         with suppress(FileNotFoundError):
             self.path.unlink()
+
+    @contextmanager
+    def kept(self, saved: Callable[[], Saved]) -> Iterator[None]:
+        """Save what is `saved` if the look is broken off; at its end the file goes. Raises StateError."""
+        try:
+            yield
+        except BaseException:
+            self.save(saved())
+            raise
+        self.remove()
 
     def _refuse_others(self, bound: Mapping[str, Any]) -> None:
         differ = [name for name in self._bound if bound.get(name) != self._bound[name]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -95,14 +96,9 @@ class Verification:
 
     async def run(self) -> Verified:
         """Read all, and judge. Raises what Desk.read raises, and StateError."""
-        try:
+        with self._state.kept(self._saved) if self._state is not None else nullcontext():
             await self._read()
             unresolved, count = await self._judge()
-        except BaseException:
-            self._save()
-            raise
-        if self._state is not None:
-            self._state.remove()
         lanes = list(self._lanes.values())
         return Verified(self._asked, lanes, self._counts, self._outcomes, self._findings, unresolved, count)
 
@@ -270,8 +266,10 @@ class Verification:
                 self._findings.add(Kind.OTHER_CONTENT, topic, partition, offset)
 
     def _save(self) -> None:
-        if self._state is None:
-            return
+        if self._state is not None:
+            self._state.save(self._saved())
+
+    def _saved(self) -> Saved:
         document = {
             "since": self._asked.since,
             "until": self._asked.until,
@@ -284,4 +282,4 @@ class Verification:
         }
         parts = {name: page for lane in self._lanes.values() for name, page in lane.pages()}
         parts |= {f"keys/{name}": page for name, page in self._keys.pages().items()}
-        self._state.save(Saved(document, parts))
+        return Saved(document, parts)
