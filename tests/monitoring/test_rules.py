@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from gateway.observe.metrics import Metrics
 from gateway.observe.metrics import reference as metrics
 from tests.monitoring import cases_objective, cases_processes, cases_records
 from tests.monitoring.promtool import Case, judge
-from tests.monitoring.tools import tool
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "deploy" / "prometheus" / "rules.yaml"
@@ -27,7 +27,7 @@ _OUR_METRIC = re.compile(r"\bgateway_\w+")
 
 
 @pytest.fixture(scope="module")
-def promtool() -> Path:
+def promtool(tool: Callable[[str], Path]) -> Path:
     return tool("promtool")
 
 
