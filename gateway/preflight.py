@@ -6,7 +6,6 @@ and nothing sent but questions. Must not know how to mend what it finds, beyond 
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Sequence
 
@@ -32,15 +31,13 @@ from gateway.kafka.connection import (
 )
 from gateway.kafka.http_registry import registry_at
 from gateway.kafka.names import TopicNames
-from gateway.kafka.opening import LaneName, LaneRefusedError, foresee
+from gateway.kafka.opening import foresee
 from gateway.kafka.registry import NotRegisteredError, RegistryAway
 from gateway.kafka.topics import check_topics
 from gateway.sections import KafkaSettings
 from gateway.settings import PREFIX, Settings, SettingsError, load
 from gateway.tls import subject
 
-REFUSED_TIMES = 3  # a lane is asked about, before its refusal is believed
-REFUSED_AGAIN_S = 1.0
 WRITTEN_KINDS = ("ProvisionRecord", "ParkedEvent", "ProvisionIntent")
 _DIGEST_BYTES = 32
 
@@ -133,30 +130,12 @@ async def _lanes(settings: Settings, names: TopicNames, client: AIOKafkaClient) 
     group = settings.kafka.group_id
     cluster = await describe(client, (names.payments, names.scores, names.replays))
     partitions = [partition for topic in cluster.topics.values() for partition in topic.partitions]
-    refusals: list[str] = []
-    for partition in partitions:
-        if refusal := await _refusal(client, LaneName(group, *partition), REFUSED_TIMES if not refusals else 1):
-            refusals.append(refusal)
+    refusals = await foresee(client, group, partitions)
     more = f" (and {len(refusals) - 1} more lanes)" if len(refusals) > 1 else ""
     return [
         *_open_files(settings.genie.connections, len(partitions), len(cluster.brokers)),
         *(Finding(Severity.PROBLEM, "kafka.group_id", f"{refusal}{more}") for refusal in refusals[:1]),
     ]
-
-
-async def _refusal(client: AIOKafkaClient, name: LaneName, times: int) -> str | None:
-    """Why the lane would be refused. A coordinator that reads its log anew may say what was so before (proof.py), and
-    nothing is written here to find that out; so it is asked again."""
-    for time in range(1, times + 1):
-        try:
-            await foresee(client, name)
-        except LaneRefusedError as error:
-            if time == times:
-                return str(error)
-            await asyncio.sleep(REFUSED_AGAIN_S)
-        else:
-            break
-    return None
 
 
 def _open_files(connections: int, lanes: int, brokers: int) -> list[Finding]:

@@ -12,6 +12,7 @@ from enum import Enum
 from itertools import groupby
 from shlex import quote
 
+from gateway.kafka import offsets_log
 from gateway.kafka.names import TopicNames
 
 REPLAY_TRANSACTIONS = "replay-"  # what `gateway replay apply` begins its transactional ids with
@@ -110,7 +111,10 @@ def commands(acls: Iterable[Acl], principal: str, bootstrap: str) -> list[str]:
 
 
 def _gateway(names: TopicNames, group: str) -> Iterator[Acl]:
-    read = (names.payments, names.scores, names.replays, names.consents, names.controls, names.intents)
+    read = (
+        *(names.payments, names.scores, names.replays, names.consents, names.controls, names.intents),
+        offsets_log.TOPIC,
+    )
     yield from _topics(Operation.READ, *read)
     yield from _topics(Operation.WRITE, names.intents, names.ledger, names.parked)
     yield from _topics(Operation.DESCRIBE, names.audit)

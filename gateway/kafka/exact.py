@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,7 @@ from gateway.kafka.troubles import PassingError, raise_for
 
 NEAR = 64  # offsets between two records up to which reading what lies between is cheaper than another request
 RUN_BYTES = 256 * 1024  # of a log that several are wanted of: short beside the requests that share its connection
+RANGE_BYTES = 1024 * 1024  # where all is wanted
 ONE_BYTES = 1024  # where one is wanted; a batch is delivered whole, however large
 PARTITIONS_AT_ONCE = 8
 _AT_ONCE_MS = 0
@@ -80,6 +81,20 @@ async def read_many(
                 yield some
 
 
+async def read_batches(
+    client: AIOKafkaClient, partition: TopicPartition, start: int, end: int
+) -> AsyncGenerator[Any, None]:
+    """Every batch from one offset to before another, markers of transactions too, whether committed or not. Close it if
+    it is left before its end. Raises KafkaUnavailableError."""
+    log = _Log(client, partition, _UNCOMMITTED, markers=True)
+    while start < end:
+        part = await log.read(start, RANGE_BYTES)
+        for batch in part.batches:
+            if batch.base_offset < end:
+                yield batch
+        start = part.end
+
+
 def _by_log(places: Iterable[Place]) -> Mapping[TopicPartition, Sequence[int]]:
     wanted: dict[TopicPartition, list[int]] = defaultdict(list)
     for topic, number, offset in sorted(set(places)):
@@ -121,10 +136,13 @@ class _Part:
 class _Log:
     """One partition's log; who leads it is asked again only where a request failed."""
 
-    def __init__(self, client: AIOKafkaClient, partition: TopicPartition, isolation: int) -> None:
+    def __init__(
+        self, client: AIOKafkaClient, partition: TopicPartition, isolation: int, *, markers: bool = False
+    ) -> None:
         self._client = client
         self._partition = partition
         self._isolation = isolation
+        self._markers = markers  # whether those of transactions are given too
         self._cluster: Cluster | None = None
 
     async def read(self, offset: int, most: int) -> _Part:
@@ -159,7 +177,8 @@ class _Log:
                 if (last_stable if self._isolation == _COMMITTED else high_watermark) <= offset:
                     await self._refuse_hidden(cluster, offset)
                     return _Part(_NO_MORE)
-                return _part(offset, fetched, _Aborted(aborted) if self._isolation == _COMMITTED else None)
+                hidden = _Aborted(aborted).has if self._isolation == _COMMITTED else _is_marker
+                return _part(offset, fetched, _nothing if self._markers else hidden)
         raise UnknownTopicOrPartitionError
 
     async def _refuse_hidden(self, cluster: Cluster, offset: int) -> None:
@@ -193,14 +212,22 @@ class _Aborted:
         return batch.is_transactional and batch.producer_id in self._producers
 
 
-def _part(offset: int, fetched: bytes, aborted: _Aborted | None) -> _Part:
+def _is_marker(batch: Any) -> bool:
+    return bool(batch.is_control_batch)
+
+
+def _nothing(_: Any) -> bool:
+    return False
+
+
+def _part(offset: int, fetched: bytes, hidden: Callable[[Any], bool]) -> _Part:
     log = MemoryRecords(fetched)
     end, batches = offset + 1, []
     while log.has_next():
         batch: Any = log.next_batch()
         if not batch.validate_crc():
             raise CorruptRecordException
-        if not (batch.is_control_batch if aborted is None else aborted.has(batch)):
+        if not hidden(batch):
             batches.append(batch)
         end = max(end, batch.next_offset)
     return _Part(end, batches)

@@ -21,9 +21,9 @@ from gateway.core.metadata import CommitMetadata, NotOurMetadataError
 from gateway.kafka.cluster import LATEST, NO_OFFSET, TopicMissingError, describe, list_offsets
 from gateway.kafka.connection import KafkaConnection, KafkaUnavailableError
 from gateway.kafka.names import TopicNames
-from gateway.kafka.offsets import Committed, fetch_committed, refuse_live_group
+from gateway.kafka.offsets import Committed, refuse_live_group
+from gateway.kafka.offsets_log import read_offsets
 from gateway.kafka.opening import LaneName
-from gateway.kafka.proof import fetch_proven
 from gateway.kafka.transactions import Doubtful, Fenced, LaneProducer
 
 
@@ -116,7 +116,7 @@ async def start_lanes(
     find = _at(start) if isinstance(start, int) else start
     async with connection.client() as client:
         lanes = _chosen(await _lanes(client, names), only)
-        before = await _committed(client, group, lanes)
+        before = await read_offsets(client, group, lanes)
         foreign = [lane for lane, committed in before.items() if committed and not _is_ours(committed)]
         if foreign and not force:
             raise ForeignOffsetsError(group, foreign)
@@ -125,8 +125,8 @@ async def start_lanes(
         if wanted:
             await refuse_live_group(client, group)
             async with _fenced(connection, group, [] if dry_run else wanted) as producers:
-                for lane, producer in producers.items():  # the last of an older owner may count only now
-                    before[lane] = await _proven(client, producer, group, lane, names.intents)
+                # The last of an older owner may count only now.
+                before |= await read_offsets(client, group, producers) if producers else {}
                 wanted = [lane for lane in wanted if force or before[lane] is None]
                 starts = await find(client, wanted) if wanted else {}
                 if not dry_run:
@@ -163,23 +163,6 @@ def _at(time: int) -> Find:
         return {lane: Start(offset) for lane, offset in {**found, **ends}.items()}
 
     return find
-
-
-async def _committed(
-    client: AIOKafkaClient, group: str, lanes: Iterable[TopicPartition]
-) -> dict[TopicPartition, Committed | None]:
-    return {lane: await fetch_committed(client, group, lane.topic, lane.partition) for lane in lanes}
-
-
-async def _proven(
-    client: AIOKafkaClient, producer: LaneProducer, group: str, lane: TopicPartition, intents_topic: str
-) -> Committed | None:
-    try:
-        return await fetch_proven(client, producer, group, lane, intents_topic)
-    except Fenced:
-        raise LaneTakenError(lane, []) from None
-    except Doubtful as doubt:
-        raise KafkaUnavailableError(f"reading the offset of lane {lane_name(lane)}", str(doubt)) from doubt
 
 
 @asynccontextmanager

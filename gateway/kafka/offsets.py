@@ -102,5 +102,10 @@ async def refuse_live_group(client: AIOKafkaClient, group: str) -> None:
 
 async def ask_coordinator(client: AIOKafkaClient, group: str, request: object) -> Any:
     """The answer of the broker that knows this group, to one request."""
-    coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
-    return await client.send(coordinator, request)
+    return await client.send(await ask_for_coordinator(client, group), request)
+
+
+async def ask_for_coordinator(client: AIOKafkaClient, group: str) -> int:
+    """Which broker knows this group; the first time this makes the topic in which offsets are kept."""
+    node: int = await client.coordinator_lookup(CoordinationType.GROUP, group)
+    return node

@@ -1,12 +1,13 @@
 """Opening a lane: take over, then read what is committed, then the live intents. (ARCHITECTURE.md, step a)
 
 Knows the order, which is the point: an offset read before the take-over may be rewound by the older owner, and one that
-is not proven (proof.py) may be old.
+a coordinator remembers (offsets_log.py) may be old.
 Must not know what the lane does with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,8 @@ from gateway.kafka.cluster import log_bounds
 from gateway.kafka.codec import Codec, Undecodable
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.exact import read_exact
-from gateway.kafka.offsets import Committed, fetch_committed
-from gateway.kafka.proof import fetch_proven
+from gateway.kafka.offsets import Committed
+from gateway.kafka.offsets_log import read_offset, read_offsets
 from gateway.kafka.transactions import LaneProducer
 
 _NOBODYS = "the topic was made anew"  # can't be read as the metadata of a lane
@@ -71,8 +72,7 @@ async def open_lane(
     producer = LaneProducer(connection, name.transactional_id)
     try:
         await producer.take_over()
-        lane = TopicPartition(name.topic, name.partition)
-        committed = await fetch_proven(client, producer, name.group, lane, intents_topic)
+        committed = await read_offset(client, name.group, TopicPartition(name.topic, name.partition))
         offset, metadata = await where_to_go_on(client, name, committed, is_new=is_new)
         intents = await _live_intents(client, codec, name, intents_topic, metadata)
     except BaseException:
@@ -81,10 +81,15 @@ async def open_lane(
     return producer, Opened(offset, metadata, intents, holds, producer.epoch)
 
 
-async def foresee(client: AIOKafkaClient, name: LaneName) -> None:
-    """Raise LaneRefusedError if the lane would be refused now, as far as can be seen beside its owner."""
-    committed = await fetch_committed(client, name.group, name.topic, name.partition, stable=False)
-    await where_to_go_on(client, name, committed)
+async def foresee(client: AIOKafkaClient, group: str, lanes: Collection[TopicPartition]) -> list[LaneRefusedError]:
+    """Why lanes would be refused now, as far as can be seen beside their owners."""
+    refusals = []
+    for lane, committed in (await read_offsets(client, group, lanes, decided=False)).items():
+        try:
+            await where_to_go_on(client, LaneName(group, *lane), committed)
+        except LaneRefusedError as refusal:
+            refusals.append(refusal)
+    return refusals
 
 
 async def where_to_go_on(

@@ -101,7 +101,7 @@ def install(orders: Orders) -> None:
 
 
 def _opening(orders: Orders) -> None:
-    async def fetch_proven(*arguments: Any) -> Any:
+    async def read_offset(*arguments: Any) -> Any:
         await orders.come_to(Point.TAKEN_OVER)
         return await plain_read(*arguments)
 
@@ -110,7 +110,7 @@ def _opening(orders: Orders) -> None:
         await orders.come_to(Point.OPENED)
         return opened
 
-    plain_read = replace(opening, "fetch_proven", fetch_proven)
+    plain_read = replace(opening, "read_offset", read_offset)
     plain_open = replace(lane_driver, "open_lane", open_lane)
 
 

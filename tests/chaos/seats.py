@@ -50,6 +50,7 @@ class Seat:
         self._order, self._done = directory / f"{name}.order", directory / f"{name}.done"
         self._settings = {**settings, ORDER: str(self._order), DONE: str(self._done)}
         self._patches = (*patches, "points")  # what is taken out is gone before it is watched
+        self._forgetful: set[int] = set()  # what is right from the first crash of a broker on
         self._hurt: set[int] = set()  # ends that are right for this process, because of what was done to it
         self._over = False
         self._pause_s = 0.0
@@ -116,8 +117,10 @@ class Seat:
         self._signal(signal.SIGSTOP)
 
     def broker_killed(self) -> None:
-        """A broker that crashes may forget which process it gave the instance id to last."""
-        self._hurt.add(FORGOTTEN)
+        """Brokers that crash may forget to which processes they gave instance ids, those of later processes too: the
+        state that they go on from may be an old one (gateway/kafka/offsets_log.py)."""
+        self._forgetful = {FORGOTTEN}
+        self._hurt |= self._forgetful
 
     def go_on(self) -> None:
         self._signal(signal.SIGCONT)
@@ -162,7 +165,7 @@ class Seat:
         """One process, from start to end."""
         log = self._directory / f"{self.name}-{len(self.logs):03d}.log"
         self.logs.append(log)
-        self._hurt, self._looked = {GAVE_UP}, (0.0, 0)  # what it gives up for is not known here: the run counts
+        self._hurt, self._looked = {GAVE_UP} | self._forgetful, (0.0, 0)  # what it gives up for is not known here: the run counts
         async with GatewayProcess(self._settings, log, self._patches) as process:
             self.process = process
             self._journal.note("start", seat=self.name, pid=process.pid, log=log.name)

@@ -19,7 +19,7 @@ from aiokafka.structs import TopicPartition
 from gateway.core.facts import Committed, FenceReached, Opened, StartFence
 from gateway.core.identity import Identity
 from gateway.core.metadata import CommitMetadata
-from gateway.kafka import cluster, exact, fence, offsets, opening, proof, strict_producer, transactions
+from gateway.kafka import cluster, exact, fence, offsets, offsets_log, opening, strict_producer, transactions
 from gateway.kafka.fence import Fence, FenceFailed, FenceMark
 from gateway.kafka.lane_driver import _CALLS, REOPEN_WINDOW_S, LaneDriver
 from gateway.kafka.lanes import Lanes
@@ -69,33 +69,22 @@ def an_id_for_each_process() -> None:
 def read_without_waiting_for_markers() -> None:
     """What is committed is read although a transaction that may be changing it has not ended."""
 
-    def request(group: str, asked: Any, *, stable: bool) -> Any:
-        return plain(group, asked, stable=False)
+    async def read_offsets(client: Any, group: str, lanes: Any, *, decided: bool = True) -> Any:
+        return await plain(client, group, lanes, decided=False)
 
-    plain = replace(offsets, "StableOffsetsRequest", request)
-
-
-@NAMED
-def read_without_proof() -> None:
-    """An offset is believed that a coordinator says which may not have read all of its log; only "none" is proven."""
-
-    async def fetch_proven(client: Any, producer: Any, group: str, lane: Any, intents_topic: str) -> Any:
-        found = (await proof.fetch_all(client, group, [lane]))[lane]
-        return found or await plain(client, producer, group, lane, intents_topic)
-
-    plain = proof.fetch_proven
-    replace_everywhere(plain, fetch_proven)
+    plain = offsets_log.read_offsets
+    replace_everywhere(plain, read_offsets)
 
 
 @NAMED
-def a_moving_coordinator_says_none() -> None:
-    """The error that an answer about offsets begins with is not read."""
+def read_from_the_coordinator() -> None:
+    """An offset is believed as the coordinator remembers it; only "none" is looked up in the log."""
 
-    def committed_in(answer: Any, topic: str, partition: int) -> Any:
-        answer.error_code = 0
-        return plain(answer, topic, partition)
+    async def read_offset(client: Any, group: str, lane: Any) -> Any:
+        return await offsets.fetch_committed(client, group, *lane) or await plain(client, group, lane)
 
-    plain = replace(offsets, "committed_in", committed_in)
+    plain = offsets_log.read_offset
+    replace_everywhere(plain, read_offset)
 
 
 @NAMED

@@ -41,7 +41,7 @@ _KAFKA = (
     "cluster",
     "connection",
     "offsets",
-    "proof",
+    "offsets_log",
     "scan",
     "taster",
     "http_registry",

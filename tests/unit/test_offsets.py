@@ -86,8 +86,8 @@ async def test_an_offset_is_asked_for_until_it_is_surely_known(monkeypatch: pyte
     assert await fetch_committed(client, "group", "in", 3) == Committed(42, "m")
 
 
-async def test_an_offset_of_a_transaction_that_has_not_ended_is_waited_for() -> None:
-    """The coordinator is told to refuse until then; a look beside a lane's owner does not ask for that."""
+async def test_a_coordinator_is_told_to_refuse_until_a_transaction_has_ended() -> None:
+    """A look beside a lane's owner does not ask for that."""
     asked: list[bool] = []
 
     class Asked(Client):

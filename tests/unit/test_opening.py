@@ -61,12 +61,8 @@ class World:
         if name in self.fails:
             raise self.fails[name]
 
-    async def fetch_proven(self, client: object, producer: Any, group: str, lane: object, intents_topic: str) -> Any:
-        assert (producer.epoch, group, lane, intents_topic) == (self.epoch, "group", LANE, "intents")
-        await self.call("committed")
-        return self.committed
-
-    async def fetch_committed(self, client: object, group: str, topic: str, partition: int) -> Any:
+    async def read_offset(self, client: object, group: str, lane: object) -> Any:
+        assert (group, lane) == ("group", LANE)
         await self.call("committed")
         return self.committed
 
@@ -95,7 +91,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Kafka, so far as opening a lane sees it."""
     made = World()
     monkeypatch.setattr(opening, "LaneProducer", made)
-    for name in ("fetch_committed", "fetch_proven", "log_bounds", "read_exact"):
+    for name in ("read_offset", "log_bounds", "read_exact"):
         monkeypatch.setattr(opening, name, getattr(made, name))
     return made
 
