@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: help setup tools demo demo-monitor dashboards test edges model prove simulate chaos mutants removals \
-  bench bench-quick bench-all bench-check load lint format lock clean
+  bench bench-quick bench-all bench-check load docs lint format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ bench-check: $(READY)  ## fails where an event costs 15 % more than was accepted
 SCENARIO ?= steady
 load: $(READY)  ## one scenario (RATE=2000 MINUTES=5 SCENARIO=steady)
 	@$(BIN)/python -m load run --scenario $(SCENARIO) $(if $(RATE),--rate $(RATE)) $(if $(filter-out file undefined,$(origin MINUTES)),--minutes $(MINUTES)) $(ARGS)
+
+docs: $(READY)  ## the documentation as a site, in build/site; a link to nowhere ends it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --config-file docs/site/mkdocs.yml
 
 lint: $(READY)  ## formatting, lint, types, import rules
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
