@@ -92,7 +92,7 @@ def _fresh() -> list[Panel]:
                 "Corrections after withdrawal",
                 "In the time shown: a correction of what GeNiE has came after the customer withdrew. It was withheld; "
                 "the privacy desk decides how GeNiE hears of it.",
-                "correction_after_withdrawal/",
+                "correction_after_withdrawal",
             ),
             Query(total(grown(SETTLED, CORRECTION))),
             unit="none",
@@ -230,7 +230,7 @@ def _contradictions() -> list[Panel]:
             stacked=True,
         ),
         curves(
-            Text("Parked by a hold", "Events of customers on hold: releasing it offers their replay.", "held/"),
+            Text("Parked by a hold", "Events of customers on hold: releasing it offers their replay.", "held"),
             Query(total(growth(SETTLED, 'reason="held"'), "topic"), "{{topic}}"),
             unit="short",
             width=12,

@@ -92,7 +92,7 @@ def _now() -> list[Panel]:
                 "Clock, from ours",
                 "GeNiE's clock minus ours, as far as its signed answers prove, where it is furthest. Beyond "
                 f"genie.skew_ms ({SKEW_S} s) no answer is believed and lanes stop.",
-                "genie_clock/",
+                "genie_clock",
             ),
             Query(most(f"abs({series('gateway_genie_clock_difference_seconds')})")),
             unit="s",
@@ -184,15 +184,21 @@ def _limits() -> list[Panel]:
         ),
         curves(
             Text(
-                "Attempts",
-                "Times that a settled record was sent: nearly always one. More, while outcomes stay unknown or GeNiE "
-                "says retry; 0 are those that never left.",
+                "Sent more than once",
+                "Share of settled records that took several attempts: outcomes stay unknown, or GeNiE says retry.",
             ),
-            *(Query(quantile(share, "gateway_settled_attempts"), name) for share, name in QUANTILES),
-            unit="none",
+            Query(_sent_more_often_than(1), "more than once"),
+            Query(_sent_more_often_than(3), "more than 3 times"),
+            unit="percentunit",
             width=8,
         ),
     ]
+
+
+def _sent_more_often_than(times: int) -> str:
+    everything = total(rate("gateway_settled_attempts_count"))
+    few = total(rate("gateway_settled_attempts_bucket", f'le="{times:.1f}"'))
+    return ratio(f"({everything} - {few})", everything)
 
 
 def _fates() -> list[Panel]:

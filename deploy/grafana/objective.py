@@ -16,7 +16,7 @@ MONTH = "30d"  # what the budget is for
 LATE_RATIO = "job:gateway_late_records:ratio{}"
 OVERDUE = "job:gateway_overdue_records:sum"
 SETTLED = "gateway_append_to_ledger_seconds"
-PAGE = "GatewaySettlesLate/"
+PAGE = "GatewaySettlesLate"
 PAGES, TICKETS = 'severity="page"', 'severity="ticket"'
 
 
@@ -49,7 +49,8 @@ def panels() -> list[Panel]:
             Text(
                 "Budget left, of a month's",
                 f"One record in {1 / ALLOWED_LATE:,.0f} may be late in {MONTH}; this share of them may still come. "
-                "Below 0 the promise is broken, whatever happens until the month is over.",
+                "Below 0 the promise is broken, whatever happens until the month is over. Prometheus must keep as "
+                "much.",
                 PAGE,
             ),
             Query(_budget_left()),

@@ -18,6 +18,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColor
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 GRID = 24  # columns
+COUNTS = ("none", "short")
 STAT_HEIGHT = 4
 GRAPH_HEIGHT = 8
 SOURCE = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -36,7 +37,7 @@ class Text:
 
     title: str
     description: str
-    runbook: str = ""  # below RUNBOOK, such as "#the-fence-fails"
+    runbook: str = ""  # one of its headings, such as "#the-fence-fails", or one of its pages, such as "held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ def tile(
             f"{value:g}": dashboard.ValueMappingResult(text=word, color=color) for value, (word, color) in names.items()
         }
         panel.mappings([dashboard.ValueMap(options=results)])
+    if unit in COUNTS:
+        panel.decimals(0)  # what a counter grew by is estimated, and half a record looks wrong
     panel.targets(_targets(queries, instant=over_all))
     return _titled(panel, text)
 
@@ -96,7 +99,6 @@ def curves(
     panel = (
         timeseries.Panel()
         .unit(unit)
-        .min(0)
         .height(GRAPH_HEIGHT)
         .span(width)
         .draw_style(common.GraphDrawStyle.BARS if bars else common.GraphDrawStyle.LINE)
@@ -118,6 +120,8 @@ def curves(
     if logarithmic:
         scale = common_builders.ScaleDistributionConfig().type(common.ScaleDistribution.LOG).log(10)
         panel.scale_distribution(scale)
+    else:
+        panel.min(0)
     for name, color in (colors or {}).items():
         fixed = dashboard.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color})
         panel.override_by_name(name, [fixed])
@@ -193,8 +197,13 @@ def _titled(panel: stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel, 
     panel.title(text.title).description(text.description).datasource(SOURCE)
     if text.runbook:
         link = builders.DashboardLink("Runbook").type(dashboard.DashboardLinkType.LINK).target_blank(True)
-        panel.links([link.url(RUNBOOK + text.runbook)])
+        panel.links([link.url(_page(text.runbook))])
     return panel
+
+
+def _page(where: str) -> str:
+    """Its address on the site of the documentation."""
+    return f"{RUNBOOK}{where}" if where.startswith("#") else f"{RUNBOOK}{where}/"
 
 
 def _legend() -> common_builders.VizLegendOptions:

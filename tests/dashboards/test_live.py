@@ -20,7 +20,7 @@ from tests.dashboards.questions import recorded
 from tests.integration.test_demo import processes_of
 
 EVENTS = 4_000  # enough for every outcome, and for an alert about consents that nobody can make sense of
-RUN_SECONDS = 120
+RUN_SECONDS = 180
 SEEN_SECONDS = 20
 END_SECONDS = 20
 POLL_SECONDS = 0.2
