@@ -181,7 +181,9 @@ def rows(text: Text, *columns: Column, keys: Mapping[str, str], width: int, heig
 
 
 def _columns(columns: Sequence[Column], keys: Mapping[str, str]) -> dict[str, object]:
-    values = {f"Value #{_letter(number)}": column.name for number, column in enumerate(columns)}
+    """Grafana calls a table's only value "Value", and several of them "Value #A" and so on."""
+    several = len(columns) > 1
+    values = {f"Value #{_letter(n)}" if several else "Value": column.name for n, column in enumerate(columns)}
     order = {name: number for number, name in enumerate([*keys, *values])}
     return {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": {**keys, **values}}
 

@@ -132,6 +132,20 @@ def test_the_first_row_says_whose_it_is() -> None:
 
 
 @every_file
+def test_every_column_of_a_table_has_its_name_and_unit(path: Path) -> None:
+    """Grafana calls a single value "Value" and several "Value #A", "Value #B"; formats go by the names given here."""
+    for panel in panels(path):
+        if panel["type"] != "table":
+            continue
+        letters = [target["refId"] for target in panel["targets"]]
+        values = [f"Value #{letter}" for letter in letters] if len(letters) > 1 else ["Value"]
+        (names,) = (t["options"]["renameByName"] for t in panel["transformations"] if t["id"] == "organize")
+        assert set(values) < set(names)
+        formatted = {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]}
+        assert formatted == {names[value] for value in values}
+
+
+@every_file
 def test_panels_neither_overlap_nor_leave_holes(path: Path) -> None:
     """Every cell of the grid belongs to one panel, and rows are full."""
     taken: dict[tuple[int, int], str] = {}

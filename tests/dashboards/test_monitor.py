@@ -54,3 +54,10 @@ def test_the_program_is_looked_for_on_the_path(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     assert monitor.program() is None
     assert a_program(tmp_path, "true") == monitor.program()
+
+
+def test_who_has_no_rules_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A checkout has them; without them dashboards lack the promise, and nothing alerts."""
+    assert monitor.without_rules() == ""
+    monkeypatch.setattr(monitor, "RULES", tmp_path / "rules.yaml")
+    assert "deploy/prometheus" in monitor.without_rules()

@@ -17,6 +17,7 @@ from pathlib import Path
 import uvloop
 
 from gateway.sandbox.broker import ensure_jars
+from gateway.sandbox.demo import monitor
 from gateway.sandbox.demo.plan import Plan
 from gateway.sandbox.demo.reporting import Report
 from gateway.sandbox.demo.run import Demo, Finished
@@ -72,7 +73,7 @@ async def _perform(
         entering = stack.enter_async_context(Stage(plan, directory, wishes.prometheus))
         stage = await alongside(entering, _interrupted(stopping))
         if stage.prometheus_url:
-            screen.say(f"Prometheus, for dashboards and questions: {stage.prometheus_url}")
+            screen.say(f"Prometheus, for dashboards and questions: {stage.prometheus_url}{monitor.without_rules()}")
         demo = Demo(stage, screen, sentences)
         finished = await alongside(demo.run(directory), _interrupted(stopping))
         if wishes.report:

@@ -33,6 +33,11 @@ def program() -> Path | None:
     return Path(found) if found else None
 
 
+def without_rules() -> str:
+    """What to say if there are no rules: an installed package has none beside it."""
+    return "" if RULES.is_file() else " (without rules and alerts: those are in a checkout, in deploy/prometheus)"
+
+
 def start(crew: Crew, directory: Path, prometheus: Path, targets: Mapping[str, str]) -> tuple[Child, str]:
     """Start it over these targets, HOST:PORT by the name that its series get as `instance`. Returns it and its URL;
     it is ready when URL/-/ready answers."""
@@ -53,7 +58,7 @@ def start(crew: Crew, directory: Path, prometheus: Path, targets: Mapping[str, s
 
 
 def _settings(targets: Mapping[str, str]) -> dict[str, object]:
-    """Each gateway with the labels that a pod of it would have. An installed package has no rules beside it."""
+    """Each gateway with the labels that a pod of it would have."""
     return {
         "global": {
             "scrape_interval": SCRAPE_EVERY,
