@@ -65,7 +65,6 @@ async def scan(
     at = {partition: bounds[partition].start for partition in left}
     ends = {partition.partition: found.end for partition, found in bounds.items()}
     if not left:
-        tell(topic, 0, 0)
         return ends
     first, whole = sum(at.values()), sum(left.values()) - sum(at.values())
     consumer = AIOKafkaConsumer(

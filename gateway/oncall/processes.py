@@ -129,6 +129,11 @@ class Process:
         """Its instance, else where it is."""
         return (self.status.process.instance if self.status else "") or self.at
 
+    @property
+    def host(self) -> str:
+        """Where it was asked, without the port."""
+        return self.at.rpartition(":")[0].strip("[]")
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
@@ -158,7 +163,7 @@ class Fleet:
             return ()
         answered = {status.process.member_id for _, status in self.answering}
         # An older release does not say which member it is.
-        hosts = {_host(process.at) for process, status in self.answering if not status.process.member_id}
+        hosts = {process.host for process, status in self.answering if not status.process.member_id}
         return tuple(
             member for member in self.group.members if member.member_id not in answered and member.host not in hosts
         )
@@ -250,10 +255,6 @@ async def find_or_named(asker: Asker, client: AIOKafkaClient, group: str, named:
 
 def _place(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _host(at: str) -> str:
-    return at.rpartition(":")[0].strip("[]")
 
 
 def _trouble(error: Exception) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.core.delays import Delay
+from gateway.core.holds import HoldScope
 from gateway.kafka.brokers import Brokers
 from gateway.oncall import times
 from gateway.oncall.holds import Listed, State
@@ -145,8 +146,9 @@ def group(fleet: Fleet, picture: Picture) -> Part:
     lag = sum({lane.name: lane.lag or 0 for lane in picture.lanes}.values())
     found = []
     if told is not None and not told.is_there:
-        what = f"there is no group {told.name}; is kafka.group_id the gateway's?"
-        found.append(Finding(Level.WRONG, Whose.US, what, ("gateway settings", "gateway hold list")))
+        others = f", there is {_some(fleet.other_groups)}" if fleet.other_groups else ""
+        what = f"Kafka has no group {told.name}{others}: check kafka.group_id"
+        found.append(Finding(Level.WRONG, Whose.US, what, ("gateway settings",)))
     elif not members:
         what = "no process has joined the group" if fleet.answering else "no process runs"
         found.append(Finding(Level.WRONG, Whose.US, what, ("gateway check", "gateway serve")))
@@ -192,7 +194,9 @@ def processes(fleet: Fleet) -> Part:
     if not fleet.processes and not fleet.unasked:
         return Part("processes", "none")
     ready = sum(status.ready and status.live for _, status in fleet.answering)
-    known = len(fleet.processes) + len(fleet.unasked)
+    hosts = {member.host for member in fleet.unasked}  # a member where nothing answers is one process, not two
+    silent = [process for process in fleet.silent if process.host not in hosts]
+    known = len(fleet.answering) + len(silent) + len(fleet.unasked)
     return Part("processes", f"{ready} of {known} ready", tuple(found), tuple(details))
 
 
@@ -245,7 +249,11 @@ def holds(listed: Sequence[Listed], now: int) -> Part:
         what = f"a control record at {_some(unreadable)} can't be read, so everything is held"
         found.append(Finding(Level.WRONG, Whose.US, what, ("gateway hold list",)))
     if len(on) > len(unreadable):
-        what = f"{_count(len(on) - len(unreadable), 'hold')} on, on purpose"
+        whole = any(
+            hold.control.readable and hold.control.hold.scope is HoldScope.ALL for hold in on if hold.control.hold
+        )
+        count = _count(len(on) - len(unreadable), "hold")
+        what = f"{'everything is held' if whole else f'{count} on'}, on purpose"
         found.append(Finding(Level.NOTE, Whose.US, what, ("gateway hold list",)))
     return Part("holds", f"{len(on)} on" if on else "none", tuple(found))
 

@@ -1,16 +1,21 @@
 """Whose it is: what is told of each trouble, without any of the parts."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.core.delays import Delay
+from gateway.core.holds import Hold, HoldScope
 from gateway.kafka.brokers import Brokers
-from gateway.kafka.group import Group
+from gateway.kafka.group import Group, Member
+from gateway.kafka.view_reader import Control
 from gateway.oncall import status
+from gateway.oncall.holds import Listed
 from gateway.oncall.lanes import Lane, Picture
 from gateway.oncall.processes import Fleet, LaneSeen, Process, Status
 from gateway.oncall.status import Finding, Level, Overview, Part, Whose
 from tests.core_cases import DAY_MS
-from tests.oncall.desk_world import NOW
+from tests.oncall.desk_world import NOW, number_id
 
 MINUTE = 60_000
 
@@ -89,6 +94,32 @@ def test_a_process_that_is_not_ready_for_kafka_is_kafkas() -> None:
         assert (found.level, found.whose, found.text) == (Level.WRONG, whose, f"one is not ready: {reason}")
     (found,) = status.processes(fleet(live=False)).findings
     assert (found.whose, found.text) == (Whose.US, "one: its event loop hangs")
+
+
+def test_a_group_that_is_not_there_is_told_with_those_that_are() -> None:
+    """It is mistyped, or no gateway ever committed anything."""
+    missing = Fleet(Group("gatewya", "Dead", ()), (), ("gateway", "other"))
+    (found,) = status.group(missing, picture()).findings
+    assert found.text == "Kafka has no group gatewya, there is gateway, other: check kafka.group_id"
+    (found,) = status.group(replace(missing, other_groups=()), picture()).findings
+    assert found.text == "Kafka has no group gatewya: check kafka.group_id"
+
+
+def test_a_member_that_can_not_be_asked_is_one_process() -> None:
+    """Also where something was tried at its host; what was named besides is another one."""
+    member = Member("one-" + "0" * 36, "10.0.0.1", frozenset())
+    silent = (Process("10.0.0.1:9464", None, "closed"), Process("[::1]:9464", None, "closed"))
+    assert status.processes(Fleet(Group("g", "Stable", (member,)), silent)).line == "0 of 2 ready"
+
+
+def test_a_hold_on_everything_is_told_as_such() -> None:
+    """Whoever asks why nothing is sent reads it in the first line."""
+    one, every = (
+        Listed(Control(number_id(n), Hold(number_id(n), scope, value, None)), b"", 0, n, NOW)
+        for n, (scope, value) in enumerate([(HoldScope.SUBJECT, "subject-1"), (HoldScope.ALL, None)])
+    )
+    assert [found.text for found in status.holds([one], NOW).findings] == ["1 hold on, on purpose"]
+    assert [found.text for found in status.holds([one, every], NOW).findings] == ["everything is held, on purpose"]
 
 
 def test_a_view_that_is_not_whole_is_told() -> None:
