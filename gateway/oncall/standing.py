@@ -123,6 +123,8 @@ class Standing:
 
     def _in_the_way(self, event: Event, lane: str, now: int) -> tuple[Hold, ...]:
         """As a lane of replays asks: it mixes types and is not paused, so what is held would be parked again."""
+        if not self._held:
+            return ()
         replays = partition_of(event.subject_ref.encode(), self._replay_lanes)
         lanes = (lane, f"{self._desk.names.replays}:{replays}")
         return tuple(hold for hold in self._held.values() if _holds(Holds([hold]), event, lanes, now))

@@ -1,11 +1,14 @@
 """`gateway replay plan`: which records it takes, which it leaves out and why, and what would become of them today."""
 
+import tracemalloc
+import uuid
 from pathlib import Path
 
 import orjson
 import pytest
 
 from gateway.oncall.replay import planning
+from gateway.oncall.replay.plan_file import PROVIDE, Entry, Plan, read
 from tests.core_cases import ms
 from tests.oncall import golden
 from tests.oncall.desk_world import NOW, T0, DeskWorld, number_id
@@ -236,3 +239,15 @@ def test_a_plan_has_a_bound(
     monkeypatch.setattr(planning, "MAX_ENTRIES", 3)
     result = plan(world, tmp_path / "plan.json", *arguments)
     assert (result.status, "more than 3 records are selected: narrow it down" in result.stderr) == (1, True)
+
+
+def test_a_large_plan_is_written_piece_by_piece(tmp_path: Path) -> None:
+    """And its digest is made so: beside its entries it takes next to no memory."""
+    entries = [Entry("lease.payments", 0, offset, f"subject-{offset}", "held", PROVIDE) for offset in range(20_000)]
+    large = Plan(str(uuid.uuid4()), T0, "c", {}, {}, {}, {}, entries)
+    tracemalloc.start()
+    large.write(tmp_path / "plan.json")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 500_000
+    assert read(tmp_path / "plan.json") == large

@@ -6,23 +6,28 @@ not know who wants it, or what would be decided today.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.reasons import Outcome
+from gateway.core.values import value
 from gateway.oncall.desk import Desk, Found
 from gateway.oncall.ledger.source import BROKER_SKEW_MS, Ledger, LedgerEntry, Wanted
 from gateway.oncall.replay.selection import Place
 
+_OFFSET_BITS = 64
+
 AT_GENIE = frozenset({Outcome.PROVIDED.code, Outcome.DUPLICATE.code, Outcome.SUPERSEDED.code})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Standing:
     """A ledger record, as much of it as is asked for."""
 
     settled_at: int  # ms, when it was appended
+    place: int  # in the ledger, to tell the later of two that were appended at once
     timestamp: int  # ms, the input's as the gateway read it
     outcome: str
     reason: str
@@ -48,9 +53,8 @@ class History:
     own: Standing | None = None  # of the record itself; None: it is not settled
     last: Standing | None = None  # the latest, of itself or of a replay
     at_genie: bool = False  # some record about it says that GeNiE has the event
-    requests: set[tuple[int, int]] = field(default_factory=set)  # where requests to replay it lie
-    ended: set[tuple[int, int]] = field(default_factory=set)  # those of them that are settled
-    _latest: tuple[int, int, int] = (-1, -1, -1)
+    requests: frozenset[tuple[int, int]] = frozenset()  # where requests to replay it lie
+    ended: frozenset[tuple[int, int]] = frozenset()  # those of them that are settled
 
     @property
     def is_moving(self) -> bool:
@@ -63,30 +67,31 @@ class History:
         if request is None:
             self.own = standing
         else:
-            self.ended.add(request)
+            self.ended |= {request}
         self.at_genie = self.at_genie or standing.outcome in AT_GENIE
-        latest = (entry.appended_at, entry.partition, entry.offset)
-        if latest > self._latest:
-            self._latest, self.last = latest, standing
+        if self.last is None or (standing.settled_at, standing.place) > (self.last.settled_at, self.last.place):
+            self.last = standing
 
 
 def standing_of(entry: LedgerEntry) -> Standing:
     """What is asked for of a ledger record."""
     record = entry.record
+    event_type, subject_ref = record["event_type"], record["subject_ref"]
     return Standing(
         entry.appended_at,
+        entry.partition << _OFFSET_BITS | entry.offset,
         record["input"]["timestamp"],
         record["outcome"],
-        record["reason"],
-        record["event_type"],
+        sys.intern(record["reason"]),
+        event_type and sys.intern(event_type),
         record["event_id"],
-        record["subject_ref"],
+        subject_ref and sys.intern(subject_ref),
     )
 
 
 def place_of(position: Mapping[str, Any]) -> Place:
     """The position that a record names."""
-    return position["topic"], position["partition"], position["offset"]
+    return sys.intern(position["topic"]), position["partition"], position["offset"]
 
 
 def original_of(record: Mapping[str, Any]) -> Place:
@@ -117,7 +122,7 @@ async def histories(desk: Desk, ledger: Ledger, places: Iterable[Place], since: 
         for each in records:
             place = None if each.record is None else place_of(each.record["input"])
             if place in found:
-                found[place].requests.add((each.partition, each.offset))
+                found[place].requests |= {(each.partition, each.offset)}
                 asked[each.topic, each.partition, each.offset] = place
 
     def take_ledger(entries: Sequence[LedgerEntry]) -> None:

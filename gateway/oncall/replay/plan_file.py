@@ -9,7 +9,7 @@ import hashlib
 import os
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +20,7 @@ import orjson
 
 from gateway.core.canonical import canonical_json
 from gateway.core.reasons import Reason
+from gateway.core.values import value
 from gateway.oncall import times
 from gateway.oncall.replay.selection import MAX_ENTRIES, Place
 
@@ -35,7 +36,7 @@ class PlanError(Exception):
     """A plan that can't be used; the text says why, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Entry:
     """One record to replay: how it stands in the ledger, and what would become of it when it was planned."""
 
@@ -72,7 +73,14 @@ class Plan:
     @cached_property
     def digest(self) -> bytes:
         """SHA-256 of all that it says; every request repeats it."""
-        return hashlib.sha256(canonical_json(self._document())).digest()
+        told = hashlib.sha256()
+        for number, (name, said) in enumerate(sorted(self._document().items())):
+            told.update(b"{" if number == 0 else b",")
+            told.update(canonical_json(name) + b":")
+            for part in _parts(said, canonical_json, b"[", b",", b"]"):
+                told.update(part)
+        told.update(b"}")
+        return told.digest()
 
     @property
     def transactional_id(self) -> str:
@@ -94,11 +102,13 @@ class Plan:
     def write(self, path: Path) -> None:
         """Write it, readable by its owner alone; raises PlanError if there is a file already, or none can be."""
         document = {**self._document(), "digest": self.digest.hex()}
-        lines = [f"{_json(name)}: {_value(value)}" for name, value in document.items()]
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write("{\n" + ",\n".join(lines) + "\n}\n")
+            with os.fdopen(descriptor, "wb") as file:
+                for number, (name, said) in enumerate(document.items()):
+                    file.write((b",\n" if number else b"{\n") + orjson.dumps(name) + b": ")
+                    file.writelines(_parts(said, orjson.dumps, b"[\n", b",\n", b"\n]"))
+                file.write(b"\n}\n")
         except FileExistsError:
             raise PlanError(f"{path} is there already: give another name by --out, or remove it") from None
         except OSError as error:
@@ -117,17 +127,7 @@ class Plan:
             },
             "selection": dict(self.selection),
             "counts": {"entries": len(self.entries), "today": self.today(), "left_out": dict(self.left_out)},
-            "entries": [
-                {
-                    "topic": entry.topic,
-                    "partition": entry.partition,
-                    "offset": entry.offset,
-                    "subject_ref": entry.subject_ref,
-                    "stands": entry.stands,
-                    "today": entry.today,
-                }
-                for entry in self.entries
-            ],
+            "entries": map(_told, self.entries),  # one at a time: of a large plan all of them at once are 100 MB
         }
 
 
@@ -177,12 +177,25 @@ def _plan(document: Mapping[str, Any]) -> Plan:
     )
 
 
-def _value(value: Any) -> str:
-    """One entry a line, so that a plan can be read and compared."""
-    if not isinstance(value, list):
-        return _json(value)
-    return "[\n" + ",\n".join(_json(each) for each in value) + "\n]"
+def _told(entry: Entry) -> dict[str, Any]:
+    return {
+        "topic": entry.topic,
+        "partition": entry.partition,
+        "offset": entry.offset,
+        "subject_ref": entry.subject_ref,
+        "stands": entry.stands,
+        "today": entry.today,
+    }
 
 
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+def _parts(said: Any, dumps: Callable[[Any], bytes], opening: bytes, between: bytes, closing: bytes) -> Iterator[bytes]:
+    """JSON of a value; of many values between these, such as one a line, so that a plan can be read and compared."""
+    if not isinstance(said, Iterator):
+        yield dumps(said)
+        return
+    yield opening
+    for number, each in enumerate(said):
+        if number:
+            yield between
+        yield dumps(each)
+    yield closing

@@ -6,9 +6,11 @@ or carried out.
 
 from __future__ import annotations
 
+import gc
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -28,6 +30,7 @@ from gateway.oncall.replay.today import Judged, judge
 from gateway.oncall.standing import Rules, Standing, event_types
 
 MOST_REPLAYS = 5  # of one record: what five replays did not mend, the sixth does not either
+GARBAGE_EVERY = 200_000  # objects made, and not freed, between two looks for cycles
 SAMPLES = 3  # places named of each kind that is left out
 
 
@@ -105,23 +108,29 @@ class Planning:
 
     async def run(self) -> Planned:
         """Read, leave out, decide. Raises TooManyError, KafkaUnavailableError, RegistryAway, TopicMissingError."""
+        with _sparing_the_collector():
+            return await self._run()
+
+    async def _run(self) -> Planned:
         desk, names, made_at = self._desk, self._desk.names, times.now_ms()
         cluster = await describe(desk.client, topics_of(names))
         read_to = await ends(desk, (names.replays, names.ledger, names.audit))  # before anything else is read
         places, unknown_events = await self._selected()
         unreadable = self._ledger.unreadable
-        found = await histories(desk, self._ledger, places, self._oldest)
+        standing = await histories(desk, self._ledger, places, self._oldest)
         self._unreadable += self._ledger.unreadable - unreadable  # what comes next reads the same again
-        standing = {place: history for place, history in found.items() if self._may_be_replayed(place, history)}
+        places.clear()
+        for place in [place for place, history in standing.items() if not self._may_be_replayed(place, history)]:
+            del standing[place]
         judged = await self._judged(standing)
         at_genie = await events_at_genie(
             desk, self._ledger, (each.event_id for each in judged.values() if each.event_id)
         )
-        entries = [
-            Entry(*place, subject_ref, _stands(standing[place]), each.today)
-            for place, each in sorted(judged.items())
-            if (subject_ref := self._subject_of(place, each, at_genie)) is not None
-        ]
+        entries = []
+        for place in sorted(judged):
+            each, stands = judged.pop(place), _stands(standing.pop(place))
+            if (subject_ref := self._subject_of(place, each, at_genie)) is not None:
+                entries.append(Entry(*place, subject_ref, stands, each.today))
         plan = Plan(
             str(uuid.uuid4()),
             made_at,
@@ -153,25 +162,32 @@ class Planning:
     async def _parked(self) -> set[Place]:
         """From what is parked now, which is less than the ledger. A replay that was parked stands for its original."""
         desk = self._desk
-        parked: dict[str | None, Mapping[str, Any]] = {}
+        parked: dict[str | None, tuple[Place, int, bool]] = {}  # of the input: place, time, whether it lies here
 
         def take(records: Sequence[Found]) -> None:
             for each in records:
                 parked.pop(each.key, None)
                 if each.record is not None and self._is_meant(each.record):
-                    parked[each.key] = each.record["input"]
+                    about = each.record["input"]
+                    parked[each.key] = place_of(about), about["timestamp"], self._is_on_this(about)
                 self._unreadable += each.why is not None
             self._bound(len(parked))
 
         await desk.read(desk.names.parked, take)
-        here = [place_of(each) for each in parked.values() if self._is_here(each)]
+        for place in [place for place, _, here in parked.values() if not here]:
+            self._left.add(Left.OTHER_CLUSTER, place)
+        here = [place for place, _, here in parked.values() if here]
         replayed = await originals(desk, {place[1:] for place in here if place[0] == desk.names.replays})
         if not replayed:  # of the original of a replay it is not known how old it is
-            self._oldest = min((each["timestamp"] for each in parked.values()), default=None)
+            self._oldest = min((timestamp for _, timestamp, _ in parked.values()), default=None)
         return {replayed.get(place[1:], place) if place[0] == desk.names.replays else place for place in here}
 
-    def _is_here(self, position: Mapping[str, Any]) -> bool:
+    def _is_on_this(self, position: Mapping[str, Any]) -> bool:
         here: bool = position["cluster_id"] == self._desk.cluster_id
+        return here
+
+    def _is_here(self, position: Mapping[str, Any]) -> bool:
+        here = self._is_on_this(position)
         if not here:
             self._left.add(Left.OTHER_CLUSTER, place_of(position))
         return here
@@ -293,6 +309,18 @@ class Planning:
         else:
             return judged.subject_ref
         return None
+
+
+@contextmanager
+def _sparing_the_collector() -> Iterator[None]:
+    """What is kept of a hundred thousand records has no cycles: looking through it time and again took a quarter of all
+    CPU."""
+    usual = gc.get_threshold()
+    gc.set_threshold(GARBAGE_EVERY)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _stands(history: History) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
 
 from gateway.core import events
 from gateway.core.decide import Permit
 from gateway.core.events import Event
 from gateway.core.reasons import Reason
+from gateway.core.values import value
 from gateway.kafka.exact import ExactRecord
 from gateway.oncall.replay.plan_file import PROVIDE
 from gateway.oncall.standing import Standing
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Judged:
     """What would become of one record: PROVIDE or the code of a reason; `subject_ref` is None if none may be
     believed."""
@@ -28,4 +29,4 @@ def judge(standing: Standing, raw: ExactRecord, event: Event | Reason) -> Judged
     if isinstance(event, Reason):
         return Judged(event.code, None if raw.key is None else events.check_ref(raw.key), None)
     said = standing.decide(event, f"{raw.topic}:{raw.partition}").said
-    return Judged(PROVIDE if isinstance(said, Permit) else said.code, event.subject_ref, event.event_id)
+    return Judged(PROVIDE if isinstance(said, Permit) else said.code, sys.intern(event.subject_ref), event.event_id)
