@@ -42,7 +42,7 @@ def read_before_taking_over() -> None:
     async def open_lane(
         connection: Any, client: Any, codec: Any, name: Any, intents_topic: str, holds: Any, *, is_new: bool = False
     ) -> Any:
-        committed = await opening.fetch_committed(client, name.group, name.topic, name.partition)
+        committed = await opening.read_offset(client, name.group, TopicPartition(name.topic, name.partition))
         offset, metadata = await opening.where_to_go_on(client, name, committed, is_new=is_new)
         intents = await opening._live_intents(client, codec, name, intents_topic, metadata)
         producer = opening.LaneProducer(connection, name.transactional_id)
