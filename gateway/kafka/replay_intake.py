@@ -23,7 +23,7 @@ from gateway.core.reasons import Reason
 from gateway.kafka.codec import Codec, Decoded
 from gateway.kafka.exact import Place, read_many
 from gateway.kafka.intake import Intake, RawRecord, deadly_offsets, failed
-from gateway.kafka.offsets import fetch_all
+from gateway.kafka.offsets_log import read_offsets
 from gateway.kafka.taster import Taster
 
 
@@ -97,9 +97,9 @@ class ReplayIntake:
         ]
 
     async def _look_ahead(self, lanes: Collection[TopicPartition]) -> Mapping[TopicPartition, Collection[int]]:
-        """Ask up to where these lanes are through; and what they have settled behind that."""
+        """Look up to where these lanes are through; and what they have settled behind that."""
         settled: dict[TopicPartition, Collection[int]] = {}
-        for lane, committed in (await fetch_all(self._client, self._group, sorted(lanes), stable=False)).items():
+        for lane, committed in (await read_offsets(self._client, self._group, sorted(lanes), decided=False)).items():
             if committed is None:
                 continue
             try:

@@ -61,8 +61,8 @@ class Kafka:
         self.committed: Committed | None = Committed(100, CommitMetadata().encode(100))
         self.calls: list[tuple[str, list[Any]]] = []  # what was asked for, each in order
 
-    async def fetch_all(self, client: object, group: str, lanes: Iterable[TopicPartition], *, stable: bool) -> Any:
-        assert (group, stable) == (GROUP, False)
+    async def read_offsets(self, client: object, group: str, lanes: Iterable[TopicPartition], *, decided: bool) -> Any:
+        assert (group, decided) == (GROUP, False)
         self.calls.append(("committed", list(lanes)))
         return dict.fromkeys(lanes, self.committed)
 
@@ -90,7 +90,7 @@ class Target:
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     """Of one input topic with two partitions."""
     made = Kafka()
-    monkeypatch.setattr(replay_intake, "fetch_all", made.fetch_all)
+    monkeypatch.setattr(replay_intake, "read_offsets", made.read_offsets)
     monkeypatch.setattr(replay_intake, "read_many", made.read_many)
     return made
 
@@ -173,12 +173,12 @@ async def test_what_its_own_lane_still_works_on_is_not_replayed(
 async def test_of_those_taken_together_each_is_asked_about_for_itself(intake: ReplayIntake, kafka: Kafka) -> None:
     """One is settled, and one is not; the other partition's offsets say nothing about this one's."""
 
-    async def fetch_all(client: object, group: str, lanes: Iterable[TopicPartition], *, stable: bool) -> Any:
+    async def read_offsets(client: object, group: str, lanes: Iterable[TopicPartition], *, decided: bool) -> Any:
         told = {0: Committed(1, CommitMetadata().encode(1)), 1: Committed(0, CommitMetadata((2,)).encode(0))}
         return {lane: told[lane.partition] for lane in lanes}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replay_intake, "fetch_all", fetch_all)
+        patch.setattr(replay_intake, "read_offsets", read_offsets)
         read = await intake.read([request(0), request(2), request(0, 1), request(2, 1)])
     assert [each.producer for each in read] == ["first", None, None, "third"]
 
