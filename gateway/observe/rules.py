@@ -52,7 +52,7 @@ class Timing:
     burn_for: str = "2m"
     known: str = "1d"  # a process that showed itself so recently is missed
     again: str = "2m"  # what happens again and again (a stop every 30 s, a fence every few seconds) does in that time
-    repeated: str = "3m"  # longer than `again`: once is not enough
+    repeated: str = "3m"  # longer than that: once is not enough
     lasting: str = "5m"
     cause: str = "15m"  # for what is no trouble yet, or whose trouble has its own alert
     hour: str = "1h"  # over which mishaps are counted
@@ -203,14 +203,15 @@ def _of_lanes(t: Timing) -> Iterator[Rule]:
         f"  gateway_lane_lag_seconds > {t.stuck_s}\n"
         f"  and changes(gateway_lane_watermark_offset[{t.stuck}]) == 0\n"
         f"  and changes(gateway_lane_position_offset[{t.stuck}]) == 0\n"
-        f'  unless on ({LANE}) gateway_lane_delayed{{cause=~"hold|stop|fence"}}\n'
+        f'  unless on ({LANE}) gateway_lane_delayed{{cause=~"hold|stop"}}\n'
         f"  unless on ({LANE}) gateway_lane_awaits_registry == 1\n"
-        f"  unless on ({PROCESS}) gateway_genie_breaker_open == 1\n)",
+        f"  unless on ({PROCESS}) gateway_genie_breaker_open == 1\n"
+        f"  unless on ({PROCESS}) increase(gateway_fence_failures_total[{t.again}]) > 0\n)",
     )
     yield Rule(
         "GatewayBreakerOpen",
         TICKET,
-        t.again,
+        t.repeated,
         f"avg by ({OF}) (avg_over_time(gateway_genie_breaker_open[{t.breaker}])) > 0.5",
     )
     yield Rule("GatewayRegistryAway", PAGE, t.lasting, f"sum by ({OF}) (gateway_lane_awaits_registry) > 0")
@@ -239,7 +240,7 @@ def _of_consent(t: Timing) -> Iterator[Rule]:
     yield Rule(
         "GatewayControlUnreadable",
         PAGE,
-        t.again,
+        t.repeated,
         f'count by ({OF}) (\n  {counts}{{kind="unreadable_controls"}} > 0\n'
         f'  and on ({PROCESS}) gateway_holds{{scope="all"}} > 0\n)',
     )

@@ -89,13 +89,15 @@ class Pki:
         return self.directory / "pseudonym.key"
 
 
-def make(directory: Path, host: str = "localhost") -> Pki:
-    """Make what is missing in `directory`; what is there stays as it is."""
+def make(directory: Path, host: str = "localhost", client_ends: datetime | None = None) -> Pki:
+    """Make what is missing in `directory`; what is there stays as it is. `client_ends`: of the gateway's certificate,
+    which else outlives every test.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     pki = Pki(directory)
     servers = (pki.server, pki.server_expired, pki.server_elsewhere, pki.server_of_stranger)
     if not all(path.exists() for path in (pki.ca, *servers, pki.client, pki.client_key)):
-        _make_certificates(pki, host)
+        _make_certificates(pki, host, client_ends)
     if not pki.norel_ed25519.exists():
         make_signing_key(pki.norel_ed25519, ed25519.Ed25519PrivateKey.generate())
     if not pki.norel_p256.exists():
@@ -113,7 +115,7 @@ def public_half(key: Path) -> Path:
     return key.with_suffix(".pub")
 
 
-def _make_certificates(pki: Pki, host: str) -> None:
+def _make_certificates(pki: Pki, host: str, client_ends: datetime | None) -> None:
     authority = trustme.CA()
     hosts = tuple(dict.fromkeys([host, "localhost", "127.0.0.1"]))
     yesterday = datetime.now(UTC) - timedelta(days=1)
@@ -123,7 +125,7 @@ def _make_certificates(pki: Pki, host: str) -> None:
         pki.server_elsewhere: authority.issue_cert("elsewhere.invalid"),
         pki.server_of_stranger: trustme.CA().issue_cert(*hosts),
     }
-    client = authority.issue_cert("gateway.norel.invalid")
+    client = authority.issue_cert("gateway.norel.invalid", not_after=client_ends)
     _write(pki.ca, authority.cert_pem.bytes(), _PUBLIC)
     for path, server in servers.items():
         _write(path, server.private_key_and_cert_chain_pem.bytes(), _PRIVATE)

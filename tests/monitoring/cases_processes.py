@@ -144,7 +144,7 @@ LANE_STUCK = [
         for name, known in (
             ("a hold", lane("delayed", flat(1, 40), cause="hold")),
             ("a stop", lane("delayed", flat(1, 40), cause="stop")),
-            ("the fence", lane("delayed", flat(1, 40), cause="fence")),
+            ("the fence", series("gateway_fence_failures_total", "0+3x40")),
             ("the breaker", series("gateway_genie_breaker_open", flat(1, 40))),
         )
     ),

@@ -81,7 +81,7 @@ CONTROL_UNREADABLE = [
             series("gateway_consent_view_records_total", f"{flat(0, 5)} {flat(1, 30)}", kind="unreadable_controls"),
             series("gateway_holds", f"{flat(0, 5)} {flat(1, 10)} {flat(0, 20)}", scope="all"),
         ],
-        {"6m": {}, "8m": {PAGE: 1}, "16m": {}},
+        {"7m": {}, "9m": {PAGE: 1}, "16m": {}},
     ),
     Case(
         "a hold on purpose",

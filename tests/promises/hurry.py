@@ -3,12 +3,14 @@
 import dataclasses
 from typing import Any
 
-from gateway import app, renewal
+from gateway import app, lookout, renewal
 from gateway.core.rules import Limits
 from gateway.genie import budget, contract
+from gateway.kafka import consent_view
 from tests.promises.patching import Named, replace
 
 NAMED = Named()
+LATE_MS = 2_500  # a bound of the histogram of latencies
 SMALL_BURST, SMALL_PER_S = 1, 2.0
 SHORT_PAUSE_MS = 500
 
@@ -52,3 +54,11 @@ def looks_often() -> None:
     """Keys and certificates are looked at all the time."""
     replace(renewal, "LOOK_EVERY_S", 0.2)
     replace(renewal, "PROVE_EVERY_S", 0.2)
+
+
+@NAMED
+def late_soon() -> None:
+    """Seconds are late, and what is late or stale is seen at once."""
+    replace(lookout, "OVERDUE_MS", LATE_MS)
+    replace(lookout, "LAG_EVERY_S", 0.5)
+    replace(consent_view, "REFRESH_S", 0.5)
