@@ -65,7 +65,7 @@ class LeftOut(Enum):
 LEFT_OUT: Mapping[LeftOut, tuple[str, ...]] = {
     LeftOut.VALUES: (
         *(f"kafka.{name}" for name in ("acls", "inflation", "names", "partitioner", "registry", "remembered")),
-        *(f"kafka.{name}" for name in ("requests", "surroundings", "troubles", "view_rows", "writer")),
+        *(f"kafka.{name}" for name in ("outgoing", "requests", "surroundings", "troubles", "view_rows", "writer")),
         *(f"genie.{name}" for name in ("budget", "keys", "retry")),
         *("avro", "avro_reader", "avro_writer", "code", "schemacheck", "schemas", "findings", "memory", "mistakes"),
     ),
@@ -73,7 +73,7 @@ LEFT_OUT: Mapping[LeftOut, tuple[str, ...]] = {
         *("address", "contradictions", "docs", "files", "genie_login", "kafka_login", "open_files", "secret_keys"),
         *("sections", "settings", "tls", "kafka.brokers", "kafka.group", "kafka.subjects"),
     ),
-    LeftOut.BESIDE: ("lookout", "renewal"),
+    LeftOut.BESIDE: ("lookout", "renewal", "kafka.lane_trace"),
     LeftOut.REAL: (
         "__main__",
         "app",
