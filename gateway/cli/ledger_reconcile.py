@@ -61,6 +61,7 @@ def reconcile(
     from gateway.oncall.ledger.questions import GenieAwayError, GenieRefusesError, Questions
     from gateway.oncall.ledger.reconcile import Asked
     from gateway.oncall.ledger.reconcile import reconcile as look
+    from gateway.oncall.ledger.standing import NoSuchGroupError
     from gateway.oncall.ledger.state import StateError
 
     asked = Asked(group, moment("--since", since), moment("--until", until))
@@ -74,7 +75,7 @@ def reconcile(
             raise refused(error) from None
         except GenieAwayError as error:
             raise CommandError(Exit.UNREACHABLE, f"{error} {_later(state)}") from None
-        except GenieRefusesError as error:
+        except (GenieRefusesError, NoSuchGroupError) as error:
             raise CommandError(Exit.FOUND_WRONG, str(error)) from None
 
     try:

@@ -54,6 +54,7 @@ def verify(
 
     Example: gateway ledger verify --since 3d --state verify.state
     """
+    from gateway.oncall.ledger.standing import NoSuchGroupError
     from gateway.oncall.ledger.state import StateError
     from gateway.oncall.ledger.verify import Asked
     from gateway.oncall.ledger.verify import verify as look
@@ -67,7 +68,7 @@ def verify(
             raise refused(error) from None
 
     try:
-        verified = at_desk(bootstrap, prefix, registry, do)
+        verified = at_desk(bootstrap, prefix, registry, do, (NoSuchGroupError,))
     except KeyboardInterrupt:
         print(going_on(state), file=sys.stderr)
         raise

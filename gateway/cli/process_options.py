@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = "9464"
 LANES_NAMED = 6
-GROUPS_NAMED = 6
 
 At = Annotated[
     list[str] | None,
@@ -64,21 +62,14 @@ def unasked(fleet: Fleet) -> Iterator[str]:
 
 
 def _of_group(fleet: Fleet) -> str:
-    """Why it does not tell who is in it; of the groups that there are, those most like it come first."""
+    """Why it does not tell who is in it."""
     if fleet.group is None:
         return "the group could not be asked who is in it: name processes by --at HOST:PORT"
     if fleet.group.is_there:
         return ""
-    from gateway.oncall.reveal import plain
+    from gateway.oncall.groups import missing
 
-    name, others = fleet.group.name, fleet.other_groups
-    likely = get_close_matches(name, others, n=GROUPS_NAMED, cutoff=0.0)
-    more = f" and {len(others) - len(likely)} more" if len(others) > len(likely) else ""
-    there = f"there are {', '.join(map(plain, likely))}{more}" if others else "there is none, or none may be seen"
-    return (
-        f"this Kafka has no group {plain(name)}, so which processes run is not known: {there}. "
-        "Check --group (GATEWAY_KAFKA__GROUP_ID)."
-    )
+    return missing(fleet.group.name, fleet.other_groups, "which processes run is not known")
 
 
 def lanes_of(member: Member) -> str:

@@ -137,8 +137,8 @@ def test_a_mistyped_group_is_told(world: DeskWorld, at: list[str], *, at_them: b
     shown = world.run(["lanes", "show", *asked])
     for result in (added, listed, shown):
         assert result.status == Exit.UNREACHABLE
-        assert "this Kafka has no group nobodys-gruop, so which processes run is not known" in result.stdout
-        assert f"there are {GROUP}" in result.stdout
+        assert "Kafka has no group nobodys-gruop, so which processes run is not known" in result.stdout
+        assert f"there is {GROUP}" in result.stdout
         assert "no process runs" not in result.stdout
     assert len(world.records(world.names.controls)) == 1
     (not_asked,) = json.loads(world.run(["hold", "list", "--json", *asked]).stdout)["not_asked"]

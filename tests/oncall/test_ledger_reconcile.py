@@ -1,5 +1,6 @@
 """`gateway ledger reconcile`: every kind of difference once, what other records explain, and how asking ends."""
 
+import asyncio
 import json
 import re
 import sys
@@ -10,15 +11,17 @@ from typing import Any
 
 import pexpect
 import pytest
+from aiokafka import TopicPartition
 
 from gateway.core.identity import b64url
 from gateway.kafka import scan
-from gateway.oncall.ledger import questions
+from gateway.oncall.ledger import questions, steps
 from tests.integration.gateway_world import gateway_settings
 from tests.oncall import golden
 from tests.oncall.desk_world import T0, DeskWorld, Result, terminal_environment
 from tests.oncall.genie_beside import GenieBeside
 from tests.oncall.ledger_story import UNKNOWN, Story
+from tests.oncall.test_holds import GROUP, commits
 
 FOUND_WRONG, WRONG_USE, UNREACHABLE, BROKEN_OFF = 1, 2, 3, 130
 LATER = T0 + 60_000
@@ -125,6 +128,7 @@ def test_what_cannot_be_read_is_no_agreement(kafka: str, genie: GenieBeside, tmp
     """Though GeNiE agrees with all that could be read: a finding, with its place."""
     told = Story(DeskWorld(kafka))
     told.world.add(told.world.names.ledger, "subject-1", b"no record")
+    told.committed((told.world.names.payments, 0), 0)
     result = run(told, genie, tmp_path)
     assert f"{told.world.scrubbed(told.world.names.ledger)}:0:0" in result.stdout
     assert result.stdout.endswith("\nno difference in what could be read\n")
@@ -193,6 +197,32 @@ def test_a_genie_that_is_away_is_said_so(story: Story, genie: GenieBeside, tmp_p
     assert "no connection to GeNiE could be opened" in away.stderr
     assert f"goes on from {state}" in away.stderr
     assert run(story, genie, tmp_path, "--state", str(state)).stdout == run(story, genie, tmp_path).stdout
+
+
+def test_a_mistyped_group_hides_nothing(story: Story, genie: GenieBeside, tmp_path: Path) -> None:
+    """What GeNiE has and the ledger lacks would count as under way for ever; and without offsets nothing is."""
+    refused = run(story, genie, tmp_path, "--group", f"{story.group}x")
+    assert (refused.stdout, refused.status) == ("", FOUND_WRONG)
+    assert "Kafka has no group prefixed1.gatewayx, so what its lanes have settled is not known" in refused.stderr
+    assert "there is prefixed1.gateway" in refused.stderr
+    asyncio.run(commits(story.world.kafka, TopicPartition(story.world.names.scores, 0)))
+    found = json.loads(run(story, genie, tmp_path, "--group", GROUP, "--json").stdout)
+    assert found["under_way"] == 0
+    assert found["findings"]["not_recorded"]["count"] == 2
+
+
+def test_a_state_that_can_not_be_kept_is_told_before_anything_is_asked(
+    story: Story, genie: GenieBeside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after hours of asking."""
+
+    async def read(*_: object, **__: object) -> None:
+        raise AssertionError("it began")
+
+    monkeypatch.setattr(steps.Steps, "read", read)
+    refused = run(story, genie, tmp_path, "--state", str(tmp_path / "nowhere" / "state"))
+    assert (refused.stdout, refused.status) == ("", WRONG_USE)
+    assert "can't be written" in refused.stderr
 
 
 def test_a_genie_that_refuses_us_is_said_so(story: Story, genie: GenieBeside, tmp_path: Path) -> None:

@@ -224,6 +224,14 @@ def test_what_a_range_can_not_tell_is_told_of_the_whole(kafka: str) -> None:
         assert any("is listed as unresolved; without --since" in note for note in told["notes"]) == bool(options)
 
 
+def test_a_mistyped_group_is_refused(story: Story) -> None:
+    """All that is lost would count as open, and nothing as wrong."""
+    refused = run(story, "--group", f"{story.group}x")
+    assert (refused.stdout, refused.status) == ("", FOUND_WRONG)
+    assert "Kafka has no group prefixed1.gatewayx, so what its lanes have settled is not known" in refused.stderr
+    assert "there is prefixed1.gateway" in refused.stderr
+
+
 def test_clocks_may_differ_by_ten_seconds(kafka: str) -> None:
     """A record about an input dated so little before the log begins is about this log; by more, about an earlier one
     of the name."""

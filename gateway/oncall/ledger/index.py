@@ -6,7 +6,8 @@ order of each partition, perhaps more than once and by several indexers at a tim
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -191,13 +192,37 @@ class Snapshot:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
         self.offsets = _offsets(connection)
+        self._found: Mapping[int, Sequence[int]] = {}  # what a long list was looked up to last
+        self._found_for: Wanted | None = None
 
     def rows(self, partition: int, wanted: Wanted) -> Iterator[Sequence[Row]]:
         """Rows of a partition in the order of their offsets, some at a time: all that are wanted, perhaps others."""
         columns = (RECORDS.c.ledger_offset, RECORDS.c.appended_at, RECORDS.c.value)
-        query = sa.select(*columns).where(*_narrowed(partition, wanted))
-        for some in self._some(query.order_by(RECORDS.c.ledger_offset)):
-            yield [Row(partition, row.ledger_offset, row.appended_at, row.value) for row in some]
+        query = sa.select(*columns).where(*_narrowed(partition, wanted)).order_by(RECORDS.c.ledger_offset)
+        long = _long_list(wanted)
+        if long is None:
+            for some in self._some(query):
+                yield [Row(partition, row.ledger_offset, row.appended_at, row.value) for row in some]
+            return
+        for offsets in _chunks(self._looked_up(wanted, *long).get(partition, ())):
+            found = self._connection.execute(query.where(RECORDS.c.ledger_offset.in_(offsets))).all()
+            if found:
+                yield [Row(partition, *row) for row in found]
+
+    def _looked_up(
+        self, wanted: Wanted, columns: Sequence[sa.ColumnElement[Any]], values: Sequence[Any]
+    ) -> Mapping[int, Sequence[int]]:
+        """Where rows with these values are: offsets by partition, in order; looked up once for all partitions."""
+        if self._found_for is not wanted:
+            found: dict[int, set[int]] = defaultdict(set)
+            for some in _chunks(values):
+                for column in columns:
+                    at = sa.select(RECORDS.c.ledger_partition, RECORDS.c.ledger_offset).where(column.in_(some))
+                    for partition, offset in self._connection.execute(at):
+                        found[partition].add(offset)
+            self._found = {partition: sorted(offsets) for partition, offsets in found.items()}
+            self._found_for = wanted
+        return self._found
 
     def counts(
         self, partition: int, by: Sequence[str], wanted: Wanted
@@ -274,8 +299,29 @@ def _unreadable(partition: int, arrived: Arrived) -> dict[str, Any]:
     }
 
 
+def _long_list(wanted: Wanted) -> tuple[Sequence[sa.ColumnElement[Any]], Sequence[Any]] | None:
+    """The columns, each with its index, and the values to look up in them some at a time; None if a list that one query
+    can name narrows it down, or there is none."""
+    of = RECORDS.c
+    inputs = None if wanted.inputs is None else {offset for _, _, offset in wanted.inputs}
+    lists: tuple[tuple[Sequence[sa.ColumnElement[Any]], Collection[Any] | None], ...] = (
+        ((of.input_offset, of.replay_offset), inputs),
+        ((of.event_id,), wanted.event_ids),
+        ((of.idempotency_key,), wanted.keys),
+        ((of.subject_ref,), wanted.subjects),
+    )
+    given = [(columns, values) for columns, values in lists if values is not None]
+    columns, values = min(given, key=lambda each: len(each[1]), default=((), ()))
+    return (columns, sorted(values)) if len(values) > MOST_NAMED else None
+
+
+def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """So many at a time as one query names."""
+    return (values[at : at + MOST_NAMED] for at in range(0, len(values), MOST_NAMED))
+
+
 def _narrowed(partition: int, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
-    """The rows of a partition without most of those not wanted; a long list of values leaves out nothing."""
+    """The rows of a partition without most of those not wanted; a list too long to name leaves out nothing."""
     of = RECORDS.c
     named = (
         (of.subject_ref, wanted.subjects),

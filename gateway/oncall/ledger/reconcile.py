@@ -25,7 +25,7 @@ from gateway.oncall.ledger.claims import Claim, claim
 from gateway.oncall.ledger.findings import LISTED_MAX, Findings, Kind
 from gateway.oncall.ledger.questions import Questions, Said
 from gateway.oncall.ledger.source import BROKER_SKEW_MS, Ledger, LedgerEntry, Wanted
-from gateway.oncall.ledger.standing import Standing, stand
+from gateway.oncall.ledger.standing import Standing, refuse_unknown, stand
 from gateway.oncall.ledger.state import Saved, StateFile
 from gateway.oncall.ledger.steps import Steps, bound
 
@@ -68,8 +68,9 @@ async def reconcile(
 ) -> Reconciled:
     """Hold the ledger against GeNiE's books; with a `path` from where a look of these `options` was broken off.
 
-    Raises what Desk.read, Ledger.read and Questions.ask raise, and StateError.
+    Raises what Desk.read, Ledger.read and Questions.ask raise, NoSuchGroupError and StateError.
     """
+    await refuse_unknown(desk, asked.group)
     topics = (desk.names.ledger, desk.names.intents)
     about = await bound(desk, "reconcile", topics, group=asked.group, **options)
     state = StateFile(path, about) if path else None
@@ -189,7 +190,7 @@ class Reconciliation:
         def take(some: Sequence[Found]) -> None:
             for each in some:
                 lane = lanes.get(each.record["lane"]) if each.record is not None else None
-                if each.record is None or lane is None:
+                if each.record is None or lane is None or lane.watermark is None:
                     continue
                 entries = (entry for entry in each.record["entries"] if entry["idempotency_key"] in keys)
                 found.update(entry["idempotency_key"] for entry in entries if not lane.has_settled(entry["offset"]))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # may bear an earlier time, so reading goes on a while behind the last time wanted.
 BROKER_SKEW_MS = 600_000
 
-MOST_NAMED = 500  # values named in a query; of more it asks for everything, and they are picked out afterwards
+MOST_NAMED = 500  # values named in one query
 
 AGAIN_MAX = 10_000  # records of a partition, unreadable when they were indexed, that one question reads again
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from gateway.core.metadata import CommitMetadata, NotOurMetadataError
 from gateway.kafka.cluster import describe
+from gateway.kafka.group import describe_group, list_groups
 from gateway.kafka.offsets import fetch_committed
 from gateway.oncall.desk import Desk
+from gateway.oncall.groups import missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,18 @@ class Standing:
 
 
 UNKNOWN = Standing()
+
+
+class NoSuchGroupError(Exception):
+    """Nobody knows where its lanes stand; the text says which groups there are."""
+
+
+async def refuse_unknown(desk: Desk, group: str) -> None:
+    """Raise NoSuchGroupError if Kafka has no such group: what its lanes had settled would never be missed then."""
+    if (await describe_group(desk.client, group)).is_there:
+        return
+    so = "what its lanes have settled is not known"
+    raise NoSuchGroupError(missing(group, await list_groups(desk.client), so))
 
 
 async def standing(desk: Desk, group: str, topic: str, partition: int) -> Standing:

@@ -83,7 +83,9 @@ class StateFile:
 
     @contextmanager
     def kept(self, saved: Callable[[], Saved]) -> Iterator[None]:
-        """Save what is `saved` if the look is broken off; at its end the file goes. Raises StateError."""
+        """Save what is `saved` if the look is broken off; at its end the file goes. Raises StateError, at once if the
+        file can't be written."""
+        self.save(saved())
         try:
             yield
         except BaseException:

@@ -27,7 +27,7 @@ from gateway.oncall.ledger.keys import Unresolved, judge_keys
 from gateway.oncall.ledger.lanes import lanes_of
 from gateway.oncall.ledger.offsets import KeyPlace, Keys
 from gateway.oncall.ledger.source import BROKER_SKEW_MS, Wanted
-from gateway.oncall.ledger.standing import standing
+from gateway.oncall.ledger.standing import refuse_unknown, standing
 from gateway.oncall.ledger.state import Saved, StateFile
 from gateway.oncall.ledger.steps import Steps, bound
 
@@ -65,8 +65,9 @@ class Verified:
 async def verify(desk: Desk, asked: Asked, path: Path | None = None, **options: str) -> Verified:
     """Look at the ledger; with a `path` from where the last look of these `options` was broken off.
 
-    Raises what Desk.read raises, and StateError.
+    Raises what Desk.read raises, NoSuchGroupError and StateError.
     """
+    await refuse_unknown(desk, asked.group)
     names = desk.names
     topics = (names.payments, names.scores, names.replays, names.ledger, names.intents, names.parked)
     key = "none" if asked.key is None else hmac.digest(asked.key, b"state", "sha256").hex()
