@@ -1,4 +1,4 @@
-"""The lane's driver with a trace: what it tells of each of its calls, and when. (Without: tests/tracing/test_off.py.)"""
+"""The lane's driver with a trace: what it tells of each of its calls, and when. (Without: tracing/test_off.py.)"""
 
 import asyncio
 from types import SimpleNamespace
