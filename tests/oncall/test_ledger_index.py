@@ -123,6 +123,33 @@ def test_index_and_topic_answer_alike(world: LedgerWorld, url: str) -> None:
     assert world.told(timed) == [told for each, told in zip(wanted, from_index, strict=True) if each in timed]
 
 
+def test_of_many_values_only_their_rows_are_read(world: LedgerWorld, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many in a query as it may name, though a plan asks for a hundred thousand; the answers stay the same."""
+    world.index(url)
+    ((entries, _),) = world.told()
+    known = [entry for entry in entries if entry.record["event_id"]][::7]
+    wanted = [
+        Wanted(event_ids=frozenset(entry.record["event_id"] for entry in known)),
+        Wanted(inputs=frozenset(world.places[::5])),
+        Wanted(subjects=frozenset(SUBJECTS[1:]), outcomes=frozenset({"PROVIDED"})),
+        *every_wanted(world, entries),
+    ]
+    monkeypatch.setattr(index_module, "MOST_NAMED", 2)
+    rows, read = index_module.Snapshot.rows, []
+
+    def counted(*arguments: Any) -> Iterator[Any]:
+        for some in rows(*arguments):
+            read.append(len(some))
+            yield some
+
+    monkeypatch.setattr(index_module.Snapshot, "rows", counted)
+    (found, _), *_ = world.told(wanted[:1], url)
+    matching = [entry for entry in entries if wanted[0].matches(entry)]
+    assert (found, sum(read), max(read)) == (matching, len(matching), 2)
+    for each, (found, _) in zip(wanted, world.told(wanted, url), strict=True):
+        assert found == [entry for entry in entries if each.matches(entry)], each
+
+
 # --- what can be read later -----------------------------------------------------------------------------------
 
 
