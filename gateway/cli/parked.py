@@ -357,13 +357,15 @@ def _told(shelf: Shelf) -> list[str]:
     lines = []
     if shelf.unreadable:
         lines.append(f"left out: {counted(shelf.unreadable, 'record')} that can't be read: find out who wrote there")
+    if shelf.forgotten:
+        lines.append(f"left out: {counted(shelf.forgotten, 'replay')} whose requests have left the log")
     if shelf.foreign:
         lines.append(f"left out: {counted(shelf.foreign, 'record')} about another Kafka cluster")
     return lines
 
 
 def _odd(shelf: Shelf) -> dict[str, int]:
-    return {"unreadable": shelf.unreadable, "of_another_cluster": shelf.foreign}
+    return {"unreadable": shelf.unreadable, "forgotten_replays": shelf.forgotten, "of_another_cluster": shelf.foreign}
 
 
 def _advice(reason: str) -> tuple[tuple[str, ...], str]:

@@ -27,6 +27,7 @@ from gateway.kafka.names import TopicNames
 from gateway.kafka.transactions import MAX_BATCH_BYTES, TRANSACTION_TIMEOUT_MS
 
 DAY_MS = 86_400_000
+REPLAYS_DAYS = 1_100  # that requests of replays are kept, and what says that one resolved its input
 CREATE_TIMEOUT_S = 30.0
 REPLICATION = 3
 IN_SYNC = 2
@@ -100,6 +101,15 @@ _COMPACTED = (
     _exactly("cleanup.policy", "compact"),
     _at_least("delete.retention.ms", DAY_MS, f"at least {DAY_MS} (a day): the view may be away for half of it"),
 )
+_PARKED = (
+    _exactly("cleanup.policy", "compact"),
+    _at_least(
+        "delete.retention.ms",
+        REPLAYS_DAYS * DAY_MS,
+        f"at least {REPLAYS_DAYS * DAY_MS} ({REPLAYS_DAYS} days, as replay requests are kept): what a replay resolved "
+        "must not seem parked again by the record of an earlier replay of it",
+    ),
+)
 _REPLICATED = (_at_least("min.insync.replicas", IN_SYNC),)
 _BROKER_ALWAYS = (
     _at_least("offset.metadata.max.bytes", MAX_METADATA_BYTES),
@@ -125,8 +135,8 @@ def needs(names: TopicNames, *, relaxed: bool) -> dict[str, tuple[Need, ...]]:
         ),
         names.intents: (*_kept(30), *_READ, *_WRITTEN),
         names.ledger: (*_kept(1_100), *_WRITTEN),
-        names.parked: (*_COMPACTED, *_READ, *_WRITTEN),
-        names.replays: (*_kept(1_100), *_READ_FROM_OTHERS),
+        names.parked: (*_PARKED, *_READ, *_WRITTEN),
+        names.replays: (*_kept(REPLAYS_DAYS), *_READ_FROM_OTHERS),
         names.controls: (*_COMPACTED, *_READ_FROM_OTHERS),
         names.audit: (*_kept(1_100), *_READ_FROM_OTHERS),
     }

@@ -2,8 +2,10 @@
 
 Knows which parked records are about the same input: a replay that was parked again has a parked record of its own,
 under the place of its request, and nobody tombstones that. So it is counted to the record that it replays, whose
-newest reason is what stands in the way today, and is gone with it once a later replay has resolved that. Must not know
-why anything was parked, or how it is printed.
+newest reason is what stands in the way today, and is gone with it once a later replay has resolved that. The tombstone
+that says so is kept as long as requests are (kafka/topics.py); a parked replay whose request is gone is forgotten: its
+input is gone for years, and nobody knows any more what became of it. Must not know why anything was parked, or how it
+is printed.
 
 Memory stays bounded however much is parked: rows lie in a temporary SQLite database, which spills to disk.
 """
@@ -150,6 +152,7 @@ class Shelf:
 
     def __init__(self, cluster_id: str) -> None:
         self.unreadable = 0  # records that are no parked records
+        self.forgotten = 0  # replays that were parked, and whose requests are gone
         self.foreign = 0  # records about another Kafka cluster, whose places mean nothing here
         self._cluster_id = cluster_id
         self._rows = sqlite3.connect("")  # a temporary file that no other process sees
@@ -191,6 +194,11 @@ class Shelf:
         rows = [(f"{lane.topic}:{lane.partition}", start) for lane, start in starts.items()]
         self._rows.executemany("INSERT INTO log VALUES (?, ?)", rows)
         self._rows.execute(_MARK_GONE)
+
+    def forget_replays(self, topic: str) -> None:
+        """Drop what was parked of replay requests that have left this topic: what they were about is not known."""
+        forgotten = self._rows.execute("DELETE FROM parked WHERE gone AND lane GLOB ?", (f"{topic}:*",))
+        self.forgotten = forgotten.rowcount
 
     def count(self, wanted: Selection = EVERYTHING) -> int:
         """How many there are of these."""
@@ -258,6 +266,7 @@ async def shelve(desk: Desk) -> Shelf:
         take = partial(shelf.name_replays, inputs=(names.payments, names.scores))
         await desk.read(names.replays, take, Span(starts=replays))
     shelf.mark_gone(await log_starts(desk, shelf.fold()))
+    shelf.forget_replays(desk.names.replays)
     return shelf
 
 

@@ -30,6 +30,7 @@ WRONG = [
     ("ledger", "retention.ms", str(1_099 * DAY_MS)),
     ("ledger", "retention.bytes", "1"),
     ("parked", "cleanup.policy", "delete"),
+    ("parked", "delete.retention.ms", str(1_099 * DAY_MS)),
     ("replays", "retention.ms", str(365 * DAY_MS)),
     ("controls", "cleanup.policy", "delete"),
     ("controls", "compression.type", "gzip"),

@@ -149,7 +149,7 @@ def test_who_looked_is_written_down_before_anything_is_fetched(
     """So it is there too when the fetch then fails; and an audit that can't be written lets nobody look."""
     place, before = f"{world.prefix}lease.payments:0:2", len(world.records(world.names.audit))
 
-    async def fails(*_: object) -> None:
+    async def fails(*_: object, **__: object) -> None:
         raise ConnectionError
 
     with monkeypatch.context() as patched:
@@ -252,6 +252,24 @@ def test_nothing_parked_is_said(world: DeskWorld) -> None:
         return (await shelve(desk)).count()
 
     assert empty.at_desk(shelved) == 0
+
+
+def test_a_parked_replay_whose_request_is_gone_is_forgotten(kafka: str) -> None:
+    """Years later nobody knows what it was about, nor whether a later replay resolved that: it is no input to mend."""
+    years = DeskWorld(kafka)
+    place = years.add_payment("subject-9a")
+    gone, kept = (years.add_request(place, "subject-9a") for _ in range(2))
+    years.add_parked(gone, "subject-9a", "held")
+    years.flush()
+    asyncio.run(delete(years, gone))
+    listed = years.run(["parked", "list"])
+    assert listed.stdout == "nothing is parked\nleft out: 1 replay whose requests have left the log\n"
+    years.add_parked(kept, "subject-9a", "held")
+    told = json.loads(years.run(["parked", "list", "--json"]).stdout)
+    assert ([row["input"] for row in told["parked"]], told["forgotten_replays"]) == (
+        [years.scrubbed("{}:{}:{}".format(*place))],
+        1,
+    )
 
 
 @pytest.mark.parametrize("topic", ["山田 太郎 090-0000-0000", "somebody-elses"])
