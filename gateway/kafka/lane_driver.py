@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +20,7 @@ from gateway.core.outcome import Reply
 from gateway.kafka.endings import failure_of
 from gateway.kafka.fence import FenceFailed
 from gateway.kafka.head import Head, look_at_head
+from gateway.kafka.lane_counts import LaneCounts
 from gateway.kafka.lane_trace import LaneTrace
 from gateway.kafka.opening import LaneName, open_lane
 from gateway.kafka.outgoing import outgoing
@@ -27,8 +28,8 @@ from gateway.kafka.registry import RegistryAway
 from gateway.kafka.source import Feed
 from gateway.kafka.surroundings import Reader, Surroundings
 from gateway.kafka.transactions import Doubtful, Fenced, LaneProducer
+from gateway.observe.genie_metrics import answer_kind
 from gateway.observe.logs import get_logger
-from gateway.observe.metrics import answer_kind
 
 REGISTRY_RETRY_S = 1.0
 MIN_WAKE_S = 0.001
@@ -81,7 +82,7 @@ class LaneDriver:
         self._alarm: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots_held = 0
-        self._settling: Sequence[Mapping[str, Any]] = ()
+        self._counts = LaneCounts(name.topic, around.metrics)
         self._drain_until: int | None = None
         self._reopened_at = -REOPEN_WINDOW_S
         self._committed_at: int | None = None  # by this process, ms
@@ -134,6 +135,7 @@ class LaneDriver:
         self._feed.seek(opened.offset)
         now = around.now()
         self._lane = Lane(self._rules, opened, now)
+        self._counts = LaneCounts(self.name.topic, around.metrics)
         around.metrics.lane_opened(self.name.topic, self.name.partition)
         log.info("lane open", lane=str(self.name), offset=opened.offset)
         self._obey(self._lane.start(now))
@@ -274,6 +276,7 @@ class LaneDriver:
         if trace is not None:
             trace.delivered(raws)
         records = await self._read(raws, wary=wary)
+        self._counts.read(records)
         if trace is not None:
             trace.decoded(records)
         subjects = {record.event.subject_ref for record in records if record.event is not None}
@@ -308,8 +311,7 @@ class LaneDriver:
         except Doubtful as doubt:
             self._doubt(doubt)
             return
-        self._settling = command.ledger
-        self._around.metrics.announced(sum(len(intent["entries"]) for intent in command.intents))
+        self._counts.produced(command)
         intents = produced[len(produced) - len(command.intents) :]
         self._tell(facts.Produced([IntentRef(place.partition, place.offset) for place in intents]))
 
@@ -322,19 +324,10 @@ class LaneDriver:
             return
         self._feed.is_new = False  # an offset that is lost from now on is no beginning
         self._committed_at = self._around.now()
-        self._count_settled(time.perf_counter() - began)
+        self._counts.committed(time.perf_counter() - began, self._committed_at)
         if self._trace is not None:
-            self._trace.settled(self._settling)
+            self._trace.settled(self._counts.settling)
         self._tell(facts.Committed())
-
-    def _count_settled(self, seconds: float) -> None:
-        metrics, settled = self._around.metrics, self._settling
-        metrics.committed(seconds, len(settled))
-        now = self._around.now()
-        for (outcome, reason), count in Counter((r["outcome"], r["reason"]) for r in settled).items():
-            metrics.settled(self.name.topic, outcome, reason, count)
-        metrics.attempts(Counter(record["attempts"] for record in settled))
-        metrics.append_to_ledger_many([(now - record["input"]["timestamp"]) / 1000 for record in settled])
 
     def _doubt(self, doubt: Doubtful) -> None:
         log.warning(

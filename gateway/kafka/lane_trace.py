@@ -16,7 +16,7 @@ from gateway.core.outcome import Answer, LookupReply
 from gateway.kafka.intake import RawRecord
 from gateway.kafka.surroundings import Partner
 from gateway.kafka.transactions import Outgoing
-from gateway.observe.metrics import answer_kind
+from gateway.observe.genie_metrics import answer_kind
 
 if TYPE_CHECKING:  # it imports OpenTelemetry, which is there only where tracing is on
     from gateway.observe.tracing import RecordSpan, Tracing

@@ -12,6 +12,7 @@ from gateway.kafka.lane_driver import LaneDriver, LaneFailedError
 from gateway.kafka.opening import LaneName
 from gateway.kafka.registry import RegistryAway
 from gateway.kafka.transactions import Doubt, Doubtful
+from gateway.observe.metrics import Metrics
 
 
 class Feed:
@@ -34,6 +35,7 @@ def driver() -> LaneDriver:
         client=None,
         codec=None,
         topics=SimpleNamespace(intents="intents"),
+        metrics=Metrics("", ""),
         view=SimpleNamespace(holds=None),
         now=lambda: 1_000,
     )
@@ -82,7 +84,7 @@ async def test_a_lane_is_new_until_its_first_commit(driver: LaneDriver, monkeypa
             raise doubts.pop()
 
     monkeypatch.setattr(driver, "_producer", SimpleNamespace(commit=commit))
-    for method in ("_tell", "_doubt", "_count_settled"):
+    for method in ("_tell", "_doubt"):
         monkeypatch.setattr(driver, method, lambda _: None)
     await driver._commit(facts.Commit(0, ""))
     assert driver._feed.is_new

@@ -342,7 +342,7 @@ async def test_what_is_settled_is_not_read_again_and_the_head_is_read_warily(
     async def read(raws: Sequence[Any], wary: bool) -> list[Any]:
         events = [SimpleNamespace(subject_ref="anna") if raw.offset == 10 else None for raw in raws]
         asked.append(([raw.offset for raw in raws], wary))
-        return [SimpleNamespace(event=event) for event in events]
+        return [SimpleNamespace(event=event, reason=None) for event in events]
 
     monkeypatch.setattr(lane_driver, "look_at_head", head)
     monkeypatch.setattr(driver._feed, "take", take)

@@ -11,8 +11,9 @@ from gateway.core.holds import HoldScope
 from gateway.core.outcome import Loss, Lost, NotSent, Reply, Stop, Unsent
 from gateway.core.reasons import Reason
 from gateway.observe.declared import MAX_SERIES, OTHER
+from gateway.observe.genie_metrics import ANSWER_KINDS, answer_kind
 from gateway.observe.histogram import BulkHistogram
-from gateway.observe.metrics import _END_TO_END_S, ANSWER_KINDS, OBJECTIVE_S, Metrics, answer_kind, reference
+from gateway.observe.metrics import _END_TO_END_S, MAX_PRODUCERS, OBJECTIVE_S, Metrics, reference
 
 LANE_VIEW = {
     "watermark": 10,
@@ -137,6 +138,18 @@ def test_attempts_are_counted_by_their_number(metrics: Metrics) -> None:
     name = "gateway_settled_attempts"
     assert [value(metrics, f"{name}_bucket", le=le) for le in ("0.0", "1.0", "3.0", "5.0")] == [7, 97, 97, 100]
     assert value(metrics, f"{name}_sum") == 102
+
+
+def test_rejections_are_counted_by_producer_and_bounded(metrics: Metrics) -> None:
+    """A header may say anything: beyond a few names all are one, and no count is lost."""
+    metrics.rejected("lease.payments", None, "not_avro", 2)
+    for number in range(MAX_PRODUCERS + 10):
+        for _ in range(2):
+            metrics.rejected("lease.payments", f"service-{number}", "not_avro", 1)
+    found = {dict(labels)["producer"]: v for (name, labels), v in scrape(metrics).items() if "_rejected_" in name}
+    assert len(found) == MAX_PRODUCERS + 1
+    assert (found["unknown"], found["service-0"]) == (2, 2)
+    assert sum(found.values()) == 2 + 2 * (MAX_PRODUCERS + 10)
 
 
 def test_the_objective_is_a_bound_of_the_histogram() -> None:
