@@ -13,8 +13,8 @@ MIB = 1 << 20
 # Interpreter, libraries and schemas 85; consents remembered 48; the view's fetches and what consents have in common 16;
 # writers' schemas 32; the rest is what the allocator keeps for itself.
 PROCESS_BYTES = 192 * MIB
-# At its worst, measured: libraries 9; the rest is 2,048 records followed, with 8 requests each, and 1,024 spans queued, all
-# of requests about 128 traced records.
+# At its worst, measured: libraries 9; the rest is 2,048 records followed, with 8 requests each, and 1,024 spans queued,
+# all of them requests about 128 traced records.
 TRACING_BYTES = 80 * MIB
 CONNECTION_BYTES = MIB + MIB // 8  # the longest answer of GeNiE's, and the buffers of one connection
 LEAST_FOR_LANES_BYTES = 32 * MIB
