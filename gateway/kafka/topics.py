@@ -144,6 +144,11 @@ def needs(names: TopicNames, *, relaxed: bool) -> dict[str, tuple[Need, ...]]:
     return {topic: (*everywhere, *needed) for topic, needed in own.items()}
 
 
+def shared_out(names: TopicNames) -> frozenset[str]:
+    """Topics of which one partition would carry too much; the others have few records."""
+    return frozenset({names.payments, names.scores, names.consents, names.intents, names.ledger})
+
+
 async def check_topics(connection: KafkaConnection, names: TopicNames, *, relaxed: bool) -> list[Unmet]:
     """Everything about topics and brokers that breaks a promise; empty if nothing does."""
     needed = needs(names, relaxed=relaxed)
@@ -165,7 +170,7 @@ async def create_topics(
     connection: KafkaConnection, names: TopicNames, *, partitions: int, relaxed: bool
 ) -> tuple[list[str], list[str]]:
     """Create what is missing, as it must be: (created, there already). What is there is not changed."""
-    busy = {names.payments, names.scores, names.consents, names.intents, names.ledger}
+    busy = shared_out(names)
     topics = [
         NewTopic(
             topic,

@@ -1,0 +1,132 @@
+{{/* What values.schema.json can't say: values that are right by themselves and wrong together. All in one list. */}}
+{{- define "credit-gateway.refusals" -}}
+{{- $known := .Files.Get "files/settings.json" | fromJson -}}
+{{- $given := include "credit-gateway.flat" . | fromJson -}}
+{{- $flat := include "credit-gateway.all" . | fromJson -}}
+{{- $wrong := concat
+    (include "credit-gateway.refusals.bounds" (dict "known" $known "flat" $flat) | fromJsonArray)
+    (include "credit-gateway.refusals.login" (dict "known" $known "flat" $given) | fromJsonArray)
+    (include "credit-gateway.refusals.files" (dict "known" $known "flat" $given "root" .) | fromJsonArray)
+    (include "credit-gateway.refusals.resources" (dict "known" $known "flat" $flat "root" .) | fromJsonArray)
+    (include "credit-gateway.refusals.network" (dict "flat" $flat "root" .) | fromJsonArray)
+    (include "credit-gateway.refusals.parts" (dict "flat" $flat "root" .) | fromJsonArray) -}}
+{{- if $wrong -}}
+{{- fail (printf "values are wrong:\n  %s" (join "\n  " $wrong)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* gateway/contradictions.py: one setting is at most a share of another. */}}
+{{- define "credit-gateway.refusals.bounds" -}}
+{{- $wrong := list -}}
+{{- range $bound := .known.bounds -}}
+{{- if and (hasKey $.flat $bound.setting) (hasKey $.flat $bound.other) -}}
+{{- $most := mulf (get $.flat $bound.other) $bound.share -}}
+{{- $found := get $.flat $bound.setting -}}
+{{- if gt (float64 $found) $most -}}
+{{- $wrong = append $wrong (printf "settings.%s: found %v: at most %v, because settings.%s is %v (%s)" $bound.setting $found $most $bound.other (get $.flat $bound.other) $bound.why) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
+{{/* The same: what a protocol of Kafka's needs, and what it leaves unused. */}}
+{{- define "credit-gateway.refusals.login" -}}
+{{- $wrong := list -}}
+{{- $protocol := get .flat "kafka.security_protocol" -}}
+{{- range $setting := (index .known.logins $protocol).needed -}}
+{{- if not (hasKey $.flat $setting) -}}
+{{- $wrong = append $wrong (printf "settings.%s: missing, but settings.kafka.security_protocol is %s: set it" $setting $protocol) -}}
+{{- end -}}
+{{- end -}}
+{{- range $setting := (index .known.logins $protocol).unused -}}
+{{- if hasKey $.flat $setting -}}
+{{- $wrong = append $wrong (printf "settings.%s: found %v, but settings.kafka.security_protocol %s leaves it unused: take it out, or change the protocol" $setting (get $.flat $setting) $protocol) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
+{{/* A file that a setting names must come from something under `files`. */}}
+{{- define "credit-gateway.refusals.files" -}}
+{{- $wrong := list -}}
+{{- $paths := dict -}}
+{{- range $setting := .known.files -}}
+{{- $value := get $.flat $setting -}}
+{{- if kindIs "map" $value -}}
+{{- range $key, $path := $value -}}{{- $_ := set $paths (printf "%s.%s" $setting $key) $path -}}{{- end -}}
+{{- else if hasKey $.flat $setting -}}
+{{- $_ := set $paths $setting $value -}}
+{{- end -}}
+{{- end -}}
+{{- range $setting, $path := $paths -}}
+{{- $name := trimPrefix "/etc/credit-gateway/" $path | splitList "/" | first -}}
+{{- if not (regexMatch "^/etc/credit-gateway/[a-z0-9-]+/[^/]+$" $path) -}}
+{{- $wrong = append $wrong (printf "settings.%s: found %s: files are mounted as /etc/credit-gateway/NAME/KEY, with NAME one of files (%s)" $setting $path (keys $.root.Values.files | sortAlpha | join ", ")) -}}
+{{- else if not (hasKey $.root.Values.files $name) -}}
+{{- $wrong = append $wrong (printf "settings.%s: found %s, but there is no files.%s: say there which secret or configMap it is" $setting $path $name) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
+{{/* Memory and time that the container gets, against what the process needs of them. */}}
+{{- define "credit-gateway.refusals.resources" -}}
+{{- $wrong := list -}}
+{{- $memory := include "credit-gateway.memory" .root | int64 -}}
+{{- $connections := get .flat "genie.connections" | int64 -}}
+{{- $least := add (int64 .known.memory.process) (mul $connections (int64 .known.memory.connection)) -}}
+{{- if hasKey .flat "tracing.endpoint" -}}{{- $least = add $least (int64 .known.memory.tracing) -}}{{- end -}}
+{{- if lt $memory $least -}}
+{{- $wrong = append $wrong (printf "resources.limits.memory: found %s: at least %dMi are needed beside settings.genie.connections %d" .root.Values.resources.limits.memory (divf $least 1048576 | ceil | int64) $connections) -}}
+{{- end -}}
+{{- $shutdown := include "credit-gateway.shutdown" .root | int64 -}}
+{{- $grace := include "credit-gateway.grace" .root | int64 -}}
+{{- if lt $grace $shutdown -}}
+{{- $wrong = append $wrong (printf "terminationGracePeriodSeconds: found %d: at least %d, because settings.lane.drain_ms is %v; or leave it out" $grace $shutdown (get .flat "lane.drain_ms")) -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
+{{/* A policy that names no peers would forbid what the gateway lives from. */}}
+{{- define "credit-gateway.refusals.network" -}}
+{{- $wrong := list -}}
+{{- $policy := .root.Values.networkPolicy -}}
+{{- if $policy.enabled -}}
+{{- $needed := dict "kafka" "kafka.bootstrap_servers" "genie" "genie.base_url" -}}
+{{- range $name, $setting := dict "registry" "schemas.registry_url" "tracing" "tracing.endpoint" -}}
+{{- if hasKey $.flat $setting -}}{{- $_ := set $needed $name $setting -}}{{- end -}}
+{{- end -}}
+{{- range $name, $setting := $needed -}}
+{{- if not (index $policy $name).to -}}
+{{- $wrong = append $wrong (printf "networkPolicy.%s.to: empty: list the peers where %s (settings.%s) is, or set networkPolicy.enabled: false" $name (get $.flat $setting) $setting) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
+{{- define "credit-gateway.refusals.parts" -}}
+{{- $wrong := list -}}
+{{- $values := .root.Values -}}
+{{- if and $values.podMonitor.enabled $values.serviceMonitor.enabled -}}
+{{- $wrong = append $wrong "podMonitor.enabled, serviceMonitor.enabled: both: every metric would be there twice; choose one" -}}
+{{- end -}}
+{{- if and $values.autoscaling.enabled (gt (int $values.autoscaling.minReplicas) (int $values.autoscaling.maxReplicas)) -}}
+{{- $wrong = append $wrong (printf "autoscaling.minReplicas: found %v: at most autoscaling.maxReplicas, %v" $values.autoscaling.minReplicas $values.autoscaling.maxReplicas) -}}
+{{- end -}}
+{{- if and $values.podDisruptionBudget.enabled $values.autoscaling.enabled (lt (int $values.autoscaling.minReplicas) 2) -}}
+{{- $wrong = append $wrong "autoscaling.minReplicas: found 1: at least 2, or nobody serves while a node is drained" -}}
+{{- end -}}
+{{- if and $values.topicCheck.enabled (not $values.strimzi.topics.enabled) -}}
+{{- range $name := include "credit-gateway.kafka-files" .root | fromJsonArray -}}
+{{- if and (hasKey $values.files $name) (index $values.files $name).certificate -}}
+{{- $wrong = append $wrong (printf "topicCheck.enabled: true, but files.%s is a certificate that exists only after the installation: set it to false (the gateway looks at the same when it starts)" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and (or $values.strimzi.topics.enabled $values.strimzi.users.enabled) (not $values.strimzi.cluster) -}}
+{{- $wrong = append $wrong "strimzi.cluster: missing: the name of the Kafka resource that the topics and users belong to" -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
