@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -42,7 +43,7 @@ class Seen:
 class Collector:
     """`async with` makes it listen; `hold()` keeps requests waiting, `status` is what it answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.spans: list[Seen] = []
         self.text = ""  # of all that arrived, field by field
         self.came = 0  # requests
@@ -50,13 +51,14 @@ class Collector:
         self._open = asyncio.Event()
         self._open.set()
         self._port = 0
+        self._tls = tls
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=1 << 26)
         app.router.add_post(PATH, self._take)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
         await site.start()
         self._port = self._runner.addresses[0][1]
         return self
@@ -67,7 +69,7 @@ class Collector:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._port}{PATH}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}{PATH}"
 
     def hold(self) -> None:
         """Answer nothing from now on."""

@@ -2,12 +2,15 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import trustme
 from structlog.testing import capture_logs
 
 from gateway.core import facts
@@ -93,6 +96,12 @@ def parent(trace: str, span: str, flags: str = "01") -> str:
 
 def tracing_to(endpoint: str, ratio: float = 0.0, *, continue_at_genie: bool = False) -> Tracing:
     return Tracing(endpoint, ratio, None, continue_at_genie=continue_at_genie, instance="one", version="1.2.3")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans reach the collector by the end of a story, on a busy machine too."""
+    monkeypatch.setattr(module, "CLOSE_BOUND_S", BOUND_S)
 
 
 @pytest.fixture
@@ -349,6 +358,30 @@ async def test_trouble_is_said_once_and_its_end_too(collector: Collector, monkey
         "spans reach the collector again",
     ]
     assert [span.attributes["messaging.kafka.offset"] for span in collector.spans] == [2]
+
+
+async def test_a_collector_is_believed_by_the_authority_that_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And by no other, whatever the environment names."""
+    ours, theirs = trustme.CA(), trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.issue_cert("127.0.0.1").configure_cert(tls)
+    for authority, name in ((ours, "ours.pem"), (theirs, "theirs.pem")):
+        authority.cert_pem.write_to_path(str(tmp_path / name))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "theirs.pem"))
+    async with Collector(tls) as collector:
+        for name, bound_s, expected in (("theirs.pem", BOUND_S, 1), ("ours.pem", 0.5, 1)):
+            monkeypatch.setattr(module, "EXPORT_TIMEOUT_S", bound_s)
+            authority = tmp_path / name
+            tracing = Tracing(
+                collector.endpoint, 1.0, authority, continue_at_genie=False, instance="one", version="1.2.3"
+            )
+            lane = Story(tracing)
+            lane.delivered((1, None))
+            lane.settled(1)
+            await tracing.close()
+            assert len(collector.spans) == expected
 
 
 async def test_no_collector_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
