@@ -19,6 +19,7 @@ from tests.oncall.desk_world import OPERATOR
 
 GIVEN, HELD = "subject-given", "subject-held"
 REVEAL = ["--reveal", *OPERATOR]
+COUNTS = ("shown", "selected", "all", "unreadable", "forgotten_replays", "of_another_cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def test_what_is_held_is_parked_until_its_replay(run: Run) -> None:
         False,
     )
     assert run.looked["input"] == parked["input"]
-    assert run.after == {"parked": [], "shown": 0, "selected": 0, "all": 0, "unreadable": 0, "of_another_cluster": 0}
+    assert run.after == {"parked": []} | dict.fromkeys(COUNTS, 0)
 
 
 def test_a_provision_is_told_in_order(run: Run) -> None:
