@@ -26,8 +26,11 @@ OUTSIDE = {"README.md": "overview.md", "ARCHITECTURE.md": "architecture.md"}  # 
 ALERTS = "Alerts"  # pages of the runbook whose heading names nothing behind the code
 
 _ROW = re.compile(r"^\| *([A-Z][^|]*?) *\|.*?\|(.*)\|$", re.MULTILINE)
-_LINK = re.compile(r"(!?\[)([^\]]*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
-_CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]+`(?!\]\()", re.MULTILINE | re.DOTALL)
+# Code is found too, so that nothing in it is taken for a link; a label may hold code.
+_LINK_OR_CODE = re.compile(
+    r"^ *```.*?^ *```|(?P<opening>!?\[)(?P<label>[^\]]*)\]\((?P<target>[^)\s#]*)(?P<anchor>#[^)\s]*)?\)|`[^`\n]+`",
+    re.MULTILINE | re.DOTALL,
+)
 _HEADING = re.compile(r"^# (?:.*: )?(.+)$", re.MULTILINE)
 
 
@@ -62,32 +65,27 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     own = page.file.src_uri
     source = next((source for source, made in OUTSIDE.items() if made == own), f"{DOCS}/{own}")
     root = Path(config.docs_dir).parent
-    kept, at = [], 0
-    for code in _CODE.finditer(markdown):
-        kept += [_relinked(markdown[at : code.start()], source, own, root), code.group()]
-        at = code.end()
-    return "".join([*kept, _relinked(markdown[at:], source, own, root)])
 
-
-def _relinked(text: str, source: str, own: str, root: Path) -> str:
-    def lead(link: re.Match[str]) -> str:
-        opening, label, target, anchor = link.groups("")
-        if not target or "://" in target:
-            return link.group()
+    def lead(found: re.Match[str]) -> str:
+        target = found["target"]
+        if not target or "://" in target:  # code, a heading of this page, or another site
+            return found.group()
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))  # from the checkout's root
-        page = OUTSIDE.get(path) or path.removeprefix(f"{DOCS}/")
-        if (root / path).is_dir() or (page == path and (root / path).exists()):
-            return f"`{path}`" if label.strip("`/") == path else f"{label} (`{path}`)"
-        return f"{opening}{label}]({posixpath.relpath(page, posixpath.dirname(own) or '.')}{anchor})"
+        made = OUTSIDE.get(path) or path.removeprefix(f"{DOCS}/")
+        if (root / path).is_dir() or (made == path and (root / path).exists()):
+            label = found["label"].strip("`")
+            return f"`{path}`" if label.rstrip("/") == path else f"{label} (`{path}`)"
+        there = posixpath.relpath(made, posixpath.dirname(own) or ".")
+        return f"{found['opening']}{found['label']}]({there}{found['anchor'] or ''})"
 
-    return _LINK.sub(lead, text)
+    return _LINK_OR_CODE.sub(lead, markdown)
 
 
 def _kinds(index: Path) -> Iterator[tuple[str, list[str]]]:
     """Each kind of page, and those that the index puts there."""
     for kind, row in _ROW.findall(index.read_text("utf-8")):
-        targets = [target for _, _, target, _ in _LINK.findall(row) if target.endswith(".md")]
-        yield kind, [OUTSIDE.get(target.removeprefix("../"), target) for target in targets]
+        targets = [link["target"] or "" for link in _LINK_OR_CODE.finditer(row)]
+        yield kind, [OUTSIDE.get(each.removeprefix("../"), each) for each in targets if each.endswith(".md")]
 
 
 def _runbook(docs: Path, there: Sequence[str]) -> list[Any]:
