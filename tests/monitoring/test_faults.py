@@ -6,19 +6,29 @@ one Prometheus and three gateways, each through a story of its own, at the same 
 
 import asyncio
 import json
+import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from gateway import schemas
+from gateway import __version__, schemas
+from gateway.core.delays import Delay
+from gateway.core.holds import HoldScope
+from gateway.core.outcome import Stop
+from gateway.core.reasons import Outcome, Reason
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.opening import LaneName
 from gateway.kafka.transactions import LaneProducer
+from gateway.kafka.view_reader import ViewCounts
 from gateway.observe import rules
+from gateway.observe.genie_metrics import ANSWER_KINDS
+from gateway.observe.metrics import reference
 from gateway.observe.rules import PAGE, TICKET, Burn, Timing
 from gateway.sandbox import pki as pkis
 from gateway.sandbox.broker.node import free_port
@@ -138,6 +148,8 @@ async def test_every_alert_is_fired_by_a_real_fault(kafka: str, tool: Callable[[
             stage.prometheus = watching
         async with watching:
             await watching.settles(HEALTHY)
+            page = await gateways[INPUTS].metrics()
+            await asyncio.to_thread(look_at_page, page, stages[INPUTS].world, tool("promtool"))
             await asyncio.gather(
                 bad_inputs(stages[INPUTS], gateways[INPUTS], registry),
                 outage(stages[OUTAGE]),
@@ -148,6 +160,38 @@ async def test_every_alert_is_fired_by_a_real_fault(kafka: str, tool: Callable[[
     for alert in watching.seen.values():
         shown = json.dumps([alert["labels"], alert["annotations"]])
         assert not any(word in shown for word in ("<error", "<no value>", "subject-", "{{")), shown
+
+
+def look_at_page(page: bytes, world: World, promtool: Path) -> None:
+    """What a gateway at work shows is as Prometheus wants it, and labels have values of closed sets alone."""
+    looked = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, check=False)
+    assert (looked.returncode, looked.stdout + looked.stderr) == (0, b"")
+    labels = {name: set(labels) for name, _, labels, _ in reference()}
+    closed = {
+        "topic": {world.names.payments, world.names.scores, world.names.replays},
+        "partition": {"0", "1"},
+        "reason": {reason.code for reason in Reason},
+        "outcome": {outcome.value for outcome in Outcome},
+        "code": {stop.value for stop in Stop},
+        "cause": {delay.value for delay in Delay},
+        "scope": {scope.value for scope in HoldScope},
+        "producer": set(),  # no record names one
+        "state": {"ready", "in_flight", "waiting", "looking_up", "finished"},
+        "step": {"produce", "commit"},
+        "result": {"answered", "unanswered"},
+        "partner": {"genie", "kafka"},
+        "name": {"genie", "genie_ca"},
+        "version": {__version__},
+        "replica": {"one"},
+        "key_id": {pkis.NOREL_ED25519_ID},
+    }
+    kinds = {*ANSWER_KINDS, *(field.name for field in fields(ViewCounts))}
+    for family in text_string_to_metric_families(page.decode()):
+        for sample in (sample for sample in family.samples if sample.name.startswith("gateway_")):
+            declared = labels.get(family.name) or labels.get(f"{family.name}_total") or set()
+            assert set(sample.labels) - {"le"} == declared, sample
+            for label, value in sample.labels.items():
+                assert label == "le" or value in (kinds if label == "kind" else closed[label]), sample
 
 
 async def bad_inputs(stage: Stage, gateway: GatewayProcess, registry: SchemaRegistry) -> None:
