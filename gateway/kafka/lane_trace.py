@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # it imports OpenTelemetry, which is there only where tracing
     from gateway.observe.tracing import RecordSpan, Tracing
 
 MAX_ANNOUNCED = 1_024  # batches announced and not yet sent; some never are, and the oldest go
-_LOOKED_UP, _UNKNOWN = "2xx", "unverified"
+_ANSWERED, _UNANSWERED = "answered", "unanswered"  # as metrics name the ends of lookups
 
 
 class LaneTrace:
@@ -101,7 +101,7 @@ class LaneTrace:
         traced = [self._spans[offset] for key in keys if (offset := self._of_key.get(key)) in self._spans]
         with self._tracing.request("look up", traced, len(keys)) as span:
             reply = await partner.look_up(keys, span.traceparent)
-            span.answered(_UNKNOWN if reply is None else _LOOKED_UP)
+            span.answered(_UNANSWERED if reply is None else _ANSWERED)
             return reply
 
     def _announce(self, intent: Mapping[str, Any]) -> None:

@@ -49,7 +49,7 @@ EXPORT_TIMEOUT_S = 5.0  # for one of these requests, its repetitions included
 CLOSE_BOUND_S = 2.0  # for what is still queued when the process ends
 
 _W3C = TraceContextTextMapPropagator()
-_GOOD_ANSWER = "2xx"
+_GOOD_ANSWERS = frozenset({"2xx", "answered"})
 
 log = get_logger()
 
@@ -97,7 +97,7 @@ class RequestSpan:
         """How it ended, as metrics name it."""
         if self._span is not None:
             self._span.set_attribute("gateway.answer", kind)
-            if kind != _GOOD_ANSWER:
+            if kind not in _GOOD_ANSWERS:
                 self._span.set_status(StatusCode.ERROR)
 
     def __enter__(self) -> Self:

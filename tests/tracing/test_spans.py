@@ -182,7 +182,8 @@ async def test_a_lookup_is_linked_to_the_records_that_it_is_about(collector: Col
         await lane.trace.look_up(lane.partner, ["key-7"])
     (record,), (lookup,) = collector.of("process"), collector.of("look up")
     assert lookup.links == (record.context,)
-    assert lookup.attributes == {"gateway.entries": 3, "gateway.answer": "unverified"}
+    assert lookup.attributes == {"gateway.entries": 3, "gateway.answer": "unanswered"}
+    assert lookup.failed
     assert lane.partner.traceparents == [f"{lookup.traceparent}03", None]
 
 
