@@ -11,6 +11,14 @@ NONE_SERVES = [
         [s for i in "ab" for s in process(f"{flat(1, 10)} stale", i)],
         {"12m": {}, "16m": {PAGE: 1}},
     ),
+    Case(
+        "its name is known for a day",
+        "GatewayNoneServes",
+        [*process(f"{flat(1, 2)} stale"), ("other", flat(1, 40))],
+        {"20h": {f'{PAGE}, job="gw"': 1}, "30h": {PAGE: 1}},
+        by="job",
+        every="1h",
+    ),
     Case("none was ever seen", "GatewayNoneServes", [("other", flat(1, 10))], {"4m": {}, "6m": {PAGE: 1}}),
     Case(
         "they run, but are not ready",
@@ -132,7 +140,13 @@ def stuck(**more: str) -> list[tuple[str, str]]:
 
 
 LANE_STUCK = [
-    Case("nothing explains it", "GatewayLaneStuck", stuck(), {"19m": {}, "27m": {PAGE: 1}}),
+    Case("nothing explains it", "GatewayLaneStuck", stuck(), {"22m": {}, "27m": {PAGE: 1}}),
+    Case(
+        "its records are not late yet",
+        "GatewayLaneStuck",
+        [*(s for s in stuck() if "lag" not in s[0]), lane("lag_seconds", flat(250, 40))],
+        {"30m": {}},
+    ),
     Case(
         "one slow entry is passed by the others",
         "GatewayLaneStuck",
@@ -173,7 +187,7 @@ BREAKER_OPEN = [
         "GeNiE is away, and comes back",
         "GatewayBreakerOpen",
         [series("gateway_genie_breaker_open", f"{flat(0, 15)} {flat(1, 15)} {flat(0, 20)}")],
-        {"18m": {}, "24m": {TICKET: 1}, "40m": {}},
+        {"21m": {}, "24m": {TICKET: 1}, "40m": {}},
     ),
     Case(
         "one that is open most of the time does not come and go",
@@ -216,6 +230,12 @@ DOUBTFUL_COMMITS = [
             )
         ],
         {"40m": {}, "60m": {TICKET: 1}},
+    ),
+    Case(
+        "every half hour",
+        "GatewayDoubtfulCommits",
+        [series("gateway_doubtful_commits_total", " ".join(flat(count, 30) for count in range(5)))],
+        {"60m": {}, "100m": {}, "140m": {}},
     ),
     Case(
         "a broker's restart",

@@ -179,7 +179,12 @@ CERTIFICATE_ENDS = [
             series(EXPIRY, flat(400 * DAY, 130), "b", name="genie"),
             series(EXPIRY, flat(400 * DAY, 130), name="genie_ca"),
         ],
-        {"8d": {}, "10d": {f'{TICKET}, name="genie"': 1}, "24d": {f'{PAGE}, name="genie"': 1}},
+        {
+            "8d": {},
+            "10d": {f'{TICKET}, name="genie"': 1},
+            "20d": {f'{TICKET}, name="genie"': 1},
+            "24d": {f'{PAGE}, name="genie"': 1},
+        },
         by="name",
         every="6h",
     ),
