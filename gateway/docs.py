@@ -1,4 +1,5 @@
-"""What is written from the code: docs/reference, docs/runbook (a page for each reason, stop and alert), and the rules.
+"""What is written from the code: docs/reference, docs/runbook (a page for each reason, stop and alert), the rules,
+and the AsyncAPI document.
 
 `python -m gateway.docs` writes them, with --check it compares. Knows where each of them is in the code and how a page
 looks. Must not know what any of it means.
@@ -15,6 +16,7 @@ from pathlib import Path
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from gateway import asyncapi, interface_pages
 from gateway.cli import app
 from gateway.cli.errors import Exit
 from gateway.core.outcome import Stop
@@ -23,6 +25,7 @@ from gateway.observe import rules
 from gateway.observe.metrics import reference as metrics
 from gateway.oncall import advice
 from gateway.oncall.advice import Advice
+from gateway.pages import table
 from gateway.settings import CONFIG_VARIABLE
 from gateway.settings import reference as settings
 
@@ -36,6 +39,7 @@ _STATUSES = {
 _CODE = re.compile(r"`([A-Za-z_]+)`")
 _NOTE = "<!-- Written by `python -m gateway.docs`: change the code, not this page. -->"
 _RULES_NOTE = "# Written by `python -m gateway.docs` from gateway/observe/rules.py and alerts.toml: change those."
+_ASYNCAPI_NOTE = "# Written by `python -m gateway.docs` from the schemas, topics and permissions: change those."
 _LIVES = {rules.PAGE: "somebody is called at any hour", rules.TICKET: "somebody looks in working hours"}
 
 
@@ -45,8 +49,11 @@ def render() -> dict[Path, str]:
     pages |= {DIRECTORY.with_name("runbook") / f"{code}.md": _runbook(given) for code, given in advice.every().items()}
     pages |= {DIRECTORY.with_name("runbook") / f"{name}.md": _alert(name) for name in rules.words()}
     written = {path: f"{_NOTE}\n\n" + "\n".join(page) + "\n" for path, page in pages.items()}
-    shipped = DIRECTORY.parents[1] / "deploy" / "prometheus" / "rules.yaml"
-    return written | {shipped: f"{_RULES_NOTE}\n{rules.render(rules.Timing())}"}
+    root = DIRECTORY.parents[1]
+    return written | {
+        root / "deploy" / "prometheus" / "rules.yaml": f"{_RULES_NOTE}\n{rules.render(rules.Timing())}",
+        root / "schemas" / "asyncapi.yaml": f"{_ASYNCAPI_NOTE}\n{asyncapi.text()}",
+    }
 
 
 def _settings() -> Iterator[str]:
@@ -58,7 +65,7 @@ def _settings() -> Iterator[str]:
         "Secrets are never settings: settings name the files that hold them.\n"
     )
     rows = ((f"`{variable}`", f"`{setting}`", default, sentence) for setting, variable, default, sentence in settings())
-    yield from _table(("variable", "in the file", "default", "what it is"), rows)
+    yield from table(("variable", "in the file", "default", "what it is"), rows)
 
 
 def _metrics() -> Iterator[str]:
@@ -72,7 +79,7 @@ def _metrics() -> Iterator[str]:
         (f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), sentence)
         for name, kind, labels, sentence in metrics()
     )
-    yield from _table(("metric", "type", "labels", "what it says"), rows)
+    yield from table(("metric", "type", "labels", "what it says"), rows)
 
 
 def _reasons() -> Iterator[str]:
@@ -85,11 +92,11 @@ def _reasons() -> Iterator[str]:
         yield f"## {outcome.value}\n"
         reasons = (reason for reason in Reason if reason.outcome is outcome)
         rows = ((_page_of(reason.code), reason.sentence, reason.remedy) for reason in reasons)
-        yield from _table(("reason", "what happened", "what to do"), rows)
+        yield from table(("reason", "what happened", "what to do"), rows)
         yield ""
     yield "## Stops\n"
     yield "Not an outcome: lanes wait, park nothing and try again, until a person has mended what is wrong.\n"
-    yield from _table(("code", "what is wrong"), ((_page_of(stop.value), stop.sentence) for stop in Stop))
+    yield from table(("code", "what is wrong"), ((_page_of(stop.value), stop.sentence) for stop in Stop))
 
 
 def _cli() -> Iterator[str]:
@@ -100,7 +107,7 @@ def _cli() -> Iterator[str]:
         "Progress goes to standard error. So does an error, but with `--json` it is the object that is printed.\n"
     )
     yield "## How a command ends\n"
-    yield from _table(("status", "means"), ((str(status.value), _STATUSES[status]) for status in Exit))
+    yield from table(("status", "means"), ((str(status.value), _STATUSES[status]) for status in Exit))
     yield "| 130 | Stopped by Ctrl-C. What was written until then stays. |\n"
     yield "## What it takes from the environment\n"
     yield (
@@ -112,7 +119,7 @@ def _cli() -> Iterator[str]:
     for variable, option in _environment(command):
         variables.setdefault(variable, set()).add(option)
     rows = ((f"`{name}`", ", ".join(f"`{option}`" for option in sorted(variables[name]))) for name in sorted(variables))
-    yield from _table(("variable", "option"), rows)
+    yield from table(("variable", "option"), rows)
     yield ""
     if any("--install-completion" in parameter.opts for parameter in command.params):
         yield "## Completion in the shell\n"
@@ -149,7 +156,7 @@ def _commands(command: object, name: str) -> Iterator[str]:
     records = [parameter.get_help_record(context) for parameter in command.params]
     rows = [(f"`{record[0].strip()}`", record[1]) for record in records if record is not None]
     if rows:
-        yield from _table(("option", "what it does"), rows)
+        yield from table(("option", "what it does"), rows)
         yield ""
 
 
@@ -204,16 +211,13 @@ def _page_of(code: str, directory: str = "../runbook/") -> str:
     return f"[`{code}`]({directory}{code}.md)"
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    for row in (head, ("---",) * len(head), *rows):
-        yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
-
-
 _PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "settings.md": _settings,
     "metrics.md": _metrics,
     "reasons.md": _reasons,
     "cli.md": _cli,
+    "topics.md": interface_pages.topics,
+    "genie-api.md": interface_pages.genie,
 }
 
 
