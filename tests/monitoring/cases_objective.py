@@ -15,10 +15,10 @@ def settled(all_of_them: str, in_time: str, instance: str = "a", **labels: str) 
     ]
 
 
-def gateway(in_time: str, count: int, job: str) -> list[tuple[str, str]]:
+def gateway(in_time: str, count: int, job: str, all_of_them: str = "") -> list[tuple[str, str]]:
     """One that settles 10,000 records between two samples, and none is overdue."""
     build = series("gateway_build_info", flat(1, count), job=job)
-    return [build, *settled(f"0+10000x{count}", in_time, job=job)]
+    return [build, *settled(all_of_them or f"0+10000x{count}", in_time, job=job)]
 
 
 OUTAGE = f"0+100x60 {flat(6000, 20)} 8000+100x40"  # nothing settled from 60m to 80m, then all of it at once
@@ -123,6 +123,17 @@ SETTLES_LATE = [
         {"7h": {f'{PAGE}, job="one"': 1, f'{TICKET}, job="one"': 1, f'{TICKET}, job="less"': 1}},
         by="job",
         every="2m",
+    ),
+    Case(
+        "a quiet day after busy ones: 0.5 % late are a ticket, 0.2 % are none",
+        "GatewaySettlesLate",
+        [
+            *gateway("0+10000x96 961990+1990x50", 147, "half", "0+10000x96 962000+2000x50"),
+            *gateway("0+10000x96 961996+1996x50", 147, "less", "0+10000x96 962000+2000x50"),
+        ],
+        {"72h": {f'{TICKET}, job="half"': 1}},
+        by="job",
+        every="30m",
     ),
     Case(
         "twice the budget for days is a ticket and no page; half of it is nothing",
