@@ -8,9 +8,9 @@ import pytest
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.names import TopicNames
 from gateway.kafka.topics import create_topics
-from tests.integration.conftest import kafka
+from tests.integration.conftest import kafka, world
 
-__all__ = ["kafka"]
+__all__ = ["kafka", "world"]
 
 PARTITIONS = 3
 
