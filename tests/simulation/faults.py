@@ -84,7 +84,7 @@ class Kind(Coded):
     GENIE_KILL = ("genie_kill", 2, "GeNiE is killed and starts again on what it took")
     OPEN_CONSENTS = ("open_consents", 4, "a consent changes in a transaction that is left open for a while")
     REGISTRY_AWAY = ("registry_away", 5, "the schema registry does not answer for a while")
-    COMPACTION = ("compaction", 3, "consents and controls are compacted")
+    COMPACTION = ("compaction", 3, "consents, controls and committed offsets are compacted")
     CLOCK = ("clock", 4, "a gateway's clock is set")
     GENIE_CLOCK = ("genie_clock", 4, "GeNiE's clock is set")
 

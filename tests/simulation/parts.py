@@ -15,7 +15,7 @@ from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import LaneName
 from gateway.sandbox.pki import Pki
 from gateway.sandbox.verifier.history import Raw, Topic
-from tests.simulation.broker import Ending, Kind, Record, SimulatedKafka
+from tests.simulation.broker import Ending, Kind, Record, SimulatedKafka, offsets_topic
 from tests.simulation.broker.faults import Fault as RequestFault
 from tests.simulation.broker.offsets import Committed
 from tests.simulation.broker.partition import NO_LEADER
@@ -136,10 +136,11 @@ class Parts:
         ]
 
     def compact(self) -> None:
-        """Run the log cleaner on consents and controls."""
+        """Run the log cleaner on consents and controls, and on committed offsets."""
         for topic in _COMPACTED:
             self._compacted_away[topic] |= {(raw.topic, raw.partition, raw.offset): raw for raw in self._now(topic)}
             self.kafka.compact(topic.value)
+        self.kafka.compact(offsets_topic.NAME)
 
     def settled(self) -> list[Settled]:
         """What the ledger holds that may be asked for again."""

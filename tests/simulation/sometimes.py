@@ -156,6 +156,10 @@ class Rare(Coded):
         _brokers("records lost with a leader"),
     )
     COORDINATOR_LOADS = ("coordinator_loads", "a new coordinator reads its state", _brokers("coordinator loading"))
+    COORDINATOR_REVERTS = (
+        *("coordinator_reverts", "a coordinator that has read its state goes back to an older one"),
+        _brokers("coordinator reverted"),
+    )
     STATIC_CAME_BACK = ("static_came_back", "a static member comes back", _brokers("static member came back"))
     SECOND_DOUBT = ("second_doubt", "a lane gives up: the process ends", _end("LaneFailedError"))
     NO_MEMBER = ("no_member", "the group no longer confirms a process: it ends", _end("MembershipLostError"))

@@ -15,7 +15,8 @@ api, wire         which requests are spoken, how they are read and written
 answers*          what each request does
 cluster_state     topics, nodes, and everything below
 partition, log, batches   records, replication, the last stable offset
-transactions, offsets     epochs, markers, committed offsets
+transactions              epochs, markers
+offsets, offsets_topic    committed offsets: their log, and what a coordinator remembers of it
 groups, members   the classic group protocol
 coordinators      who coordinates what
 faults            what goes wrong with single requests

@@ -63,7 +63,7 @@ def _plain_metadata(state: ClusterState, node: Node, request: Any) -> Sequence[A
             (_led(leader), number, leader, topic.replicas, isr, offline)
             for number, leader in enumerate(each.leader_known_to(node.node_id) for each in topic.partitions)
         ]
-        topics.append((Error.NONE, name, False, rows))
+        topics.append((Error.NONE, name, topic.is_internal, rows))
     return 0, brokers, CLUSTER_ID, _controller(state), topics
 
 
@@ -84,7 +84,7 @@ def _flexible_metadata(state: ClusterState, node: Node, request: Any) -> Sequenc
         for each in topic.partitions:
             leader = each.leader_known_to(node.node_id)
             rows.append((_led(leader), each.number, leader, each.leader_epoch, topic.replicas, isr, offline, _TAGS))
-        topics.append((Error.NONE, name, topic.topic_id, False, rows, allowed, _TAGS))
+        topics.append((Error.NONE, name, topic.topic_id, topic.is_internal, rows, allowed, _TAGS))
     return 0, brokers, CLUSTER_ID, _controller(state), topics, _TAGS
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.simulation.broker.api import Header
 from tests.simulation.broker.cluster_state import ClusterState
-from tests.simulation.broker.coordinators import WHOLE, Kind
+from tests.simulation.broker.coordinators import Kind
 from tests.simulation.broker.errors import Error
 from tests.simulation.broker.groups import as_protocols
 from tests.simulation.broker.members import Joined, Member
@@ -26,14 +26,6 @@ _TAGS: dict[int, bytes] = {}
 
 def _trouble(state: ClusterState, node: Node, group: str) -> Error:
     return state.coordinators.trouble(Kind.GROUP, group, node.node_id)
-
-
-def unready(state: ClusterState, node: Node, group: str) -> Error:
-    """Why this node can't take what is to be committed; one that has read a part of its state finds that out by it."""
-    error = _trouble(state, node, group)
-    if not error and state.coordinators.read(Kind.GROUP, group) < WHOLE:
-        return Error.NOT_COORDINATOR
-    return error
 
 
 def join_group(state: ClusterState, node: Node, header: Header, request: Any, answer: Answer) -> None:
@@ -126,7 +118,7 @@ def refuse_describe_groups(request: Any, error: Error) -> Sequence[Any]:
 def offset_commit(state: ClusterState, node: Node, _header: Header, request: Any, answer: Answer) -> None:
     """Commit at once."""
     group = request.consumer_group
-    error = unready(state, node, group) or state.groups.may_commit(
+    error = _trouble(state, node, group) or state.groups.may_commit(
         group, request.consumer_group_generation_id, request.consumer_id
     )
     if error:
@@ -157,7 +149,7 @@ def refuse_offset_commit(request: Any, error: Error) -> Sequence[Any]:
 
 
 def offset_fetch(state: ClusterState, node: Node, header: Header, request: Any, answer: Answer) -> None:
-    """What is committed; a coordinator's trouble is told in the answer's own error, which names no partition."""
+    """What it remembers; a coordinator's trouble is told in the answer's own error, which names no partition."""
     group = request[0]
     if error := _trouble(state, node, group):
         answer(refuse_offset_fetch(request, error))
@@ -174,10 +166,7 @@ def offset_fetch(state: ClusterState, node: Node, header: Header, request: Any, 
         rows: list[tuple[Any, ...]] = []
         for number in numbers:
             stable = flexible and request.require_stable
-            if (read := state.coordinators.read(Kind.GROUP, group)) < WHOLE:
-                error, found = Error.NONE, state.offsets.fetch_part(group, (topic, number), read)
-            else:
-                error, found = state.offsets.fetch(group, (topic, number), stable=stable)
+            error, found = state.offsets.fetch(group, (topic, number), stable=stable)
             if flexible:
                 rows.append((number, found.offset, -1, found.metadata, error, _TAGS))
             else:

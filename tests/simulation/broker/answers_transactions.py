@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tests.simulation.broker.answers_groups import committed_in, unready
+from tests.simulation.broker.answers_groups import committed_in
 from tests.simulation.broker.api import Header
 from tests.simulation.broker.cluster_state import ClusterState
 from tests.simulation.broker.coordinators import Kind
@@ -67,7 +67,7 @@ def add_offsets_to_txn(state: ClusterState, node: Node, _header: Header, request
 
 def txn_offset_commit(state: ClusterState, node: Node, _header: Header, request: Any, answer: Answer) -> None:
     """Offsets that are committed with the transaction."""
-    error = unready(state, node, request.group_id)
+    error = state.coordinators.trouble(Kind.GROUP, request.group_id, node.node_id)
     if not error:
         error = state.verify(request.transactional_id, request.producer_id, request.producer_epoch, request.group_id)
         error = Error.COORDINATOR_LOAD_IN_PROGRESS if error in _ASK_AGAIN else error
@@ -75,7 +75,7 @@ def txn_offset_commit(state: ClusterState, node: Node, _header: Header, request:
         answer(refuse_txn_offset_commit(request, error))
         return
     offsets, errors = committed_in(state, request)
-    errors |= state.offsets.hold(request.group_id, request.producer_id, offsets)
+    errors |= state.offsets.hold(request.group_id, request.producer_id, request.producer_epoch, offsets)
     answer((0, [(topic, [(row[0], errors[topic, row[0]]) for row in rows]) for topic, rows in request.topics]))
 
 

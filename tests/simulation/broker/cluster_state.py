@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from tests.simulation.broker import offsets_topic
 from tests.simulation.broker.coordinators import Coordinators, Kind
 from tests.simulation.broker.errors import Error
 from tests.simulation.broker.faults import Faults
 from tests.simulation.broker.groups import GroupCoordinator
+from tests.simulation.broker.members import Group
 from tests.simulation.broker.node import Node
 from tests.simulation.broker.offsets import CommittedOffsets
 from tests.simulation.broker.partition import NO_LEADER, Partition
@@ -26,7 +28,7 @@ _DAY_MS = 86_400_000
 _TOPIC_CONFIG = {
     "cleanup.policy": "delete",
     "compression.type": "uncompressed",
-    "delete.retention.ms": str(_DAY_MS),
+    "delete.retention.ms": str(1_100 * _DAY_MS),  # as long as the gateway wants it of any topic
     "max.message.bytes": "1048588",
     "message.timestamp.type": "LogAppendTime",
     "min.compaction.lag.ms": str(7 * _DAY_MS),
@@ -53,6 +55,7 @@ class Topic:
     config: dict[str, str]
     replicas: list[int]
     partitions: list[Partition]
+    is_internal: bool = False  # its leaders are the coordinators
 
 
 class ClusterState:
@@ -64,9 +67,14 @@ class ClusterState:
         self.nodes = {node_id: Node(node_id, host, port, surroundings, faults) for node_id, host, port in addresses}
         self.topics: dict[str, Topic] = {}
         self.broker_config = dict(_BROKER_CONFIG)
-        self.groups = GroupCoordinator(surroundings)
-        self.coordinators = Coordinators(list(self.nodes), surroundings, self._seat_moved)
-        self.offsets = CommittedOffsets(lambda group: self.coordinators.serves(Kind.GROUP, group))
+        self.groups = GroupCoordinator(surroundings, self._keep_group)
+        self.coordinators = Coordinators(list(self.nodes), surroundings, self._seat_moved, self._seat_loaded)
+        self.offsets = CommittedOffsets(
+            surroundings,
+            self._offsets_topic(),
+            lambda topic: self.topics[topic].topic_id,
+            lambda group: self.coordinators.serves(Kind.GROUP, group),
+        )
         self.transactions = TransactionCoordinator(
             surroundings,
             self,
@@ -88,6 +96,15 @@ class ClusterState:
             topic.partitions.append(Partition(name, number, leader, self.surroundings, log_append_time=stamped))
         self.topics[name] = topic
         return topic
+
+    def _offsets_topic(self) -> list[Partition]:
+        name, around = offsets_topic.NAME, self.surroundings
+        leaders = enumerate(self.coordinators.seated(Kind.GROUP))
+        partitions = [Partition(name, number, leader, around, log_append_time=False) for number, leader in leaders]
+        config = {**_TOPIC_CONFIG, **offsets_topic.CONFIG}
+        topic_id = UUID(int=around.rng.getrandbits(_UUID_BITS))
+        self.topics[name] = Topic(name, topic_id, config, list(self.nodes), partitions, is_internal=True)
+        return partitions
 
     def partition(self, topic: str, number: int) -> Partition | None:
         """The partition, or None if there is none."""
@@ -117,7 +134,7 @@ class ClusterState:
     def elect(self) -> None:
         """Leaders and coordinators for what has none, if a replica runs."""
         running = self.alive()
-        for topic in self.topics.values():
+        for topic in self.led():
             able = [replica for replica in topic.replicas if replica in running]
             for partition in topic.partitions:
                 if partition.leader == NO_LEADER:
@@ -133,6 +150,21 @@ class ClusterState:
         self.surroundings.counts["leader moved"] += 1
         self.surroundings.counts["records lost with a leader"] += lost
 
+    def led(self) -> list[Topic]:
+        """The topics whose partitions are led for their own sake."""
+        return [topic for topic in self.topics.values() if not topic.is_internal]
+
     def _seat_moved(self, kind: Kind, number: int) -> None:
         if kind is Kind.GROUP:
-            self.groups.moved([name for name in self.groups.groups if self.coordinators.number_of(name) == number])
+            seats = self.coordinators
+            self.topics[offsets_topic.NAME].partitions[number].lead(seats.seated(kind)[number])
+            self.groups.moved([name for name in self.groups.groups if seats.number_of(kind, name) == number])
+
+    def _seat_loaded(self, kind: Kind, number: int) -> None:
+        if kind is Kind.GROUP:
+            self.offsets.load(number)
+
+    def _keep_group(self, group: Group) -> None:
+        of, now = group.kept, self.surroundings.now_ms()
+        kept = offsets_topic.group_value(group.protocol_type, of.generation, of.protocol, of.leader, now)
+        self.offsets.keep_group(group.name, kept)

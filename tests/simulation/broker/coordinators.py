@@ -1,6 +1,6 @@
 """Which node coordinates a group or a transactional id, and whether it has read its state yet.
 
-Knows the partitions of the two internal topics, of which each has a leader. Must not know what is coordinated.
+Knows the seats: each is the leader's of one partition of an internal topic. Must not know what is coordinated.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from enum import Enum
 from zlib import crc32
 
+from tests.simulation.broker import offsets_topic
 from tests.simulation.broker.errors import Error
 from tests.simulation.broker.partition import NO_LEADER
 from tests.simulation.broker.surroundings import Surroundings
 
-INTERNAL_PARTITIONS = 4
-WHOLE = 1.0
+INTERNAL_PARTITIONS = offsets_topic.PARTITIONS
 
 
 class Kind(Enum):
@@ -32,15 +32,21 @@ class Seat:
     node: int
     loading: bool = False
     turn: int = 0
-    read: float = WHOLE  # the part of its state that it answers from
 
 
 class Coordinators:
-    """All seats; `moved` is told of each that has a new node."""
+    """All seats; `moved` is told of each that has a new node, `loaded` when that has read its state."""
 
-    def __init__(self, nodes: list[int], surroundings: Surroundings, moved: Callable[[Kind, int], None]) -> None:
+    def __init__(
+        self,
+        nodes: list[int],
+        surroundings: Surroundings,
+        moved: Callable[[Kind, int], None],
+        loaded: Callable[[Kind, int], None],
+    ) -> None:
         self._surroundings = surroundings
         self._moved = moved
+        self._loaded = loaded
         self._seats = {
             kind: [Seat(nodes[(number + kind.value) % len(nodes)]) for number in range(INTERNAL_PARTITIONS)]
             for kind in Kind
@@ -50,17 +56,16 @@ class Coordinators:
         """The node that coordinates this key, or NO_LEADER."""
         return self._seat(kind, key).node
 
+    def seated(self, kind: Kind) -> list[int]:
+        """The node of each seat, or NO_LEADER."""
+        return [seat.node for seat in self._seats[kind]]
+
     def trouble(self, kind: Kind, key: str, node: int) -> Error:
         """Why this node can't answer for this key."""
         seat = self._seat(kind, key)
         if seat.node != node:
             return Error.NOT_COORDINATOR
         return Error.COORDINATOR_LOAD_IN_PROGRESS if seat.loading else Error.NONE
-
-    def read(self, kind: Kind, key: str) -> float:
-        """The part of its state, from the beginning, that it answers from without saying so. It takes no writes then:
-        they come to lie elsewhere in its log than it expects, and so it finds out."""
-        return self._seat(kind, key).read
 
     def serves(self, kind: Kind, key: str) -> bool:
         """Whether somebody coordinates this key now."""
@@ -72,15 +77,17 @@ class Coordinators:
         seat = self._seats[kind][number]
         if seat.node == node:
             return
-        seat.node, seat.turn, seat.read = node, seat.turn + 1, WHOLE
+        seat.node, seat.turn = node, seat.turn + 1
         self._surroundings.counts["coordinator moved"] += 1
         loading = self._surroundings.chosen(self._surroundings.loading)
         seat.loading = node != NO_LEADER and loading > 0
         if seat.loading:
             self._surroundings.counts["coordinator loading"] += 1
             turn = seat.turn
-            self._surroundings.later(loading, lambda: self._loaded(seat, turn))
+            self._surroundings.later(loading, lambda: self._end_loading(kind, number, turn))
         self._moved(kind, number)
+        if node != NO_LEADER and not seat.loading:
+            self._loaded(kind, number)
 
     def seats_of(self, node: int) -> list[tuple[Kind, int]]:
         """The seats that a node has."""
@@ -91,23 +98,17 @@ class Coordinators:
             if seat.node == node
         ]
 
-    def number_of(self, key: str) -> int:
-        """In which partition of its internal topic a key lies."""
+    def number_of(self, kind: Kind, key: str) -> int:
+        """In which partition of its internal topic a key lies; nobody looks into the one of transactions."""
+        if kind is Kind.GROUP:
+            return offsets_topic.partition_of(key)
         return crc32(key.encode()) % INTERNAL_PARTITIONS
 
-    def _loaded(self, seat: Seat, turn: int) -> None:
-        if seat.turn != turn:
-            return
-        seat.loading = False
-        around = self._surroundings
-        if around.half_read_share and around.rng.random() < around.half_read_share:
-            around.counts["coordinator half read"] += 1
-            seat.read = around.rng.random()
-            around.later(around.chosen(around.half_read), lambda: self._whole(seat, turn))
-
-    def _whole(self, seat: Seat, turn: int) -> None:
+    def _end_loading(self, kind: Kind, number: int, turn: int) -> None:
+        seat = self._seats[kind][number]
         if seat.turn == turn:
-            seat.read = WHOLE
+            seat.loading = False
+            self._loaded(kind, number)
 
     def _seat(self, kind: Kind, key: str) -> Seat:
-        return self._seats[kind][self.number_of(key)]
+        return self._seats[kind][self.number_of(kind, key)]

@@ -7,6 +7,8 @@ until its session ends.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.simulation.broker.errors import Error
 from tests.simulation.broker.members import Group, JoinAnswer, Joined, Member, Protocols, State, SyncAnswer
 from tests.simulation.broker.surroundings import Surroundings
@@ -15,10 +17,12 @@ _ID_BITS = 64
 
 
 class GroupCoordinator:
-    """All groups of the cluster; which node answers for one is somebody else's matter."""
+    """All groups of the cluster; which node answers for one is somebody else's matter. `kept` is told of each whose
+    members a successor must know."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, kept: Callable[[Group], None]) -> None:
         self._surroundings = surroundings
+        self._kept = kept
         self.groups: dict[str, Group] = {}
 
     def join(
@@ -164,7 +168,7 @@ class GroupCoordinator:
         if leader == former.member_id:
             group.leader = member.member_id
         if group.state is State.STABLE and group.agreed_protocol() == group.protocol:
-            group.keep()
+            self._keep(group)
             self._watch(group, member)
             # The leader of before is named, so that the newcomer takes itself for a follower and keeps the assignment.
             answer(Joined(Error.NONE, member.member_id, group.generation, group.protocol, leader))
@@ -224,7 +228,7 @@ class GroupCoordinator:
         joined = [member for member in group.members.values() if member.joining is not None]
         if not joined:
             group.state, group.leader, group.protocol = State.EMPTY, "", ""
-            group.keep()
+            self._keep(group)
             return
         if group.leader not in group.members or group.members[group.leader].joining is None:
             group.leader = joined[0].member_id
@@ -248,7 +252,7 @@ class GroupCoordinator:
         group.state = State.STABLE
         for member in group.members.values():
             member.assignment = assignments.get(member.member_id, b"")
-        group.keep()
+        self._keep(group)
         for member in list(group.members.values()):
             if member.syncing is not None:
                 self._beat(member)
@@ -276,6 +280,10 @@ class GroupCoordinator:
             del group.pending[member_id]
             if group.state is State.PREPARING_REBALANCE and group.all_joined:
                 self._complete_join(group)
+
+    def _keep(self, group: Group) -> None:
+        group.keep()
+        self._kept(group)
 
     def _beat(self, member: Member) -> None:
         member.deadline_ms = self._now() + member.session_ms

@@ -141,8 +141,8 @@ class SimulatedKafka:
         self.counts["records deleted"] += 1
 
     def committed(self, group: str, topic: str, partition: int) -> tuple[int, str]:
-        """What a group has committed: offset (-1 for none) and metadata."""
-        _, found = self.state.offsets.fetch(group, (topic, partition), stable=False)
+        """What a group has committed, whatever its coordinator says: offset (-1 for none) and metadata."""
+        found = self.state.offsets.truth(group, (topic, partition))
         return found.offset, found.metadata
 
     def marker(self, producer_id: int, *, commit: bool) -> Batch:
@@ -159,7 +159,7 @@ class SimulatedKafka:
             return
         self.counts["node stopped"] += 1
         node.stop()
-        for topic in self.state.topics.values():
+        for topic in self.state.led():
             for partition in topic.partitions:
                 if partition.leader == node_id:
                     self.state.lead(partition, NO_LEADER)
@@ -177,13 +177,15 @@ class SimulatedKafka:
 
     def move_leader(self, topic: str, partition: int, node_id: int) -> None:
         """Another node leads a partition; what the old leader had not replicated may be lost."""
+        if self.state.topics[topic].is_internal:
+            raise ValueError(f"whoever leads {topic} coordinates: use move_coordinator")
         if self.state.nodes[node_id].alive:
             self.state.lead(self._partition(topic, partition), node_id)
 
     def move_coordinator(self, kind: Kind, key: str, node_id: int) -> None:
         """Another node coordinates this group or transactional id, after it has read its state."""
         if self.state.nodes[node_id].alive:
-            self.state.coordinators.move(kind, self.state.coordinators.number_of(key), node_id)
+            self.state.coordinators.move(kind, self.state.coordinators.number_of(kind, key), node_id)
 
     def slow_replication(self, topic: str, partition: int, ms: float) -> None:
         """Followers of a partition take so much longer, until told otherwise."""

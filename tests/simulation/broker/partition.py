@@ -55,6 +55,12 @@ class Partition:
         self._replicate()
         return laid
 
+    def append_everywhere(self, batch: Batch) -> Batch:
+        """Append what no leader and no log refuses, and have it replicated at once: it is never lost."""
+        laid = self.log.append(batch, self.leader_epoch, self._surroundings.now_ms())
+        self._replicated(self.leader_epoch, laid.next_offset)
+        return laid
+
     @property
     def knows_end(self) -> bool:
         """Whether the leader can say what is replicated."""

@@ -6,8 +6,9 @@ Knows aiokafka's client. Must not know which Kafka it speaks to.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
+from uuid import UUID
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient, CoordinationType
@@ -23,10 +24,12 @@ from aiokafka.protocol.transaction import (
     InitProducerIdRequest,
     TxnOffsetCommitRequest,
 )
+from aiokafka.record.control_record import ControlRecord
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from gateway.kafka.requests import GroupRequest, StableOffsetsRequest, StaticHeartbeatRequest
+from gateway.kafka.requests import GroupRequest, StableOffsetsRequest, StaticHeartbeatRequest, TopicsRequest
+from tests.simulation.broker import offsets_topic
 
 BOUND_S = 30.0
 TIMEOUT_MS = 60_000
@@ -34,6 +37,7 @@ _SESSION_MS = 6_000
 _PAUSE_S = 0.01
 _CONCURRENT = 51
 _LOADING = (14, 15, 16)
+_TIME_BYTES = 8
 
 
 class RawClient:
@@ -166,18 +170,42 @@ class RawClient:
 
     async def fetch(self, topic: str, number: int, offset: int, *, isolated: bool) -> tuple[Any, ...]:
         """Fetch without waiting: error, high watermark, last stable offset, start, aborted first offsets, records."""
+        *told, aborted, records = await self._fetched(topic, number, offset, isolated=isolated)
+        firsts = None if aborted is None else [first for _, first in aborted]
+        return *told, firsts, _layout(records)
+
+    async def _fetched(self, topic: str, number: int, offset: int, *, isolated: bool) -> tuple[Any, ...]:
         wanted = [(topic, [(number, offset, 1 << 20)])]
         answer = await self.leader(FetchRequest(0, 1, 1 << 20, int(isolated), wanted))
         (row,) = [row for _, rows in answer.topics for row in rows]
         _, code, high, stable, start, aborted, _, records = row
-        firsts = None if aborted is None else [first for _, first in aborted]
-        return code, high, stable, start, firsts, _layout(records or b"")
+        return code, high, stable, start, aborted, records or b""
 
     async def offsets_at(self, topic: str, number: int, time: int, *, isolated: bool) -> tuple[int, int]:
         """ListOffsets: error and offset."""
         answer = await self.leader(OffsetRequest(-1, int(isolated), [(topic, [(number, time)])]))
         ((_, ((_, code, _, offset),)),) = answer.topics
         return code, offset
+
+    async def offset_batches(self, number: int, start: int, group: str, topic: str) -> list[Any]:
+        """What the log of offsets holds from an offset on of one group and topic, but for times and ids: of each batch
+        whether it is of a transaction, with keys, values and the length of their tags; and all that is said of markers.
+        """
+        answer = await self.leader(TopicsRequest([topic]))
+        ((_, _, topic_id, *_),) = answer.topics
+        *_, data = await self._fetched(offsets_topic.NAME, number, start, isolated=False)
+        key = offsets_topic.offset_key(group, topic, 0)
+        found: list[Any] = []
+        producers: set[int] = set()
+        for batch in _batches(data):
+            if batch.is_control_batch:
+                found += [ControlRecord.parse(each.key) for each in batch if batch.producer_id in producers]
+                continue
+            rows = [(each.key, *_timeless(each.value, topic_id)) for each in batch if each.key == key]
+            if rows:
+                producers.add(batch.producer_id)
+                found.append((batch.is_transactional, rows))
+        return found
 
     async def settled(self, topic: str, number: int) -> None:
         """Until no transaction is open in a partition."""
@@ -267,8 +295,19 @@ def _rows(answer: Any) -> Any:
 
 def _layout(records: bytes) -> list[tuple[int, int, bool]]:
     """Of each batch: first offset, records, whether it is a marker."""
-    found, batches = [], MemoryRecords(records)
+    return [
+        (batch.base_offset, batch.next_offset - batch.base_offset, bool(batch.is_control_batch))
+        for batch in _batches(records)
+    ]
+
+
+def _timeless(value: bytes, topic_id: UUID) -> tuple[bytes, int]:
+    """The value of an offset up to its time, and how long the tags behind that are."""
+    tags = next(tags for tags in (b"\x01\x00\x10" + topic_id.bytes, b"\x00") if value.endswith(tags))
+    return value[: -len(tags) - _TIME_BYTES], len(tags)
+
+
+def _batches(records: bytes) -> Iterator[Any]:
+    batches = MemoryRecords(records)
     while batches.has_next():
-        batch: Any = batches.next_batch()
-        found.append((batch.base_offset, batch.next_offset - batch.base_offset, bool(batch.is_control_batch)))
-    return found
+        yield batches.next_batch()

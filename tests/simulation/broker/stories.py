@@ -11,7 +11,11 @@ from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
+from aiokafka.structs import TopicPartition
 
+from gateway.kafka import offsets_log
+from gateway.kafka.cluster import LATEST
+from gateway.kafka.offsets_log import read_offsets
 from gateway.kafka.requests import TopicsRequest
 from tests.simulation.broker.raw_client import Producer, RawClient
 
@@ -95,6 +99,31 @@ async def offsets_in_a_transaction(client: RawClient, prefix: str) -> list[Any]:
         told += [await client.committed(group, topic, stable=True)]
     told += [await client.commit(group, -1, "", topic, 9, "by hand"), await client.committed(group, topic, stable=True)]
     return [*told, await client.commit(group, -1, "", topic, 9, "x" * 5_000), await client.describe(group)]
+
+
+async def offsets_in_their_log(client: RawClient, prefix: str) -> list[Any]:
+    """Commits by hand, of transactions and beside one: what the gateway reads in their log, and what lies there."""
+    topic, lane, group = f"{prefix}topic", f"{prefix}lane", f"{prefix}group"
+    place = TopicPartition(topic, 0)
+    await client.create(topic, 1)
+    producer = Producer(lane, *await client.take_over(lane))
+    told: list[Any] = [await read_offsets(client.client, group, [place])]
+    answer = await client.leader(TopicsRequest([offsets_log.TOPIC]))
+    ((code, _, topic_id, internal, partitions, *_),) = answer.topics
+    told += [code, topic_id.int > 0, internal]
+    number = offsets_log.partition_of_group(group, len(partitions))
+    _, start = await client.offsets_at(offsets_log.TOPIC, number, LATEST, isolated=False)
+    told += [await client.commit(group, -1, "", topic, 3, "by hand"), await read_offsets(client.client, group, [place])]
+    for offset, commit in ((4, True), (5, False), (6, True), (200, True)):
+        await client.add_group(producer, group)
+        told += [await client.hold_offsets(producer, group, topic, offset, "m" * offset)]
+        told += [await read_offsets(client.client, group, [place], decided=False)]
+        if offset == 6:
+            told += [await client.commit(group, -1, "", topic, 9, "by hand, beside it")]
+        told += [await client.end(producer, commit=commit)]
+        producer = Producer(lane, *await client.take_over(lane))
+        told += [await read_offsets(client.client, group, [place]), await client.committed(group, topic, stable=True)]
+    return [*told, await client.offset_batches(number, start, group, topic)]
 
 
 async def stable_offsets(client: RawClient, prefix: str) -> list[Any]:

@@ -169,7 +169,7 @@ async def test_a_coordinator_that_loads_says_none_in_its_own_error(kafka: Simula
     """aiokafka's committed() takes it for `nothing is committed`; a reader of all errors waits for the truth."""
     await settle(lane, 7)
     kafka.surroundings.loading = (600.0, 600.0)
-    kafka.surroundings.half_read_share = 0.0
+    kafka.surroundings.reverted_share = 0.0
     node = kafka.state.coordinators.find(Kind.GROUP, GROUP)
     kafka.move_coordinator(Kind.GROUP, GROUP, 1 + node % 3)
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=GROUP)

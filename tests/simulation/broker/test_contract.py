@@ -24,6 +24,7 @@ STORIES: list[Any] = [
     stories.repetitions,
     stories.a_zombie,
     stories.offsets_in_a_transaction,
+    stories.offsets_in_their_log,
     stories.stable_offsets,
     stories.producers_without_transactions,
     stories.what_topics_there_are,

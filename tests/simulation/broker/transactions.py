@@ -242,7 +242,8 @@ class TransactionCoordinator:
         if not self._offsets.is_served(group):
             self._surroundings.later(MARKER_RETRY_MS, lambda: self._decide_offsets(txn, group))
             return
-        self._offsets.decide(group, txn.producer_id, commit=txn.state is State.PREPARE_COMMIT)
+        commit = txn.state is State.PREPARE_COMMIT
+        self._offsets.decide(group, txn.producer_id, txn.epoch, commit=commit)
         self._marked(txn)
 
     def _marked(self, txn: Transaction) -> None:
