@@ -77,6 +77,7 @@ PATCHES = {
 LEFT = {OUTAGE: timedelta(days=14), REFUSED: timedelta(days=3)}  # of the gateway's certificate
 HEALTHY = {(OUTAGE, "GatewayCertificateEnds", TICKET), (REFUSED, "GatewayCertificateEnds", PAGE)}
 UNKNOWN_SCHEMA_ID = 301
+TRICKLE_S = 0.3  # between two payments of a load that never ends
 
 
 class Stage:
@@ -119,7 +120,7 @@ async def trickle(stage: Stage) -> AsyncIterator[None]:
     async def write() -> None:
         while True:
             await stage.some_payments(2)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(TRICKLE_S)
 
     writing = asyncio.create_task(write())
     try:
