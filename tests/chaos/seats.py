@@ -165,7 +165,8 @@ class Seat:
         """One process, from start to end."""
         log = self._directory / f"{self.name}-{len(self.logs):03d}.log"
         self.logs.append(log)
-        self._hurt, self._looked = {GAVE_UP} | self._forgetful, (0.0, 0)  # what it gives up for is not known here: the run counts
+        self._looked = (0.0, 0)
+        self._hurt = {GAVE_UP} | self._forgetful  # what it gives up for is not known here: the run counts
         async with GatewayProcess(self._settings, log, self._patches) as process:
             self.process = process
             self._journal.note("start", seat=self.name, pid=process.pid, log=log.name)
