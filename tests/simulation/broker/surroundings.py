@@ -26,7 +26,7 @@ class Surroundings:
         self.gossip: Range = (0.0, 0.0) if nodes == 1 else (0.0, 60.0)  # until all nodes know a new leader
         self.election: Range = (50.0, 500.0)  # from a node's end to new leaders
         self.loading: Range = (0.0, 0.0) if nodes == 1 else (5.0, 200.0)  # a new coordinator reads its state
-        self.reverted_share = 0.0 if nodes == 1 else 0.3  # of the coordinators that have just read what is committed
+        self.reverted_share = 0.0 if nodes == 1 else 0.7  # of the coordinators that have just read what is committed
         self.abort_scan_ms = 10_000.0  # how often brokers look for transactions that are open too long
         self.initial_rebalance_ms = 0.0
         self._context = Context()  # of no simulated process: nobody's death or pause stops the brokers
