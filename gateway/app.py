@@ -58,6 +58,7 @@ from gateway.observe.health import HealthServer, LoopPulse, Status
 from gateway.observe.logs import get_logger
 from gateway.observe.metrics import Metrics
 from gateway.observe.watchdog import Watchdog
+from gateway.registry_login import registry_login
 from gateway.renewal import Renewal
 from gateway.settings import Settings
 
@@ -123,7 +124,7 @@ class Gateway:
         connection = kafka_connection(settings.kafka)
         client = await stack.enter_async_context(connection.client())
         cluster = await describe(client, names.record_kinds())
-        registry = registry_at(settings.schemas.registry_url, names)
+        registry = registry_at(settings.schemas.registry_url, names, registry_login(settings.schemas))
         stack.push_async_callback(registry.close)
         codec = Codec(registry, names.record_kinds())
 

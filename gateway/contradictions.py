@@ -39,6 +39,7 @@ BOUNDS = (
     AtMost("kafka.session_timeout_ms", 1, "kafka.rebalance_timeout_ms", "a rebalance would drop us before our session"),
 )
 
+REGISTRY_LOGIN = ("registry_ca_file", "registry_username", "registry_password_file")
 _CERTIFICATE = ("client_cert_file", "client_key_file")
 _PASSWORD = ("sasl_username", "sasl_password_file")
 # What each protocol needs, and what it leaves unused. SASL_PLAINTEXT is none of them: it would show every record, and
@@ -57,6 +58,7 @@ def contradictions(values: Values, given: Collection[str]) -> Iterator[Problem]:
             yield from _beyond(bound, values[bound.setting], values[bound.other])
     yield from _too_little_memory(values)
     yield from _tracing(values, given)
+    yield from _registry(values, given)
     protocol = values.get("kafka.security_protocol")
     if protocol is not None:
         yield from _login(protocol, values, given)
@@ -90,6 +92,25 @@ def _tracing(values: Values, given: Collection[str]) -> Iterator[Problem]:
         found = f"found {values['tracing.ca_file']}, but tracing.endpoint has no TLS"
         needed = f"unset {variable('tracing.ca_file')} or begin {variable('tracing.endpoint')} with https://"
         yield Problem("tracing.ca_file", found, needed)
+
+
+def _registry(values: Values, given: Collection[str]) -> Iterator[Problem]:
+    """A login at no registry, half of one, or one that would cross the network readable."""
+    url = values.get("schemas.registry_url", "")
+    for name in REGISTRY_LOGIN:
+        setting = f"schemas.{name}"
+        if setting not in given or values.get(setting) is None:
+            continue
+        if url is None:
+            found = "set, but without schemas.registry_url there is no registry"
+            yield Problem(setting, found, f"set {variable('schemas.registry_url')} or unset {variable(setting)}")
+        elif url.startswith("http://"):
+            needed = f"unset {variable(setting)} or begin {variable('schemas.registry_url')} with https://"
+            yield Problem(setting, "set, but schemas.registry_url has no TLS", needed)
+    user, password = (f"schemas.{name}" for name in REGISTRY_LOGIN[1:])
+    for setting, beside in ((user, password), (password, user)):
+        if setting in values and values[setting] is None and values.get(beside) is not None:
+            yield Problem(setting, f"missing, but {beside} is set", f"set {variable(setting)}")
 
 
 def _login(protocol: str, values: Values, given: Collection[str]) -> Iterator[Problem]:

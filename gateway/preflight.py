@@ -34,6 +34,7 @@ from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import foresee
 from gateway.kafka.registry import NotRegisteredError, RegistryAway
 from gateway.kafka.topics import check_topics
+from gateway.registry_login import registry_login
 from gateway.sections import KafkaSettings
 from gateway.settings import PREFIX, Settings, SettingsError, load
 from gateway.tls import subject
@@ -152,8 +153,11 @@ def _open_files(connections: int, lanes: int, brokers: int) -> list[Finding]:
 
 
 async def _schemas(settings: Settings) -> list[Finding]:
-    registry = registry_at(settings.schemas.registry_url, TopicNames(settings.topics.prefix))
-    findings = []
+    names, findings = TopicNames(settings.topics.prefix), []
+    try:
+        registry = registry_at(settings.schemas.registry_url, names, registry_login(settings.schemas))
+    except SettingsError as error:
+        return Finding.of(error.problems)
     try:
         for kind in WRITTEN_KINDS:
             try:

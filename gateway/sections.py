@@ -156,6 +156,12 @@ class SchemaSettings(Section):
         | None
     ) = None
     """URL of a Confluent-compatible registry, without a user; none: the files of this release."""
+    registry_ca_file: FilePath | None = None
+    """Certificates of the authority that signs the registry's certificate (PEM); none: the usual public ones."""
+    registry_username: Text | None = None
+    """Our user at the registry (basic authentication)."""
+    registry_password_file: Secret | None = None
+    """Its password: one line."""
 
 
 class GenieSettings(Section):

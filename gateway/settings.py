@@ -57,6 +57,7 @@ __all__ = [
     "found",
     "load",
     "load_kafka",
+    "load_schemas",
     "partly",
     "reference",
     "state_directory",
@@ -95,6 +96,14 @@ class _KafkaAlone(_Read):
     model_config = SettingsConfigDict(extra="ignore")
 
     kafka: KafkaSettings
+
+
+class _SchemasAlone(_Read):
+    """What a command needs that talks to the schema registry."""
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    schemas: SchemaSettings = SchemaSettings()
 
 
 class Settings(_Read):
@@ -171,6 +180,11 @@ def load() -> Settings:
 def load_kafka(**given: str) -> KafkaSettings:
     """Read [kafka] alone, as load() does; what a command was `given` goes before both. Raises SettingsError."""
     return _loaded(_KafkaAlone, kafka=given).kafka
+
+
+def load_schemas(**given: str) -> SchemaSettings:
+    """Read [schemas] alone, as load_kafka() does for [kafka]."""
+    return _loaded(_SchemasAlone, schemas=given).schemas
 
 
 def values(settings: BaseSettings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from gateway.cli.errors import CommandError, Exit
-from gateway.cli.kafka_options import ask_kafka, connect
+from gateway.cli.kafka_options import ask_kafka, connect, login_at
 
 if TYPE_CHECKING:
     from gateway.kafka.scan import Tell
@@ -67,7 +67,8 @@ def at_desk(
     async def doing() -> T:
         try:
             connection, names = connect(bootstrap), TopicNames(prefix)
-            async with open_desk(connection, names, registry or None, telling(), state_directory()) as desk:
+            login, directory = login_at(registry), state_directory()
+            async with open_desk(connection, names, registry or None, telling(), directory, login) as desk:
                 return await do(desk)
         except (RegistryAway, IndexAwayError) as error:
             raise CommandError(Exit.UNREACHABLE, str(error)) from error

@@ -14,7 +14,7 @@ import typer
 
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
-from gateway.cli.kafka_options import Bootstrap, Prefix, Registry, connect
+from gateway.cli.kafka_options import Bootstrap, Prefix, Registry, connect, login_at
 from gateway.cli.paragraphs import counted
 
 if TYPE_CHECKING:
@@ -181,7 +181,14 @@ def _send(events: list[Checked], bootstrap: str, prefix: str, registry: str, ser
     security: dict[str, Any] = connect(bootstrap).kwargs()
     address = security.pop("bootstrap_servers")
     try:
-        producer = Producer(address, service=service, prefix=prefix, registry_url=registry or None, **security)
+        producer = Producer(
+            address,
+            service=service,
+            prefix=prefix,
+            registry_url=registry or None,
+            registry_login=login_at(registry) if registry else None,
+            **security,
+        )
     except ValueError as error:
         raise CommandError(Exit.WRONG_USE, f"--{error}") from None
 

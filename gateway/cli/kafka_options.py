@@ -15,6 +15,7 @@ from gateway.cli.errors import CommandError, Exit
 
 if TYPE_CHECKING:
     from gateway.kafka.connection import KafkaConnection
+    from gateway.kafka.http_registry import RegistryLogin
 
 DEFAULT_BOOTSTRAP = "localhost:9092"
 DEFAULT_GROUP = "credit-gateway"
@@ -96,6 +97,18 @@ def connect(bootstrap: str) -> KafkaConnection:
 
     try:
         return kafka_connection(load_kafka(bootstrap_servers=bootstrap, client_id=CLIENT_ID))
+    except SettingsError as error:
+        raise CommandError(Exit.WRONG_USE, str(error)) from None
+
+
+def login_at(registry: str) -> RegistryLogin:
+    """How to log in at this registry, as the gateway beside this command does; nothing is needed without one."""
+    from gateway.kafka.http_registry import NOBODY
+    from gateway.registry_login import registry_login
+    from gateway.settings import SettingsError, load_schemas
+
+    try:
+        return registry_login(load_schemas(registry_url=registry)) if registry else NOBODY
     except SettingsError as error:
         raise CommandError(Exit.WRONG_USE, str(error)) from None
 

@@ -13,7 +13,7 @@ import typer
 from gateway.cli import completions, lanes_show
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
-from gateway.cli.kafka_options import Bootstrap, Group, Prefix, Registry, ask_kafka, connect
+from gateway.cli.kafka_options import Bootstrap, Group, Prefix, Registry, ask_kafka, connect, login_at
 
 if TYPE_CHECKING:
     from gateway.kafka.connection import KafkaConnection
@@ -128,7 +128,7 @@ def _from_ledger(
     from gateway.kafka.registry import RegistryAway
 
     async def starting() -> list[LaneStart]:
-        schemas = registry_at(registry or None, names)
+        schemas = registry_at(registry or None, names, login_at(registry))
         try:
             codec = Codec(schemas, names.record_kinds())
             find = from_ledger(connection, codec, names, force=force, tell=_tell)

@@ -11,7 +11,7 @@ import typer
 
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
-from gateway.cli.kafka_options import Prefix, Registry
+from gateway.cli.kafka_options import Prefix, Registry, login_at
 
 if TYPE_CHECKING:
     from gateway.kafka.http_registry import HttpRegistry
@@ -107,8 +107,10 @@ def _ask(url: str, prefix: str, call: Callable[[HttpRegistry], Coroutine[Any, An
         needed = "give --registry or GATEWAY_SCHEMAS__REGISTRY_URL its http or https URL, without a user"
         raise CommandError(Exit.WRONG_USE, f"no schema registry: {needed}")
 
+    login = login_at(url)
+
     async def ask() -> T:
-        registry = HttpRegistry.of(url, TopicNames(prefix))
+        registry = HttpRegistry.of(url, TopicNames(prefix), login)
         try:
             return await call(registry)
         finally:

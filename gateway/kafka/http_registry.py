@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -22,23 +24,40 @@ ANSWER_TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 1 << 20
 MAX_NUMBER = (1 << 31) - 1  # of an id or a version
 
+_UNKNOWN_TO_IT = (401, 403)
+_REACHABLE = "check its URL and that it runs"
+_LOGIN = "check schemas.registry_username, schemas.registry_password_file, and what that user may do there"
 _SUBJECT_ABSENT = 40401
 _SCHEMA_ABSENT = 40403  # a 404 without an error code comes from something that is not a registry
 
 
-def registry_at(url: str | None, names: TopicNames) -> Registry:
+@dataclass(frozen=True, slots=True)
+class RegistryLogin:
+    """Whom we trust at a registry (none: the usual public authorities), and who we are there (none: nobody)."""
+
+    ssl_context: ssl.SSLContext | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+NOBODY = RegistryLogin()
+
+
+def registry_at(url: str | None, names: TopicNames, login: RegistryLogin = NOBODY) -> Registry:
     """The registry there; without a URL the release's files."""
     if url is None:
         return FileRegistry()
-    return HttpRegistry.of(url, names)
+    return HttpRegistry.of(url, names, login)
 
 
 class HttpRegistry:
     """`subjects` gives each of our record kinds the subject that its schema is registered under."""
 
-    def __init__(self, url: str, subjects: Mapping[str, str]) -> None:
+    def __init__(self, url: str, subjects: Mapping[str, str], login: RegistryLogin = NOBODY) -> None:
         self._client = httpx.AsyncClient(
             base_url=url,
+            verify=login.ssl_context or True,
+            auth=None if login.username is None else httpx.BasicAuth(login.username, login.password or ""),
             trust_env=False,
             follow_redirects=False,
             timeout=ANSWER_TIMEOUT_S,
@@ -51,9 +70,9 @@ class HttpRegistry:
         self.subjects = subjects
 
     @classmethod
-    def of(cls, url: str, names: TopicNames) -> HttpRegistry:
+    def of(cls, url: str, names: TopicNames, login: RegistryLogin = NOBODY) -> HttpRegistry:
         """The registry there, in which each topic's schema is registered as the topic's value."""
-        return cls(url, {kind: f"{topic}-value" for topic, kind in names.record_kinds().items()})
+        return cls(url, {kind: f"{topic}-value" for topic, kind in names.record_kinds().items()}, login)
 
     async def writer_schema(self, schema_id: int) -> Any | None:
         what = f"schema {schema_id}"
@@ -62,7 +81,7 @@ class HttpRegistry:
             return None
         text = answer.get("schema")
         if status != 200 or not isinstance(text, str):
-            raise self.away(what, f"status {status} without a schema")
+            raise self.away(what, f"status {status} without a schema", remedy(status))
         if answer.get("schemaType", "AVRO") != "AVRO":
             raise avro.SchemaError(avro.Fault.NOT_AVRO, "", f"{what} is registered in another format")
         return read_schema(text, what)
@@ -91,7 +110,7 @@ class HttpRegistry:
         """The id or version in this field of an answer."""
         number = answer.get(field)
         if status != 200 or type(number) is not int or not 0 <= number <= MAX_NUMBER:
-            raise self.away(what, f"status {status} without {field}")
+            raise self.away(what, f"status {status} without {field}", remedy(status))
         return number
 
     async def _has(self, number: int, record: avro.Record) -> bool:
@@ -116,6 +135,8 @@ class HttpRegistry:
                 content = await self._read(what, response)
         except (httpx.HTTPError, TimeoutError) as error:
             raise self.away(what, type(error).__name__) from None
+        if response.status_code in _UNKNOWN_TO_IT:
+            return response.status_code, {}  # often without JSON
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError):
@@ -132,11 +153,14 @@ class HttpRegistry:
                 raise self.away(what, f"more than {MAX_ANSWER_BYTES} bytes")
         return bytes(content)
 
-    def away(self, what: str, found: str) -> RegistryAway:
+    def away(self, what: str, found: str, needed: str = _REACHABLE) -> RegistryAway:
         """What to raise when an answer about `what` is none to build on."""
-        return RegistryAway(
-            f"{self.where} gave no usable answer about {what} ({found}): check its URL and that it runs"
-        )
+        return RegistryAway(f"{self.where} gave no usable answer about {what} ({found}): {needed}")
+
+
+def remedy(status: int) -> str:
+    """What helps against a status that says nothing about schemas."""
+    return _LOGIN if status in _UNKNOWN_TO_IT else _REACHABLE
 
 
 def read_schema(text: str, what: str) -> Any:

@@ -193,6 +193,6 @@ async def _ask(
     if status in _REFUSALS:
         raise RefusedError(
             f"{registry.where} refuses {method} {path} with status {status}: check that it is open for writing, "
-            "and what whoever asks may do there"
+            "schemas.registry_username, schemas.registry_password_file, and what that user may do there"
         )
     raise registry.away(f"subject {subject}", f"status {status}")

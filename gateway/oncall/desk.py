@@ -26,7 +26,7 @@ from gateway.kafka.cluster import describe
 from gateway.kafka.codec import Codec, Undecodable
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, KafkaConnection, close_quietly, within
 from gateway.kafka.exact import read_exact
-from gateway.kafka.http_registry import registry_at
+from gateway.kafka.http_registry import NOBODY, RegistryLogin, registry_at
 from gateway.kafka.names import TopicNames
 from gateway.kafka.registry import Registry
 from gateway.kafka.scan import EVERYTHING, Span, Tell, scan
@@ -163,12 +163,13 @@ async def open_desk(
     registry_url: str | None,
     tell: Tell,
     directory: Path | None = None,
+    login: RegistryLogin = NOBODY,
 ) -> AsyncIterator[Desk]:
     """Connect; `tell` hears how far a long reading is. `directory`: where files of this user are, unless named.
 
     Raises KafkaUnavailableError.
     """
-    registry = registry_at(registry_url, names)
+    registry = registry_at(registry_url, names, login)
     try:
         async with connection.client() as client:
             cluster = await describe(client, [names.ledger])

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -20,6 +20,9 @@ from gateway.kafka.partitioner import partition_of
 from gateway.kafka.registry import FileRegistry, NotRegisteredError, Registry, RegistryAway
 from gateway.producer.check import Checked, check_event
 from gateway.producer.events import Event
+
+if TYPE_CHECKING:
+    from gateway.kafka.http_registry import RegistryLogin
 
 HEADER = "producer"
 START_SECONDS = 15.0
@@ -63,6 +66,7 @@ class Producer:
         service: str,
         prefix: str = "",
         registry_url: str | None = None,
+        registry_login: RegistryLogin | None = None,
         **security: Any,
     ) -> None:
         if not _SERVICE(service):
@@ -70,14 +74,14 @@ class Producer:
         self._bootstrap = bootstrap_servers
         self._names = TopicNames(prefix)
         self._headers = [(HEADER, service.encode())]
-        self._registry_url = registry_url
+        self._registry_url, self._registry_login = registry_url, registry_login
         self._registry: Registry = FileRegistry()
         self._ids: dict[str, int] = {}  # of our record kinds
         self._security = {"request_timeout_ms": REQUEST_TIMEOUT_MS} | security
         self._found: set[str] = set()  # topics
 
     async def __aenter__(self) -> Self:
-        self._registry = _registry(self._registry_url, self._names)
+        self._registry = _registry(self._registry_url, self._names, self._registry_login)
         self._kafka = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             acks="all",  # an event that fewer replicas have can be lost
@@ -167,9 +171,9 @@ def _partition(key: bytes, partitions: Sequence[int], _: Sequence[int]) -> int:
     return sorted(partitions)[partition_of(key, len(partitions))]
 
 
-def _registry(url: str | None, names: TopicNames) -> Registry:
+def _registry(url: str | None, names: TopicNames, login: RegistryLogin | None) -> Registry:
     if url is None:
         return FileRegistry()
-    from gateway.kafka.http_registry import HttpRegistry  # only whoever has a registry pays for httpx
+    from gateway.kafka.http_registry import NOBODY, HttpRegistry  # only whoever has a registry pays for httpx
 
-    return HttpRegistry.of(url, names)
+    return HttpRegistry.of(url, names, login or NOBODY)

@@ -10,9 +10,11 @@ from gateway import schemas
 from gateway.kafka import subjects
 from gateway.kafka.http_registry import HttpRegistry
 from gateway.kafka.names import TopicNames
+from gateway.sandbox import pki as pkis
 from gateway.sandbox.broker import ArtifactError
 from tests.integration.conftest import kafka
 from tests.registry.apicurio import Apicurio, unpacked
+from tests.registry.door import PASSWORD, USER, Door
 
 __all__ = ["kafka"]
 
@@ -29,6 +31,27 @@ def apicurio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apicurio]:
     with Apicurio(tmp_path_factory.mktemp("apicurio")) as served:
         assert asyncio.run(_register(served.url)) == {kind: each.id for kind, each in schemas.own().current.items()}
         yield served
+
+
+@pytest.fixture(scope="session")
+def door(apicurio: Apicurio, pki: pkis.Pki) -> Iterator[Door]:
+    """The same registry behind TLS and a password."""
+    with Door(apicurio.url, pki.server) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def login(door: Door, pki: pkis.Pki, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The settings that open the door, by the names of their variables without prefix."""
+    password = tmp_path_factory.mktemp("login") / "password"
+    password.write_text(PASSWORD, "utf-8")
+    password.chmod(0o600)
+    return {
+        "schemas__registry_url": door.url,
+        "schemas__registry_ca_file": str(pki.ca),
+        "schemas__registry_username": USER,
+        "schemas__registry_password_file": str(password),
+    }
 
 
 async def _register(url: str) -> dict[str, int]:

@@ -47,17 +47,18 @@ def command(*arguments: str) -> str:
     return done.stdout
 
 
-async def everything(apicurio: Apicurio, kafka: str, directory: Path, later: schemas.SchemaSet) -> Run:
+async def everything(
+    apicurio: Apicurio, kafka: str, directory: Path, later: schemas.SchemaSet, login: dict[str, str]
+) -> Run:
     run = Run()
     world = World(kafka, f"t{uuid.uuid4().hex[:8]}.", directory)
     at = ["--registry", apicurio.url, "--prefix", world.prefix]
     async with world:
         await asyncio.to_thread(command, "schemas", "register", *at)
         await world.consent(SUBJECT)
-        with_registry = {"schemas__registry_url": apicurio.url}
         async with (
-            world.gateway(IMPATIENT, **with_registry) as one,
-            world.gateway(IMPATIENT, instance="two", **with_registry) as two,
+            world.gateway(IMPATIENT, **login) as one,
+            world.gateway(IMPATIENT, instance="two", **login) as two,
         ):
             await world.sees(lambda: world.shared(one, two), "both gateways have lanes")
             offsets = {"kit": await _kit(world, apicurio)}

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from gateway import schemacheck, schemas
 from gateway.avro_writer import compile_writer
 from gateway.cli import app
+from gateway.cli.errors import CommandError, Exit
 from gateway.core.reasons import Reason
 from gateway.kafka import http_registry
 from gateway.kafka.codec import Codec, Decoded, Undecodable
@@ -21,17 +22,23 @@ from gateway.kafka.http_registry import HttpRegistry
 from gateway.kafka.names import TopicNames
 from gateway.kafka.registry import RegistryAway
 from gateway.producer import Producer, SendError, check
+from gateway.settings import SettingsError, load_schemas
 from tests.producer.event_documents import NOW_MS, payment
 from tests.registry import later_release, story
 from tests.registry.apicurio import Apicurio
+from tests.registry.door import Door
 from tests.registry.later_release import ADDED, Change, add_everywhere
 
 KINDS = list(TopicNames().record_kinds().values())
 NOT_THERE = 2_000_000_000
 
 
-def run(command: str, registry: Apicurio, prefix: str, *more: str) -> Result:
-    return CliRunner().invoke(app, ["schemas", command, "--registry", registry.url, "--prefix", prefix, *more])
+def run(
+    command: str, registry: Apicurio | Door, prefix: str, *more: str, environment: dict[str, str] | None = None
+) -> Result:
+    variables = {f"GATEWAY_{name.upper()}": value for name, value in (environment or {}).items()}
+    words = ["schemas", command, "--registry", registry.url, "--prefix", prefix, *more]
+    return CliRunner().invoke(app, words, env=variables)
 
 
 def release(monkeypatch: pytest.MonkeyPatch, made: schemas.SchemaSet) -> None:
@@ -199,6 +206,60 @@ async def test_a_producer_that_nobody_registered_for_is_told_so(apicurio: Apicur
             await producer.send_all([check("LeasePaymentEvent", payment(), NOW_MS)])
 
 
+def test_a_command_logs_in_as_the_gateway_does(door: Door, login: dict[str, str], prefix: str) -> None:
+    """By TLS that its own authority vouches for, with user and password from the settings."""
+    done = run("register", door, prefix, environment=login)
+    assert done.exit_code == 0, done.output
+    assert run("diff", door, prefix, environment=login).exit_code == 0
+
+
+def test_a_login_that_does_not_open_is_told_with_the_setting_to_change(
+    door: Door, login: dict[str, str], prefix: str, tmp_path: Path
+) -> None:
+    """A wrong password, no user at all, an authority that does not vouch for it: nobody takes it for a schema gone."""
+    wrong = tmp_path / "password"
+    wrong.write_text("guess", "utf-8")
+    wrong.chmod(0o600)
+    refused = run("register", door, prefix, environment=login | {"schemas__registry_password_file": str(wrong)})
+    assert isinstance(refused.exception, CommandError)
+    assert refused.exception.status is Exit.FOUND_WRONG
+    assert "with status 401: check" in refused.exception.message
+    assert "schemas.registry_password_file" in refused.exception.message
+    stranger = run("diff", door, prefix, environment={"schemas__registry_url": door.url})
+    assert isinstance(stranger.exception, CommandError)
+    assert stranger.exception.status is Exit.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schemas__registry_url": None}, "schemas.registry_username: set, but without schemas.registry_url"),
+        (
+            {"schemas__registry_url": "http://registry:8081"},
+            "schemas.registry_ca_file: set, but schemas.registry_url has",
+        ),
+        (
+            {"schemas__registry_username": None},
+            "schemas.registry_username: missing, but schemas.registry_password_file",
+        ),
+        (
+            {"schemas__registry_password_file": None},
+            "schemas.registry_password_file: missing, but schemas.registry_user",
+        ),
+    ],
+)
+def test_half_a_login_is_refused(
+    change: dict[str, str | None], said: str, login: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is asked, with the variable to set or unset."""
+    for name, value in (login | change).items():
+        if value is not None:
+            monkeypatch.setenv(f"GATEWAY_{name.upper()}", value)
+    with pytest.raises(SettingsError) as refused:
+        load_schemas()
+    assert said in str(refused.value)
+
+
 def the_id(apicurio: Apicurio, prefix: str, kind: str, text: str) -> int:
     """Under which the registry has this schema."""
 
@@ -232,10 +293,15 @@ def decoded(apicurio: Apicurio, prefix: str, kind: str, value: bytes) -> Decoded
 
 @pytest.fixture(scope="module")
 def run_of_two(
-    apicurio: Apicurio, kafka: str, tmp_path_factory: pytest.TempPathFactory, later: schemas.SchemaSet
+    apicurio: Apicurio,
+    kafka: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    later: schemas.SchemaSet,
+    login: dict[str, str],
 ) -> story.Run:
-    """Two gateways, three kinds of producer, and a registry that hangs for a while; the verifier found nothing."""
-    return asyncio.run(story.everything(apicurio, kafka, tmp_path_factory.mktemp("two"), later))
+    """Two gateways that log in at a registry which hangs for a while, and three kinds of producer; the verifier found
+    nothing."""
+    return asyncio.run(story.everything(apicurio, kafka, tmp_path_factory.mktemp("two"), later, login))
 
 
 def test_what_any_client_writes_through_the_registry_is_provided(run_of_two: story.Run) -> None:
