@@ -177,11 +177,11 @@ class Limiter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._paused_until is None or not self._waiting:
-            return
+        if self._paused_until is None or not self._waiting or self._in_use >= self._maximum:
+            return  # if every slot is taken, who gives one back grants it
+        # Not above 0 if the pause ended since it was looked at: then at once, for nobody else may come to grant it.
         delay = self._paused_until - self._now()
-        if delay > 0:  # else every slot is taken: who gives one back grants it, and to look again meanwhile is to spin
-            self._timer = asyncio.get_running_loop().call_later(delay, self.grant)
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, delay), self.grant)
 
     def _pause(self) -> None:
         self._pauses += 1

@@ -229,6 +229,20 @@ async def test_an_open_breaker_wakes_by_itself() -> None:
         assert await subject.acquire(1) == 1
 
 
+async def test_a_pause_that_ends_while_it_is_looked_at_is_over(clock: Clock) -> None:
+    """A timer may ring a little early; if the pause has ended by the time that the next one is set, nobody else would
+    ever grant the probe."""
+    subject = limiter(clock)
+    break_it(subject)
+    waiting = asyncio.create_task(subject.acquire(1))
+    await settled()
+    ends = clock.seconds + PAUSE_MS / 1000
+    times = iter([ends - 1e-6, ends + 1e-6])
+    subject._now = lambda: next(times, ends + 1e-6)
+    subject.grant()
+    await asyncio.wait_for(waiting, 1)
+
+
 async def test_a_pause_that_is_over_while_all_slots_hang_does_not_spin(clock: Clock) -> None:
     """The loop has nothing to do for the breaker until a slot is given back, which is then the probe."""
     looks = 0
