@@ -15,6 +15,16 @@ from gateway.settings import REQUIRED, Settings, reference
 
 AFTER_LANES_S = 15  # consumer, view, fence, GeNiE's connections, health: each is given up after 2 s
 
+# Settings that say how another part is reached: without the setting of where it is, nothing uses them, and those that
+# end so need a connection with TLS.
+PARTS = {"tracing.": "tracing.endpoint", "schemas.registry_": "schemas.registry_url"}
+OF_TLS = ("_ca_file", ".ca_file", "_username", "_password_file")
+# One is of no use without the other.
+PAIRS = [
+    ("kafka.client_cert_file", "kafka.client_key_file"),
+    ("schemas.registry_username", "schemas.registry_password_file"),
+]
+
 # What the gateway checks by code, as far as a pattern can say it.
 PATTERNS = {
     "kafka.bootstrap_servers": r"^[A-Za-z0-9._\[\]:-]+:[0-9]{1,5}(,[A-Za-z0-9._\[\]:-]+:[0-9]{1,5})*$",
@@ -81,6 +91,8 @@ def known() -> dict[str, Any]:
             }
             for protocol, (needed, unused) in LOGINS.items()
         },
+        "needs": list(_needs()),
+        "pairs": [pair for pair in PAIRS if set(pair) <= dict(_flat()).keys()],
         "defaults": {name: part["default"] for name, part in _flat() if part.get("default") is not None},
         "files": sorted(name for name, part in _flat() if "file-path" in json.dumps(part)),
         "memory": {
@@ -90,6 +102,13 @@ def known() -> dict[str, Any]:
         },
         "closing_s": int(CLOSE_BOUND_S) + AFTER_LANES_S,
     }
+
+
+def _needs() -> Iterator[dict[str, object]]:
+    for name, _ in _flat():
+        for prefix, place in PARTS.items():
+            if name.startswith(prefix) and name != place:
+                yield {"setting": name, "other": place, "tls": name.endswith(OF_TLS)}
 
 
 def _closed(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from deploy.chart.places import CHART, DEFAULTS, MOUNTED, OWN
 from gateway import settings as gateway_settings
 from gateway.settings import SettingsError
-from tests.deploy.charts import SETS, Chart, RefusedError
+from tests.deploy.charts import SETS, Chart, RefusedError, changed
 
 # A value other than the default, for each setting: it must arrive.
 OTHER: Mapping[str, object] = {
@@ -27,6 +27,9 @@ OTHER: Mapping[str, object] = {
     "kafka.allow_dev_topics": True,
     "topics.prefix": "prod.",
     "schemas.registry_url": "https://registry.example.jp:8443/apis/ccompat/v7",
+    "schemas.registry_ca_file": f"{MOUNTED}/public/n.pem",
+    "schemas.registry_username": "norel",
+    "schemas.registry_password_file": f"{MOUNTED}/store/o",
     "genie.base_url": "https://genie.example.jp:8443",
     "genie.ca_file": f"{MOUNTED}/public/b.pem",
     "genie.client_cert_file": f"{MOUNTED}/store/d.pem",
@@ -178,6 +181,14 @@ WRONG: list[tuple[str, object, str]] = [
     ),
     ("networkPolicy.kafka.to", [], "networkPolicy.kafka.to: empty: list the peers where kafka-1.example.jp:9093"),
     ("settings.schemas.registry_url", "http://registry:8081", "networkPolicy.registry.to: empty"),
+    ("settings.tracing", {"ratio": 0.5}, "settings.tracing.ratio: found 0.5, but without settings.tracing.endpoint"),
+    ("settings.schemas", {"registry_username": "x"}, "settings.schemas.registry_username: found x, but without"),
+    ("settings.tracing", {"endpoint": "http://c:4318/v1/traces", "ca_file": f"{MOUNTED}/keys/ca"}, "has no TLS: begin"),
+    (
+        "settings.kafka.client_cert_file",
+        f"{MOUNTED}/kafka/c",
+        "settings.kafka.client_key_file: missing, but settings.k",
+    ),
     ("strimzi.topics.enabled", True, "strimzi.cluster: missing"),
     ("autoscaling", {"enabled": True, "minReplicas": 9}, "autoscaling.minReplicas: found 9: at most"),
 ]
@@ -188,6 +199,60 @@ def test_a_mistake_is_refused_with_the_line_to_change(chart: Chart, path: str, v
     with pytest.raises(RefusedError) as refused:
         chart.render("least", {path: value})
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lane.drain_ms": 31_000},
+        {"genie.skew_ms": 20_000},
+        {"kafka.sasl_username": ...},
+        {"kafka.security_protocol": "SSL"},
+        {"kafka.client_key_file": f"{MOUNTED}/kafka/k"},
+        {"tracing.continue_at_genie": True},
+        {"tracing.endpoint": "http://c:4318", "tracing.ca_file": f"{MOUNTED}/kafka/k"},
+        {"schemas.registry_url": "http://r", "schemas.registry_username": "x"},
+        {"schemas.registry_url": "https://r", "schemas.registry_username": "x"},
+    ],
+    ids=" ".join,
+)
+def test_what_the_gateway_finds_contradictory_helm_refuses(
+    chart: Chart, change: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both by the same table, or by two that must agree."""
+    changes = {f"settings.{name}": value for name, value in change.items()}
+    new = changed("least", {**changes, "settings.kafka.session_timeout_ms": 45_000})
+    with pytest.raises(RefusedError) as by_helm:
+        chart.render("least", {**changes, "networkPolicy.registry": PEERS, "networkPolicy.tracing": PEERS})
+    monkeypatch.setenv("GATEWAY_CONFIG", str(_file(new["settings"], tmp_path)))
+    with pytest.raises(SettingsError) as by_gateway:
+        gateway_settings.load()
+    for problem in by_gateway.value.problems:
+        assert f"settings.{problem.setting}: " in str(by_helm.value)
+
+
+def _file(settings: dict[str, Any], folder: Path) -> Path:
+    """As a TOML file, with the paths that the chart's defaults name."""
+    text = ""
+    for section in {*settings, "genie", "keys"}:
+        given = dict(settings.get(section, {}))
+        for name, value in DEFAULTS.items():
+            if name.startswith(f"{section}."):
+                given.setdefault(name.partition(".")[2], value)
+        text += f"[{section}]\n" + "".join(f"{name} = {_toml(value, folder)}\n" for name, value in given.items())
+    (folder / "gateway.toml").write_text(text)
+    return folder / "gateway.toml"
+
+
+def _toml(value: object, folder: Path) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(each, folder)}" for key, each in value.items()) + "}"
+    if isinstance(value, str) and value.startswith(MOUNTED):
+        file = Path(value.replace(MOUNTED, str(folder)))
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+        value = str(file)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def test_several_contradictions_come_in_one_list(chart: Chart) -> None:

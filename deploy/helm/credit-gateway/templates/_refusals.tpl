@@ -6,6 +6,7 @@
 {{- $wrong := concat
     (include "credit-gateway.refusals.bounds" (dict "known" $known "flat" $flat) | fromJsonArray)
     (include "credit-gateway.refusals.login" (dict "known" $known "flat" $given) | fromJsonArray)
+    (include "credit-gateway.refusals.neighbours" (dict "known" $known "flat" $given) | fromJsonArray)
     (include "credit-gateway.refusals.files" (dict "known" $known "flat" $given "root" .) | fromJsonArray)
     (include "credit-gateway.refusals.resources" (dict "known" $known "flat" $flat "root" .) | fromJsonArray)
     (include "credit-gateway.refusals.network" (dict "flat" $flat "root" .) | fromJsonArray)
@@ -42,6 +43,28 @@
 {{- range $setting := (index .known.logins $protocol).unused -}}
 {{- if hasKey $.flat $setting -}}
 {{- $wrong = append $wrong (printf "settings.%s: found %v, but settings.kafka.security_protocol %s leaves it unused: take it out, or change the protocol" $setting (get $.flat $setting) $protocol) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
+{{/* The same: how a part is reached, that is not said to be anywhere; half of a login. */}}
+{{- define "credit-gateway.refusals.neighbours" -}}
+{{- $wrong := list -}}
+{{- range $need := .known.needs -}}
+{{- if hasKey $.flat $need.setting -}}
+{{- if not (hasKey $.flat $need.other) -}}
+{{- $wrong = append $wrong (printf "settings.%s: found %v, but without settings.%s nothing uses it: set that, or take this out" $need.setting (get $.flat $need.setting) $need.other) -}}
+{{- else if and $need.tls (hasPrefix "http://" (get $.flat $need.other)) -}}
+{{- $wrong = append $wrong (printf "settings.%s: found %v, but settings.%s has no TLS: begin that with https://, or take this out" $need.setting (get $.flat $need.setting) $need.other) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $pair := .known.pairs -}}
+{{- range $both := list $pair (reverse $pair) -}}
+{{- if and (hasKey $.flat (first $both)) (not (hasKey $.flat (last $both))) -}}
+{{- $wrong = append $wrong (printf "settings.%s: missing, but settings.%s is set" (last $both) (first $both)) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $wrong -}}
