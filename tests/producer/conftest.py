@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,14 @@ from tests.integration.conftest import kafka, world
 
 __all__ = ["kafka", "world"]
 
+HERE = Path(__file__).parent
 PARTITIONS = 3
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents and "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.integration)
 
 
 @pytest.fixture(scope="module")
