@@ -84,11 +84,16 @@ async def read_many(
 async def read_batches(
     client: AIOKafkaClient, partition: TopicPartition, start: int, end: int
 ) -> AsyncGenerator[Any, None]:
-    """Every batch from one offset to before another, markers of transactions too, whether committed or not. Close it if
-    it is left before its end. Raises KafkaUnavailableError."""
-    log = _Log(client, partition, _UNCOMMITTED, markers=True)
+    """Every batch from one offset to before another, which the log reaches, markers of transactions too, whether
+    committed or not. Close it if it is left before its end.
+
+    Raises KafkaUnavailableError, and PassingError if the log's leader shows less of it than was there before.
+    """
+    there = _Log(client, partition, _UNCOMMITTED, markers=True)
     while start < end:
-        part = await log.read(start, RANGE_BYTES)
+        part = await there.read(start, RANGE_BYTES)
+        if not part.batches:
+            raise PassingError
         for batch in part.batches:
             if batch.base_offset < end:
                 yield batch
@@ -105,11 +110,11 @@ def _by_log(places: Iterable[Place]) -> Mapping[TopicPartition, Sequence[int]]:
 async def _read_log(
     client: AIOKafkaClient, partition: TopicPartition, offsets: Sequence[int], isolation: int
 ) -> AsyncGenerator[list[ExactRecord], None]:
-    log = _Log(client, partition, isolation)
+    there = _Log(client, partition, isolation)
     at = 0
     while at < len(offsets):
         near = at + 1 < len(offsets) and offsets[at + 1] - offsets[at] <= NEAR
-        part = await log.read(offsets[at], RUN_BYTES if near else ONE_BYTES)
+        part = await there.read(offsets[at], RUN_BYTES if near else ONE_BYTES)
         after = bisect_left(offsets, part.end)
         asked = frozenset(offsets[at:after])
         at = after
@@ -221,10 +226,10 @@ def _nothing(_: Any) -> bool:
 
 
 def _part(offset: int, fetched: bytes, hidden: Callable[[Any], bool]) -> _Part:
-    log = MemoryRecords(fetched)
+    raw = MemoryRecords(fetched)
     end, batches = offset + 1, []
-    while log.has_next():
-        batch: Any = log.next_batch()
+    while raw.has_next():
+        batch: Any = raw.next_batch()
         if not batch.validate_crc():
             raise CorruptRecordException
         if not hidden(batch):

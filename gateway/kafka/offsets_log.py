@@ -75,7 +75,7 @@ async def read_offsets(
             if decided and history.undecided:
                 raise PassingError
             if start == bounds.start or len(history.committed) == len(history.lanes):
-                return {lane: history.committed.get(lane) for lane in lanes}
+                return {lane: history.committed.get(lane, (0, None))[1] for lane in lanes}
             window *= GROWTH
 
     return await retried(DECIDED_WITHIN_S, f"reading the committed offsets of group {group}", attempt)
@@ -83,13 +83,16 @@ async def read_offsets(
 
 @dataclass(slots=True)
 class _History:
-    """What a stretch of the log says of some lanes. Offsets of a transaction count from its marker on."""
+    """What a stretch of the log says of some lanes, by where it lies there. Offsets of a transaction count from its
+    marker on, but do not replace what was written behind them: so Kafka's coordinators have it."""
 
     group: str
     lanes: frozenset[TopicPartition]
     place: TopicPartition
-    committed: dict[TopicPartition, Committed | None] = field(default_factory=dict)
-    undecided: dict[int, dict[TopicPartition, Committed | None]] = field(default_factory=dict)  # by producer
+    committed: dict[TopicPartition, tuple[int, Committed | None]] = field(default_factory=dict)
+    undecided: dict[int, dict[TopicPartition, tuple[int, Committed | None]]] = field(
+        default_factory=dict
+    )  # by producer
 
     async def follow(self, batches: AsyncIterator[Any]) -> None:
         """Read on, batch by batch."""
@@ -105,12 +108,14 @@ class _History:
             if of is None or of[0] != self.group or of[1] not in self.lanes:
                 continue
             into = self.undecided.setdefault(batch.producer_id, {}) if batch.is_transactional else self.committed
-            into[of[1]] = _committed_in(record.value, self.place)
+            into[of[1]] = record.offset, _committed_in(record.value, self.place)
 
     def _decide(self, batch: Any) -> None:
         decided = self.undecided.pop(batch.producer_id, {})
         if decided and ControlRecord.parse(next(batch).key) != ABORT_MARKER:
-            self.committed |= decided
+            for lane, (offset, committed) in decided.items():
+                if lane not in self.committed or self.committed[lane][0] < offset:
+                    self.committed[lane] = offset, committed
 
 
 async def _place(client: AIOKafkaClient, group: str) -> TopicPartition:

@@ -15,7 +15,8 @@ from aiokafka.structs import TopicPartition
 from gateway.kafka import connection, exact
 from gateway.kafka.cluster import EARLIEST, LATEST, Cluster, Topic
 from gateway.kafka.connection import KafkaUnavailableError
-from gateway.kafka.exact import NEAR, ONE_BYTES, PARTITIONS_AT_ONCE, RUN_BYTES, read_exact, read_many
+from gateway.kafka.exact import NEAR, ONE_BYTES, PARTITIONS_AT_ONCE, RUN_BYTES, read_batches, read_exact, read_many
+from gateway.kafka.troubles import PassingError
 
 NOTHING = b""
 LEFT_OUT = -2  # an answer without the partition
@@ -227,3 +228,30 @@ async def test_what_is_damaged_is_an_error() -> None:
     """And neither a record nor a place without one."""
     with pytest.raises(KafkaUnavailableError, match=CorruptRecordException.__name__):
         await many(Client((0, batch(5, b"a")[:-1] + b"?")), [5])
+
+
+async def ranged(client: Any, start: int, end: int) -> list[tuple[int, bool]]:
+    reading = read_batches(client, TopicPartition("intents", 0), start, end)
+    return [(batch.base_offset, bool(batch.is_control_batch)) async for batch in reading]
+
+
+async def test_a_range_is_read_whole_and_with_its_markers() -> None:
+    """In as many requests as it takes; what lies behind its end is left out, although it was fetched."""
+    client: Any = Client(
+        (0, batch(5, b"a", b"b", producer=1) + batch(7, producer=1, marker=COMMIT)),
+        (0, batch(9, b"c") + batch(10, b"d")),
+    )
+    assert await ranged(client, 5, 10) == [(5, False), (7, True), (9, False)]
+    assert [offset for _, offset, _ in client.asked] == [5, 8]
+    assert await ranged(client, 5, 5) == []
+
+
+@pytest.mark.parametrize("answer", [(0, NOTHING), (OffsetOutOfRangeError.errno, NOTHING)])
+async def test_a_range_that_breaks_off_is_not_taken_for_whole(
+    monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes]
+) -> None:
+    """The log was there up to the end of the range; a new leader may not show all of it yet."""
+    bound_by(monkeypatch, {EARLIEST: 0, LATEST: 9})
+    client: Any = Client((0, batch(5, b"a")), answer)
+    with pytest.raises(PassingError):
+        await ranged(client, 5, 10)

@@ -155,6 +155,14 @@ async def test_an_offset_counts_once_its_transaction_is_committed(log: Log) -> N
     assert await read() == Committed(2, "m")
 
 
+async def test_what_was_written_behind_a_transaction_stays(log: Log) -> None:
+    """Although its marker comes later: it is as if it had been committed where it was written."""
+    log.commit(value(6), ONE)
+    log.commit(value(9))
+    log.decide(ONE)
+    assert await read() == Committed(9, "m")
+
+
 async def test_an_offset_of_a_transaction_that_has_not_ended_is_waited_for(log: Log) -> None:
     """Whoever only looks does not wait."""
     log.commit(value(1))
