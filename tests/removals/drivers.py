@@ -64,16 +64,17 @@ class LeftOut(Enum):
 
 LEFT_OUT: Mapping[LeftOut, tuple[str, ...]] = {
     LeftOut.VALUES: (
-        *(f"kafka.{name}" for name in ("acls", "inflation", "names", "partitioner", "registry", "remembered")),
+        *(f"kafka.{name}" for name in ("acls", "endings", "inflation", "names", "partitioner", "registry", "remembered")),
         *(f"kafka.{name}" for name in ("outgoing", "requests", "surroundings", "troubles", "view_rows", "writer")),
         *(f"genie.{name}" for name in ("budget", "keys", "retry")),
         *("avro", "avro_reader", "avro_writer", "code", "schemacheck", "schemas", "findings", "memory", "mistakes"),
     ),
     LeftOut.FIRST: (
-        *("address", "contradictions", "docs", "files", "genie_login", "kafka_login", "open_files", "secret_keys"),
-        *("sections", "settings", "tls", "kafka.brokers", "kafka.group", "kafka.subjects"),
+        *("address", "asyncapi", "contradictions", "docs", "files", "genie_login", "interface_pages", "kafka_login"),
+        *("open_files", "pages", "registry_login", "secret_keys", "sections", "settings", "tls"),
+        *("kafka.brokers", "kafka.group", "kafka.subjects"),
     ),
-    LeftOut.BESIDE: ("lookout", "renewal", "kafka.lane_trace"),
+    LeftOut.BESIDE: ("lookout", "renewal", "kafka.lane_counts", "kafka.lane_trace"),
     LeftOut.REAL: (
         "__main__",
         "app",
