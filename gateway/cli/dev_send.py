@@ -141,8 +141,9 @@ def _judge(file: str, document: Document, kind: Kind | None) -> Iterator[Right |
     try:
         yield Right(file, document.line, check(record, document.value))
     except InvalidEventError as error:
-        for each in error.mistakes:
-            yield Wrong(file, document.line_of(each.pointer), each.pointer, each.what)
+        lines = document.lines_of([each.pointer for each in error.mistakes])
+        for line, each in zip(lines, error.mistakes, strict=True):
+            yield Wrong(file, line, each.pointer, each.what)
 
 
 def _text(file: str) -> str:

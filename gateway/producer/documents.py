@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -36,21 +37,13 @@ class Document:
     line: int
     text: str
 
-    def line_of(self, pointer: str) -> int:
-        """The line on which this part stands; of one that is missing, the line of what it is missing in."""
-        if len(self.text) > MAX_POINTED_BYTES:
-            return self.line
-        try:
-            node = yaml.compose(self.text, Loader=yaml.SafeLoader)  # JSON is YAML, and YAML's nodes know their lines
-        except (yaml.YAMLError, RecursionError, ValueError):
-            return self.line
-        line = 0
-        for name in pointer.split("/")[1:]:
-            below = _below(node, name)
-            if below is None:
-                break
-            line, node = below
-        return self.line + line
+    def lines_of(self, pointers: Sequence[str]) -> list[int]:
+        """The lines on which these parts stand; of one that is missing, the line of what it is missing in."""
+        node = None
+        if "\n" in self.text and len(self.text) <= MAX_POINTED_BYTES:
+            with suppress(yaml.YAMLError, RecursionError, ValueError):  # what YAML can't read has its first line
+                node = yaml.compose(self.text, Loader=yaml.SafeLoader)  # JSON is YAML, whose nodes know their lines
+        return [self.line + _line(node, pointer.split("/")[1:]) for pointer in pointers]
 
 
 class _TwiceError(ValueError):
@@ -94,6 +87,17 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(_: str) -> NoReturn:
     raise _TwiceError("has NaN or Infinity, which are no JSON")
+
+
+def _line(node: Any, names: Sequence[str]) -> int:
+    """How many lines below the node's own a part stands."""
+    line = 0
+    for name in names:
+        below = _below(node, name)
+        if below is None:
+            break
+        line, node = below
+    return line
 
 
 def _below(node: Any, name: str) -> tuple[int, Any] | None:
