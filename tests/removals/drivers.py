@@ -64,9 +64,9 @@ class LeftOut(Enum):
 
 LEFT_OUT: Mapping[LeftOut, tuple[str, ...]] = {
     LeftOut.VALUES: (
-        *(f"kafka.{name}" for name in ("acls", "endings", "inflation", "names", "partitioner", "registry", "remembered")),
+        *(f"kafka.{name}" for name in ("acls", "inflation", "names", "partitioner", "registry", "remembered")),
         *(f"kafka.{name}" for name in ("outgoing", "requests", "surroundings", "troubles", "view_rows", "writer")),
-        *(f"genie.{name}" for name in ("budget", "keys", "retry")),
+        *("kafka.endings", *(f"genie.{name}" for name in ("budget", "keys", "retry"))),
         *("avro", "avro_reader", "avro_writer", "code", "schemacheck", "schemas", "findings", "memory", "mistakes"),
     ),
     LeftOut.FIRST: (
