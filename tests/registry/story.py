@@ -1,11 +1,17 @@
-"""Two gateways on a real registry: events by three kinds of producer, and a registry that hangs in between."""
+"""Two gateways on a real registry: events by four kinds of producer, and a registry that hangs in between."""
 
 import asyncio
+import json
+import struct
 import uuid
 from dataclasses import dataclass, field
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import Any
 
+import confluent_kafka
+import fastavro
+import httpx
 from typer.testing import CliRunner
 
 from gateway import schemas
@@ -26,6 +32,7 @@ from tests.registry.later_release import ADDED
 SUBJECT = "subject-one"
 UNKNOWN_ID = 2_000_000_000
 BILLING = "billing"
+DELIVERY_S = 20.0
 
 
 @dataclass
@@ -64,19 +71,20 @@ async def everything(
             offsets = {"kit": await _kit(world, apicurio)}
             run.by_java = await send_payment(kafka, apicurio.url, world.names.payments, SUBJECT)
             offsets["java"] = _offset(run.by_java)
+            offsets["librdkafka"] = await asyncio.to_thread(_librdkafka, world, apicurio)
             newer = later.current["LeasePaymentEvent"]
             number = await _registered(apicurio, world.names, newer)
-            await world.settled(2)
+            await world.settled(3)
             apicurio.freeze()
             try:
                 offsets["later"] = await _later(world, number, newer)
                 await world.sees(lambda: _waits(world, run, one, two), "a lane waits for the registry")
-                run.settled_while_it_hung = len(world.ledger) - 2
+                run.settled_while_it_hung = len(world.ledger) - 3
             finally:
                 apicurio.thaw()
-            await world.settled(3)
-            offsets["unknown"] = await _unknown(world)
             await world.settled(4)
+            offsets["unknown"] = await _unknown(world)
+            await world.settled(5)
             seen_by = ["--bootstrap", kafka, *at]
             run.rejected = await asyncio.to_thread(command, "parked", "list", "--producer", BILLING, *seen_by)
             run.stats = await asyncio.to_thread(command, "parked", "stats", "--producer", BILLING, *seen_by)
@@ -101,6 +109,25 @@ async def _kit(world: World, apicurio: Apicurio) -> tuple[int, int]:
     async with kit:
         (place,) = await kit.send_all([check("LeasePaymentEvent", made)])
     return place.partition, place.offset
+
+
+def _librdkafka(world: World, apicurio: Apicurio) -> tuple[int, int]:
+    """By Confluent's client and fastavro, with the schema and the id that the registry has: nothing of ours."""
+    topic = world.names.payments
+    newest = httpx.get(f"{apicurio.url}/subjects/{topic}-value/versions/latest").json()
+    value = BytesIO(struct.pack(">bI", 0, newest["id"]))
+    value.seek(0, SEEK_END)
+    schema = fastavro.parse_schema(json.loads(newest["schema"]))
+    fastavro.schemaless_writer(value, schema, a_payment(SUBJECT))
+    delivered: list[confluent_kafka.Message] = []
+    producer = confluent_kafka.Producer(
+        {"bootstrap.servers": world.kafka, "enable.idempotence": True, "partitioner": "murmur2_random"}
+    )
+    producer.produce(topic, value.getvalue(), SUBJECT, on_delivery=lambda _, message: delivered.append(message))
+    assert producer.flush(DELIVERY_S) == 0
+    (message,) = delivered
+    assert message.error() is None
+    return message.partition() or 0, message.offset() or 0
 
 
 async def _later(world: World, number: int, newer: schemas.Schema) -> tuple[int, int]:
