@@ -101,7 +101,7 @@ def _runbook() -> builders.ConstantVariable:
 
 
 def _runbook_link() -> builders.DashboardLink:
-    link = builders.DashboardLink("Runbook").type(dashboard.DashboardLinkType.LINK).url(RUNBOOK)
+    link = builders.DashboardLink("Runbook").type(dashboard.DashboardLinkType.LINK).url(f"{RUNBOOK}.html")
     return link.icon("doc").tooltip("What each sign means, and what to type").target_blank(True)
 
 

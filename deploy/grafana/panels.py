@@ -205,7 +205,7 @@ def _titled(panel: stat.Panel | timeseries.Panel | heatmap.Panel | table.Panel, 
 
 def _page(where: str) -> str:
     """Its address on the site of the documentation."""
-    return f"{RUNBOOK}{where}" if where.startswith("#") else f"{RUNBOOK}{where}/"
+    return f"{RUNBOOK}.html{where}" if where.startswith("#") else f"{RUNBOOK}/{where}.html"
 
 
 def _legend() -> common_builders.VizLegendOptions:

@@ -20,7 +20,7 @@ import yaml
 from gateway.observe.metrics import OBJECTIVE_S
 
 ALLOWED_LATE = 0.001  # 99.9 % are settled within OBJECTIVE_S
-RUNBOOK = "https://credit-gateway.example/runbook/"  # where the site of docs/ is served: yours to replace
+RUNBOOK = "https://credit-gateway.example/runbook"  # in the site of docs/ where it is served: yours to replace
 PAGE, TICKET = "page", "ticket"
 OF = "namespace, job"  # one gateway: all processes of a group
 PROCESS = f"{OF}, instance"
@@ -283,7 +283,7 @@ def _of_credentials(t: Timing) -> Iterator[Rule]:
 
 
 def render(timing: Timing, runbook: str = RUNBOOK) -> str:
-    """The rules file; `runbook` is the address below which each alert's page is."""
+    """The rules file; `runbook` is the folder that has each alert's page."""
     records = [{"record": name, "expr": _Block(expr)} for name, expr in recorded(timing)]
     rules = [_as_read(rule, runbook) for rule in alerts(timing)]
     groups = [{"name": "gateway.recorded", "rules": records}, {"name": "gateway.alerts", "rules": rules}]
@@ -300,7 +300,7 @@ def _as_read(rule: Rule, runbook: str) -> dict[str, Any]:
         "annotations": {
             "summary": said.summary,
             "description": said.description,
-            "runbook_url": f"{runbook}{rule.alert}/",
+            "runbook_url": f"{runbook}/{rule.alert}.html",
         },
     }
 

@@ -96,7 +96,7 @@ def test_an_alert_says_what_to_do(rule: rules.Rule) -> None:
     said = read["annotations"]
     assert set(said) == {"summary", "description", "runbook_url"}
     assert "{{" not in said["summary"]
-    name = said["runbook_url"].removeprefix(rules.RUNBOOK).rstrip("/")
+    name = said["runbook_url"].removeprefix(f"{rules.RUNBOOK}/").removesuffix(".html")
     assert name == rule.alert
     assert (RUNBOOK / f"{name}.md").exists()
     asked = "\n".join([rule.expr, *(expr for name, expr in rules.recorded(rules.Timing()) if name in rule.expr)])
