@@ -101,6 +101,16 @@ def moment(option: str, text: str) -> int | None:
         ) from None
 
 
+def span(since: str, until: str) -> tuple[int | None, int | None]:
+    """The time from --since to before --until, ms. In an empty one nothing is, and all would seem to be well."""
+    from gateway.oncall import times
+
+    start, end = moment("--since", since), moment("--until", until)
+    if start is not None and start >= (times.now_ms() if end is None else end):
+        raise CommandError(Exit.WRONG_USE, f"--since {since} is not before --until {until or 'now'}")
+    return start, end
+
+
 def telling() -> Tell:
     """How far a long reading is: one line that is written over on a terminal, else a line now and then."""
     told_at = time.monotonic()

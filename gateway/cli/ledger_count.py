@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.answers import AsJson, answer
-from gateway.cli.desk_options import Index, Since, Until, moment, table
+from gateway.cli.desk_options import Index, Since, Until, span, table
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Prefix, Registry
 from gateway.cli.ledger_findings import period
@@ -48,8 +48,7 @@ def count(
 
     groups = _groups(by)
     asked = wanted(
-        moment("--since", since),
-        moment("--until", until),
+        *span(since, until),
         subjects=subjects,
         outcomes=outcomes,
         reasons=reasons,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.answers import AsJson, answer
-from gateway.cli.desk_options import Index, Since, Until, moment
+from gateway.cli.desk_options import Index, Since, Until, span
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Group, Prefix, Registry
 from gateway.cli.ledger_findings import Examples, State, found, going_on, listed, period, refused, some
@@ -64,7 +64,7 @@ def reconcile(
     from gateway.oncall.ledger.standing import NoSuchGroupError
     from gateway.oncall.ledger.state import StateError
 
-    asked = Asked(group, moment("--since", since), moment("--until", until))
+    asked = Asked(group, *span(since, until))
 
     async def do(desk: Desk, ledger: Ledger) -> Reconciled:
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.answers import AsJson, answer
-from gateway.cli.desk_options import Index, OperatorName, Ticket, Until, Why, moment, operator, table
+from gateway.cli.desk_options import Index, OperatorName, Ticket, Until, Why, operator, span, table
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Prefix, Registry
 from gateway.cli.ledger_findings import period
@@ -58,11 +58,8 @@ def scope(
     from gateway.oncall.audit import Deed, audited
     from gateway.oncall.ledger.scope import scope as look
 
-    start = moment("--since", since)
-    end = moment("--until", until)
+    start, end = span(since, until)
     begin, finish = start or 0, times.now_ms() if end is None else end
-    if begin >= finish:
-        raise CommandError(Exit.WRONG_USE, f"--since {since} is not before --until {until or 'now'}")
     who = None
     if subjects_to is not None:
         who = operator(operator_name, why, ticket)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.answers import AsJson, answer
-from gateway.cli.desk_options import Since, Until, at_desk, moment, table
+from gateway.cli.desk_options import Since, Until, at_desk, span, table
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Group, Prefix, Registry, set_or
 from gateway.cli.ledger_findings import Examples, State, found, going_on, listed, period, refused, some
@@ -59,7 +59,7 @@ def verify(
     from gateway.oncall.ledger.verify import Asked
     from gateway.oncall.ledger.verify import verify as look
 
-    asked = Asked(group, moment("--since", since), moment("--until", until), _key(key_file))
+    asked = Asked(group, *span(since, until), _key(key_file))
 
     async def do(desk: Desk) -> Verified:
         try:

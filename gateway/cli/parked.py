@@ -11,7 +11,7 @@ import typer
 
 from gateway.cli import completions
 from gateway.cli.answers import AsJson, answer
-from gateway.cli.desk_options import OperatorName, Since, Ticket, Until, Why, at_desk, moment, operator, table
+from gateway.cli.desk_options import OperatorName, Since, Ticket, Until, Why, at_desk, operator, span, table
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Prefix, Registry
 from gateway.cli.paragraphs import counted, labelled
@@ -207,8 +207,7 @@ def _selection(
         subject or None,
         producer or None,
         partition or None,
-        moment("--since", since),
-        moment("--until", until),
+        *span(since, until),
     )
 
 

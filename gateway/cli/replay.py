@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli import completions
 from gateway.cli.answers import AsJson, answer
-from gateway.cli.desk_options import Index, OperatorName, Since, Ticket, Until, Why, at_desk, moment, operator
+from gateway.cli.desk_options import Index, OperatorName, Since, Ticket, Until, Why, at_desk, operator, span
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Prefix, Registry
 from gateway.cli.ledger_options import at_ledger
@@ -84,6 +84,7 @@ def plan(
     from gateway.cli import replay_texts
     from gateway.oncall.replay.planning import Planning, TooManyError
 
+    start, end = span(since, until)
     chosen = _selection(
         parked_reason=parked_reason,
         outcomes=outcome,
@@ -93,8 +94,8 @@ def plan(
         event_ids=event_id,
         offsets=offset,
         subjects=subject,
-        since=moment("--since", since),
-        until=moment("--until", until),
+        since=start,
+        until=end,
         would_provide=would_provide,
         often=often,
     )

@@ -126,4 +126,5 @@ async def _at_time(
 ) -> dict[TopicPartition, int]:
     if time_ms is None or not bounds:
         return otherwise
-    return await list_offsets(client, dict.fromkeys(bounds, time_ms))
+    # Below 0 are no times, but words of the protocol, such as -1 for the end.
+    return await list_offsets(client, dict.fromkeys(bounds, max(time_ms, 0)))

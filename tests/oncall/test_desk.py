@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.cli.errors import Exit
 from gateway.core.reasons import Reason
 from gateway.kafka.scan import Span
 from gateway.oncall import times
@@ -146,3 +147,20 @@ def test_times_are_shown_in_both_zones() -> None:
 def test_what_is_no_time_is_shown_as_it_is() -> None:
     """Somebody else may have written microseconds; who must see that record must not be left without it."""
     assert (times.shown(10**17), times.iso(-(10**17))) == ("100000000000000000 ms", "-100000000000000000")
+
+
+@pytest.mark.parametrize(
+    "command", ["ledger verify", "ledger reconcile", "ledger count", "parked list", "parked stats", "replay plan"]
+)
+@pytest.mark.parametrize("typed", [("--since", "1h", "--until", "2h"), ("--since", "2099-01-01T00:00:00Z")])
+def test_a_time_in_which_nothing_is_is_refused(desk_world: DeskWorld, command: str, typed: tuple[str, ...]) -> None:
+    """By mistake it would be said that nothing is wrong."""
+    ended = desk_world.run([*command.split(), *typed])
+    assert (ended.stdout, ended.status) == ("", Exit.WRONG_USE)
+    assert f"--since {typed[1]} is not before --until" in ended.stderr
+
+
+def test_any_time_may_be_long_ago(desk_world: DeskWorld, payments: list[tuple[str, int, int]]) -> None:
+    """Before the year in which computers' time begins, by what is taken off; Kafka has other meanings for it."""
+    assert len(read(desk_world, Span(since=-1))[0]) == len(payments) + 2
+    assert len(read(desk_world, Span(since=-600_000))[0]) == len(payments) + 2
