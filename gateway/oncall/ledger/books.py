@@ -21,6 +21,7 @@ from gateway.oncall.times import shown
 Record = Mapping[str, Any]
 
 GENIE_KEEPS_MS = 3 * 365 * DAY_MS  # keys and answers: what is older it may have deleted
+CLOCKS_DIFFER_MS = 10_000  # GeNiE's and ours, at most
 
 _AT_GENIE = (Claim.BODY, Claim.SOMETHING)
 
@@ -79,6 +80,10 @@ def judged(records: Sequence[Record], said: Said | None) -> Judged:
 
 
 def _not_received(records: Sequence[Record], as_of: int) -> Judged:
+    settled_at = max((record["settled_at"] for record in records), default=0)
+    if as_of < settled_at - CLOCKS_DIFFER_MS:  # it may have come since
+        what = f"it spoke of {shown(as_of)}, before the ledger had its record"
+        return Judged(_all(Kind.NO_ANSWER, records[:1], what))
     told = [record for record in records if claim(record) in _AT_GENIE]
     if told:
         due = [record for record in told if as_of - record["settled_at"] < GENIE_KEEPS_MS]
