@@ -1,6 +1,8 @@
 """The demo's own judgement: what makes a run fail, what it counts and shows. A whole run is an integration test."""
 
 import dataclasses
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from rich.console import Console
@@ -16,6 +18,7 @@ from gateway.sandbox.demo.killer import Killed
 from gateway.sandbox.demo.plan import OUTCOMES, Plan, Reached
 from gateway.sandbox.demo.reporting import DEFECTS, Report, report, shortcomings
 from gateway.sandbox.demo.run import Finished
+from gateway.sandbox.demo.stage import Stage
 from gateway.sandbox.demo.tally import Tally
 from gateway.sandbox.producers.population import World
 from gateway.sandbox.producers.stream import PAYMENTS, SCORES, Stream
@@ -337,3 +340,13 @@ async def test_a_child_that_ends_by_itself_ends_the_run_with_its_log(tmp_path) -
     with pytest.raises(ChildError, match=r"(?s)serve ended by itself \(exit status 2\).*GATEWAY_RECIPIENT__ADDRESS"):
         await crew.watch()
     await crew.end()
+
+
+def test_what_stays_up_is_found_by_every_command() -> None:
+    """The first line to copy names the settings, without which commands would look for another Kafka."""
+    genie = SimpleNamespace(admin="http://a", receipts="r")
+    gateway = SimpleNamespace(settings="demo/gateway-1.toml")
+    stage = SimpleNamespace(genie=genie, gateways=[gateway], gateway_logs=["l"], prometheus_url="")
+    told = lifetime._to_try(good(), cast("Stage", stage)).splitlines()
+    assert told[2] == "  export GATEWAY_CONFIG=demo/gateway-1.toml"
+    assert {"  gateway status", "  gateway lanes show --watch", "  gateway parked stats"} <= set(told)

@@ -96,6 +96,10 @@ def _to_try(report: Report, stage: Stage) -> str:
     watched = f"\n  open {stage.prometheus_url}/alerts" if stage.prometheus_url else ""
     return f"""
 everything stays up until Ctrl-C. In a second terminal, for example:
+  export GATEWAY_CONFIG={stage.gateways[0].settings}
+  gateway status
+  gateway lanes show --watch
+  gateway parked stats
   curl {report.endpoints["metrics"]}{watched}
   curl {stage.genie.admin}/stats
   gateway dev faults set unavailable=0.5 --admin {stage.genie.admin}
