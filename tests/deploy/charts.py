@@ -85,7 +85,7 @@ class Chart:
             file = self._folder / f"{len(self._rendered)}.json"
             file.write_text(text)
             said = self.run("template", "gw", str(CHART), "--namespace", NAMESPACE, "--values", str(file))
-            resources = [each for each in yaml.safe_load_all(said) if each]
+            resources = [each for each in yaml.load_all(said, yaml.CSafeLoader) if each]
             self._rendered[text] = Rendered(said, resources)
         return self._rendered[text]
 
