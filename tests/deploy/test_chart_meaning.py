@@ -59,7 +59,7 @@ def test_settings_that_change_replace_the_pods_and_nothing_else_does(chart: Char
 def test_no_pod_has_a_token_a_root_or_a_disk_to_write_on(chart: Chart, name: str) -> None:
     rendered = chart.render(name)
     pods = [each["spec"]["template"]["spec"] for kind in ("StatefulSet", "Job") for each in rendered.all(kind)]
-    assert len(pods) >= 3  # the gateway, the job before it, the test
+    assert len(pods) >= 2  # the gateway and its test; mostly a job before it
     for pod in pods:
         assert pod["automountServiceAccountToken"] is False
         assert pod["securityContext"]["runAsNonRoot"] is True
