@@ -54,6 +54,8 @@ def planned(made: Planned, path: Path | None) -> str:
         sample = table(("record", "subject", "stands", "would today be"), rows)
         parts.append(sample + (f"\nand {rest:,} more" if rest > 0 else ""))
         name = shlex.quote(str(path))
+        if PROVIDE not in plan.today():
+            parts.append("None of them would be provided today: is the cause gone? If not, mend it and plan again.")
         parts.append(
             f"written to {path}, digest {plan.digest.hex()}\n"
             f"next, within {STALE_MS // 3_600_000} hours: gateway replay apply {name} --reason WHY --ticket TICKET"

@@ -175,6 +175,19 @@ def test_a_replay_is_never_replayed(world: DeskWorld, tmp_path: Path) -> None:
     assert left_out(result) == {"no_input": 1}
 
 
+def test_a_plan_that_would_provide_nothing_says_so(world: DeskWorld, tmp_path: Path) -> None:
+    """Applied too early it parks again, and counts against the record."""
+    for offset, said in ((0, False), (1, True)):
+        result = plan(world, tmp_path / f"{offset}.json", "--offset", f"{world.names.payments}:0:{offset}")
+        assert ("None of them would be provided today" in result.stdout, result.status) == (said, 0)
+
+
+def test_a_mistyped_partition_is_not_one_that_is_behind(world: DeskWorld, tmp_path: Path) -> None:
+    """Nothing will ever be settled of it, however long one waits."""
+    result = plan(world, tmp_path / "plan.json", "--offset", f"{world.names.payments}:999:0", "--json")
+    assert (left_out(result), result.status) == ({"no_input": 1}, 1)
+
+
 def test_another_record_at_the_same_place_is_not_replayed(world: DeskWorld, tmp_path: Path) -> None:
     """A topic that was made anew has other records at the same offsets: their times differ."""
     topic, partition, offset = world.add_payment("subject-new", partition=1, at=NOW - MINUTE)

@@ -49,7 +49,7 @@ class Left(Enum):
         member.sentence = sentence
         return member
 
-    NO_INPUT = ("no_input", "not a record of an input topic")
+    NO_INPUT = ("no_input", "not a record of an input topic, or of no partition that there is")
     OTHER_CLUSTER = ("other_cluster", "it lay on another Kafka cluster, which this one does not know")
     IN_FLIGHT = ("in_flight", "not settled: still in its lane, or never read; see `gateway explain`")
     REPLAY_IN_FLIGHT = ("replay_in_flight", "a replay of it is asked for already and not settled")
@@ -103,6 +103,7 @@ class Planning:
         self._inputs = event_types(desk.names)
         self._standing = Standing(desk, rules)
         self._left = LeftOut()
+        self._partitions: set[tuple[str, int]] = set()  # of the input topics
         self._oldest: int | None = None  # ms: when the oldest input that is selected was appended, if that is known
         self._unreadable = 0
 
@@ -114,6 +115,8 @@ class Planning:
     async def _run(self) -> Planned:
         desk, names, made_at = self._desk, self._desk.names, times.now_ms()
         cluster = await describe(desk.client, topics_of(names))
+        there = (each for topic in cluster.topics.values() for each in topic.partitions)
+        self._partitions = {(each.topic, each.partition) for each in there if each.topic in self._inputs}
         read_to = await ends(desk, (names.replays, names.ledger, names.audit))  # before anything else is read
         places, unknown_events = await self._selected()
         unreadable = self._ledger.unreadable
@@ -154,7 +157,7 @@ class Planning:
             places = await self._parked()
         else:
             return await self._in_ledger()
-        for place in [place for place in places if place[0] not in self._inputs]:
+        for place in [place for place in places if place[:2] not in self._partitions]:
             self._left.add(Left.NO_INPUT, place)
             places.remove(place)
         return places, ()
