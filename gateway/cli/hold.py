@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +25,7 @@ WAIT_S = 15
 MAX_WAIT_S = 600
 
 LOOK = "Once Kafka answers, `gateway hold list` tells."
+UNWRITTEN = "nothing was written, so no hold is set or released"
 
 app = typer.Typer(help="Stop sending at once: all, an event type, a lane or a subject.", no_args_is_help=True)
 
@@ -70,7 +71,7 @@ def add(
     parks its records: they are replayed after the release. Replays that meet any of them are parked.
 
     Status 0: every process shows it. 1: one does not. 3: one could not be asked. It is in force in all of these cases,
-    unless the message says that Kafka has not acknowledged it: then `gateway hold list` tells.
+    unless the message says that nothing was written, or that it is not known: then `gateway hold list` tells.
 
     Example: gateway hold add event_type lease_payment --reason "wrong amounts since 14:00" --ticket INC-7 --expires 4h
     """
@@ -102,7 +103,7 @@ def add(
         _say(lines, as_json=as_json)
         return await _watched(desk, group, named, port, written, record, wait)
 
-    _tell(at_desk(bootstrap, prefix, registry, do), wait, as_json=as_json)
+    _tell(_doing(bootstrap, prefix, registry, do), wait, as_json=as_json)
 
 
 @app.command()
@@ -134,9 +135,9 @@ def release(
     who, port, named = operator(operator_name, reason, ticket), port_of(observe_port), places(at)
 
     async def do(desk: Desk) -> _Done:
-        hold = holds.named(await holds.read_all(desk), hold_id)
-        _refuse_idle(hold, times.now_ms())
         try:
+            hold = holds.named(await holds.read_all(desk), hold_id)
+            _refuse_idle(hold, times.now_ms())
             written = await holds.release(desk, who, hold)
         except KafkaUnavailableError as error:
             raise CommandError(Exit.UNREACHABLE, f"the hold is not known to be released: {error} {LOOK}") from error
@@ -144,7 +145,7 @@ def release(
         _say([*lines, *say.what_to_replay(hold)], as_json=as_json)
         return await _watched(desk, group, named, port, written, hold.record, wait)
 
-    _tell(at_desk(bootstrap, prefix, registry, do, (holds.HoldError,)), wait, as_json=as_json)
+    _tell(_doing(bootstrap, prefix, registry, do, holds.HoldError), wait, as_json=as_json)
 
 
 @app.command("list")
@@ -196,14 +197,44 @@ class _Done:
     effects: list[Effect]
 
 
+def _doing(
+    bootstrap: str,
+    prefix: str,
+    registry: str,
+    do: Callable[[Desk], Coroutine[Any, Any, _Done]],
+    *refusals: type[Exception],
+) -> _Done:
+    """What `do` answers. Whoever never reached Kafka must not believe that a hold is on: status 3 says both."""
+    reached = False
+
+    async def doing(desk: Desk) -> _Done:
+        nonlocal reached
+        reached = True
+        return await do(desk)
+
+    try:
+        return at_desk(bootstrap, prefix, registry, doing, refusals)
+    except CommandError as error:
+        if reached:
+            raise
+        raise CommandError(error.status, f"{UNWRITTEN}: {error.message}") from error
+
+
 async def _watched(
     desk: Desk, group: str, named: Sequence[str], port: int, written: Written, record: Mapping[str, Any], wait: int
 ) -> _Done:
+    from gateway.kafka.connection import KafkaUnavailableError
     from gateway.oncall import holds
     from gateway.oncall.processes import asking, find_or_named
 
     async with asking() as asker:
-        fleet = await find_or_named(asker, desk.client, group, named, port)
+        try:
+            fleet = await find_or_named(asker, desk.client, group, named, port)
+        except KafkaUnavailableError as error:
+            where = "where it shows is not known"
+            raise CommandError(
+                Exit.UNREACHABLE, f"Kafka has acknowledged {written.hold_id}, but {where}: {error} {LOOK}"
+            ) from error
         return _Done(written, record, fleet, await holds.effects(asker, fleet, written, wait))
 
 

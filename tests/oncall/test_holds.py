@@ -348,6 +348,26 @@ def test_what_kafka_has_not_acknowledged_is_not_called_done(
     assert "gateway hold list" in ended.stderr
 
 
+@pytest.mark.parametrize("typed", [["add", "all"], ["release", "0a8f7b52"]])
+def test_without_kafka_nothing_is_held_and_nothing_released(world: DeskWorld, typed: list[str]) -> None:
+    """Status 3 is also that of a hold which is on, so it is said."""
+    ended = world.run(["hold", *typed, *OPERATOR, "--bootstrap", "127.0.0.1:1"])
+    assert (ended.stdout, ended.status) == ("", Exit.UNREACHABLE)
+    assert "nothing was written, so no hold is set or released: Kafka" in ended.stderr
+
+
+def test_a_hold_whose_effect_can_not_be_asked_is_on(world: DeskWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a program too, which is told nothing before the end."""
+
+    async def away(*_: object) -> None:
+        raise KafkaUnavailableError("reading the group", "no answer")
+
+    monkeypatch.setattr("gateway.oncall.processes.find_or_named", away)
+    ended = world.run(["hold", "add", "all", *OPERATOR, "--expires", "1h", "--json"])
+    assert ended.status == Exit.UNREACHABLE
+    assert re.search("Kafka has acknowledged [0-9a-f-]{36}, but", ended.stderr)
+
+
 def test_the_first_record_is_old() -> None:
     """The world's beginning, which ages are told from."""
     assert NOW - T0 == DAY_MS
