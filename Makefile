@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup tools demo demo-monitor dashboards test edges model prove simulate chaos mutants removals \
+.PHONY: help setup tools demo demo-monitor dashboards test edges model prove simulate chaos rollout mutants removals \
   bench bench-quick bench-all bench-check load docs lint format lock clean
 
 help:  ## list the targets
@@ -56,6 +56,10 @@ simulate: $(READY)  ## whole stories in virtual time, one for each seed (SEEDS=1
 MINUTES ?= 30
 chaos: $(READY)  ## kills, stops and cuts on a real Apache Kafka under load (MINUTES=30); ends in one line of JSON
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
+rollout: $(READY)  ## the chart's pods updated, drained, killed, scaled under load; ends in one line of JSON
+	@$(BIN)/python -m deploy.tools helm
+	@$(BIN)/python -m tests.rollout $(ARGS)
 
 mutants: $(READY)  ## the core changed in thousands of small ways: nine of ten must be noticed; ends in one line of JSON
 	@$(BIN)/python -m tests.mutants $(ARGS)

@@ -28,8 +28,8 @@ from tests.rollout.pod import Pod
 from tests.rollout.stateful_set import StatefulSet
 from tests.rollout.terms import Terms
 
-EVENTS_A_SECOND = 150.0  # so that each lane has some all the time, and none is held back while most lanes wait
-SUBJECTS = 2_000
+# Events a second and customers: each lane has some all the time, and none is held back while most lanes wait.
+LONG_FLOW, SHORT_FLOW = (150.0, 2_000), (60.0, 500)
 SHOW_EVERY_S = 10.0
 MOST_PODS = 3
 CALM_S = (1.0, 4.0)  # between two kills
@@ -43,16 +43,20 @@ _UNUSED_FILES = ("kafka", "kafka-ca")
 _UNUSED_SETTINGS = ("ca_file", "sasl_username", "sasl_password_file")
 
 
+@dataclass(frozen=True, slots=True)
 class Flow(Plan):
     """What the producers make: an even stream."""
 
+    per_second: float
+    customers: int
+
     @property
     def rate(self) -> float:
-        return EVENTS_A_SECOND
+        return self.per_second
 
     @property
     def subjects(self) -> int:
-        return SUBJECTS
+        return self.customers
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,7 @@ class Exercise:
             self._pauses = Pauses(stage.node.bootstrap, stage.ledger, stage.inputs)
             self._group = GroupWatch(KafkaConnection(stage.node.bootstrap, "rollout"), GROUP)
             async with Counts(stage.node.bootstrap, stage.inputs, stage.replays, stage.ledger) as self._counts:
-                plan = Flow(MOST_S / 60, self._seed)
+                plan = Flow(MOST_S / 60, self._seed, *(SHORT_FLOW if self._short else LONG_FLOW))
                 self._load = Load(stage.node.bootstrap, plan, self._journal, lambda: self._counts.waiting)
                 await self._load.consents_at_first()
                 beside = [self._load.run(), self._pauses.run(), self._group.run(), self._watch(), self._show()]
