@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
-from dataclasses import asdict
+from collections.abc import Collection, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,11 +15,13 @@ from gateway.cli import completions, lanes_show
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
 from gateway.cli.kafka_options import Bootstrap, Group, Prefix, Registry, ask_kafka, connect, login_at
+from gateway.cli.lanes_audit import ReplaceTicket, Starter, WhyReplace, auditing, starter
 
 if TYPE_CHECKING:
     from gateway.kafka.connection import KafkaConnection
-    from gateway.kafka.lane_start import LaneStart
+    from gateway.kafka.lane_start import Find, LaneStart
     from gateway.kafka.names import TopicNames
+    from gateway.oncall.audit import Operator
 
 LEDGER = "ledger"
 
@@ -51,6 +54,9 @@ def init(
         list[str] | None, typer.Option("--lane", help="topic:partition, this lane alone; may be repeated.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be set; set and fence nothing.")] = False,
+    who: Starter = "",
+    reason: WhyReplace = "",
+    ticket: ReplaceTicket = "",
     bootstrap: Bootstrap,
     prefix: Prefix,
     group: Group,
@@ -64,16 +70,18 @@ def init(
     took is lost by it or recorded twice; what one never took is counted where it lies far back, and needs --force
     where it lies before all that is known of the lane.
 
+    What is set is written to the audit topic first; --force asks for --reason and --ticket.
+
     Example: gateway lanes init --from earliest
     """
     from gateway.kafka.names import TopicNames
 
-    names, connection = TopicNames(prefix), connect(bootstrap)
-    chosen = only or ()
-    if start == LEDGER:
-        started = _from_ledger(connection, names, group, registry, chosen, force=force, dry_run=dry_run)
-    else:
-        started = _from_time(connection, names, group, _time(start), chosen, force=force, dry_run=dry_run)
+    time = None if start == LEDGER else _time(start)
+    asks = starter(who, reason, ticket, force=force and not dry_run)
+    setting = Setting(
+        connect(bootstrap), TopicNames(prefix), group, registry, tuple(only or ()), asks, force=force, dry_run=dry_run
+    )
+    started = _from_ledger(setting) if time is None else _from_time(setting, time)
     behind = dry_run and start == LEDGER
     rows = [asdict(lane) for lane in started]
     data = {"group": group, "dry_run": dry_run, "may_be_behind": behind, "lanes": rows}
@@ -93,53 +101,74 @@ def init(
         raise typer.Exit(Exit.FOUND_WRONG)
 
 
-def _from_time(
-    connection: KafkaConnection,
-    names: TopicNames,
-    group: str,
-    time: int,
-    only: Collection[str],
-    *,
-    force: bool,
-    dry_run: bool,
-) -> list[LaneStart]:
-    from gateway.kafka.lane_start import ForeignOffsetsError, LaneTakenError, NoSuchLaneError, start_lanes
-    from gateway.kafka.offsets import GroupInUseError
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is asked for, but for where the lanes start."""
 
-    starting = start_lanes(connection, names, group, time, force=force, only=only, dry_run=dry_run)
-    return ask_kafka(starting, (GroupInUseError, ForeignOffsetsError, LaneTakenError, NoSuchLaneError))
+    connection: KafkaConnection
+    names: TopicNames
+    group: str
+    registry: str
+    only: Collection[str]
+    asks: Operator
+    force: bool
+    dry_run: bool
+
+    async def started(self, start: int | Find) -> list[LaneStart]:
+        """Written down first, unless nothing is to be set."""
+        from gateway.kafka.lane_start import start_lanes
+
+        async with AsyncExitStack() as stack:
+            note = None
+            if not self.dry_run:
+                audit = auditing(self.connection, self.names, self.registry, self.asks)
+                note = await stack.enter_async_context(audit)
+            return await start_lanes(
+                self.connection,
+                self.names,
+                self.group,
+                start,
+                force=self.force,
+                only=self.only,
+                dry_run=self.dry_run,
+                note=note,
+            )
 
 
-def _from_ledger(
-    connection: KafkaConnection,
-    names: TopicNames,
-    group: str,
-    registry: str,
-    only: Collection[str],
-    *,
-    force: bool,
-    dry_run: bool,
-) -> list[LaneStart]:
+def _from_time(setting: Setting, time: int) -> list[LaneStart]:
+    return _asked(setting.started(time))
+
+
+def _from_ledger(setting: Setting) -> list[LaneStart]:
     from gateway.kafka.codec import Codec
     from gateway.kafka.http_registry import registry_at
-    from gateway.kafka.lane_recovery import LedgerUnfitError, from_ledger
-    from gateway.kafka.lane_start import ForeignOffsetsError, LaneTakenError, NoSuchLaneError, start_lanes
-    from gateway.kafka.offsets import GroupInUseError
-    from gateway.kafka.registry import RegistryAway
+    from gateway.kafka.lane_recovery import from_ledger
 
     async def starting() -> list[LaneStart]:
-        schemas = registry_at(registry or None, names, login_at(registry))
+        names = setting.names
+        schemas = registry_at(setting.registry or None, names, login_at(setting.registry))
         try:
             codec = Codec(schemas, names.record_kinds())
-            find = from_ledger(connection, codec, names, force=force, tell=_tell)
-            return await start_lanes(connection, names, group, find, force=force, only=only, dry_run=dry_run)
-        except RegistryAway as error:
-            raise CommandError(Exit.UNREACHABLE, str(error)) from error
+            find = from_ledger(setting.connection, codec, names, force=setting.force, tell=_tell)
+            return await setting.started(find)
         finally:
             await schemas.close()
 
-    refusals = (GroupInUseError, ForeignOffsetsError, LaneTakenError, NoSuchLaneError, LedgerUnfitError)
-    return ask_kafka(starting(), refusals)
+    return _asked(starting())
+
+
+def _asked(starting: Coroutine[Any, Any, list[LaneStart]]) -> list[LaneStart]:
+    from gateway.kafka.lane_recovery import LedgerUnfitError
+    from gateway.kafka.lane_start import ForeignOffsetsError, LaneTakenError, NoSuchLaneError
+    from gateway.kafka.offsets import GroupInUseError
+    from gateway.kafka.registry import RegistryAway
+
+    try:
+        return ask_kafka(
+            starting, (GroupInUseError, ForeignOffsetsError, LaneTakenError, NoSuchLaneError, LedgerUnfitError)
+        )
+    except RegistryAway as error:
+        raise CommandError(Exit.UNREACHABLE, str(error)) from error
 
 
 def _tell(topic: str, read: int, whole: int) -> None:

@@ -78,7 +78,7 @@ class LiveIntents:
             raise ContradictionError(
                 f"lane {self._lane}: live intents name offsets below {position} that are gone. "
                 f"Find out what removed them, and ask GeNiE what it holds; then run "
-                f"`gateway lanes init --lane {self._lane} --from ledger --force`."
+                f"`gateway lanes init --lane {self._lane} --from ledger --force --reason ... --ticket ...`."
             )
 
     def _recover(self, opened: Opened) -> None:

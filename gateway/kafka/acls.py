@@ -116,8 +116,7 @@ def _gateway(names: TopicNames, group: str) -> Iterator[Acl]:
         offsets_log.TOPIC,
     )
     yield from _topics(Operation.READ, *read)
-    yield from _topics(Operation.WRITE, names.intents, names.ledger, names.parked)
-    yield from _topics(Operation.DESCRIBE, names.audit)
+    yield from _topics(Operation.WRITE, names.intents, names.ledger, names.parked, names.audit)  # audit: `lanes init`
     yield Acl(Operation.READ, Kind.GROUP, group)
     yield Acl(Operation.WRITE, Kind.TRANSACTIONAL_ID, f"{group}-", prefixed=True)
     yield from _settings(names)

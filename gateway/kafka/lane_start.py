@@ -65,6 +65,8 @@ class LaneStart:
 
 # Finds where these lanes start; a lane that it leaves out is left as it is.
 Find = Callable[[AIOKafkaClient, list[TopicPartition]], Awaitable[Mapping[TopicPartition, Start]]]
+# Writes down that the starts of these lanes are about to be set; if it raises, none is.
+Note = Callable[[Collection[TopicPartition]], Awaitable[None]]
 
 
 class ForeignOffsetsError(Exception):
@@ -74,7 +76,8 @@ class ForeignOffsetsError(Exception):
         places = ", ".join(map(lane_name, lanes))
         super().__init__(
             f"group {group}: the offsets of {places} were not committed by a gateway. Find out what wrote them; "
-            "then use --from ledger --force, with --lane for each of them. (Any other start loses or repeats records.)"
+            "then use --from ledger --force --reason ... --ticket ..., with --lane for each of them. (Any other start "
+            "loses or repeats records.)"
         )
 
 
@@ -106,12 +109,13 @@ async def start_lanes(
     force: bool,
     only: Collection[str] = (),
     dry_run: bool = False,
+    note: Note | None = None,
 ) -> list[LaneStart]:
     """Give every lane without an offset one: EARLIEST, LATEST, the first at or after a time in ms, or as found.
 
     A lane that has one keeps it, unless forced. `only` names lanes (topic:partition); none means all. `dry_run`
-    fences nobody and commits nothing. Raises GroupInUseError, ForeignOffsetsError, LaneTakenError, NoSuchLaneError,
-    TopicMissingError, KafkaUnavailableError.
+    fences nobody and commits nothing. `note` hears what is about to be set, if anything is. Raises GroupInUseError,
+    ForeignOffsetsError, LaneTakenError, NoSuchLaneError, TopicMissingError, KafkaUnavailableError.
     """
     find = _at(start) if isinstance(start, int) else start
     async with connection.client() as client:
@@ -129,7 +133,9 @@ async def start_lanes(
                 before |= await read_offsets(client, group, producers) if producers else {}
                 wanted = [lane for lane in wanted if force or before[lane] is None]
                 starts = await find(client, wanted) if wanted else {}
-                if not dry_run:
+                if starts and not dry_run:
+                    if note is not None:
+                        await note(starts.keys())
                     await _commit(producers, group, starts)
     return [_outcome(lane, before[lane], starts.get(lane)) for lane in lanes]
 

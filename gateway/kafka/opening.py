@@ -52,7 +52,8 @@ class LaneName:
     @property
     def restart_command(self) -> str:
         """What finds out where this lane goes on, by the ledger, once a person knows why that is not known."""
-        return f"gateway lanes init --group {self.group} --lane {self} --from ledger --force"
+        start = f"gateway lanes init --group {self.group} --lane {self} --from ledger --force"
+        return f"{start} --reason ... --ticket ..."
 
 
 async def open_lane(

@@ -58,8 +58,8 @@ class TopicReplacedError(PositionLostError):
         self.lanes = topic.partitions
         super().__init__(
             f"{topic.name}: the topic was made anew while its lanes were open, so their offsets mean other records. "
-            f"Run `gateway lanes init --group {group} --from earliest --force` with a --lane "
-            "for each of its partitions."
+            f"Run `gateway lanes init --group {group} --from earliest --force --reason ... --ticket ...` with "
+            "a --lane for each of its partitions."
         )
 
 

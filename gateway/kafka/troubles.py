@@ -214,7 +214,7 @@ _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
     (
         InflationError,
         "set compression.type=uncompressed on every topic that is read (`gateway check` names the topic), find out who "
-        "wrote it, then pass it by with `gateway lanes init --lane ... --from ... --force`",
+        "wrote it, then pass it by with `gateway lanes init --lane ... --from ... --force --reason ... --ticket ...`",
     ),
     (KafkaError, "check kafka.security_protocol and the login"),
 )

@@ -93,6 +93,7 @@ async def overwrite_offset(bootstrap: str, group: str, lane: TopicPartition, off
 async def lanes_init(world: World, *options: str) -> tuple[int, Mapping[str, Any]]:
     """`gateway lanes init` in this world: exit status, and what it answers or the error it ends with."""
     where = ["--bootstrap", world.kafka, "--prefix", world.prefix, "--group", world.group, "--json"]
+    where += ["--operator", "ann", "--reason", "test", "--ticket", "T-1"]
     run = CliRunner().invoke
     result = await asyncio.to_thread(run, app, ["lanes", "init", *options, *where])
     if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from gateway import schemas
 from gateway.cli import app
+from gateway.cli.lanes_audit import auditing
 from gateway.core.metadata import CommitMetadata
 from gateway.kafka.acls import Acl, Kind, Operation, Role
 from gateway.kafka.authorized import lacking
@@ -31,6 +32,7 @@ from gateway.kafka.offsets import Committed, fetch_committed
 from gateway.kafka.topics import check_topics, create_topics
 from gateway.kafka.transactions import Doubtful, LaneProducer, Outgoing
 from gateway.kafka_login import kafka_connection
+from gateway.oncall.audit import Operator
 from gateway.sandbox.broker import Node
 from gateway.sandbox.broker.secured import PLAIN, Secured
 from gateway.sections import KafkaSettings
@@ -62,7 +64,8 @@ async def _prepare(guarded: Guarded) -> None:
     as_gateway = guarded.connection(guarded.by_password("gateway"))
     async with as_gateway.client() as client:
         await lacks(client, guarded.least(Role.GATEWAY), [])
-    await start_lanes(as_gateway, guarded.names, guarded.group, EARLIEST, force=False)
+    async with auditing(as_gateway, guarded.names, "", Operator("ann", "test", "T-1")) as note:
+        await start_lanes(as_gateway, guarded.names, guarded.group, EARLIEST, force=False, note=note)
 
 
 def user(guarded: Guarded, role: Role) -> KafkaConnection:

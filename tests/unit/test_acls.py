@@ -60,7 +60,7 @@ def test_nobody_but_its_owner_writes_to_a_topic() -> None:
         NAMES.parked: [Role.GATEWAY],
         NAMES.replays: [Role.ON_CALL],
         NAMES.controls: [Role.ON_CALL],
-        NAMES.audit: [Role.ON_CALL, Role.AUDITOR],
+        NAMES.audit: [Role.GATEWAY, Role.ON_CALL, Role.AUDITOR],
     }
 
 

@@ -1,6 +1,6 @@
 """Where lanes start, without a Kafka: who is fenced, what is committed, and that all is let go."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -103,6 +103,38 @@ async def test_every_lane_is_fenced_before_any_is_set_and_let_go_at_the_end(worl
     assert verbs == ["take over"] * 3 + ["read"] + ["begin", "commit"] * 3 + ["drop"] * 3
     done = ["take over", "begin", "commit", "drop"]
     assert [call.removesuffix(" 7") for call in world.of(NAMES.payments)] == [f"{verb} {FIRST}" for verb in done]
+
+
+async def test_what_is_about_to_be_set_is_written_down_before_any_is(world: World) -> None:
+    """Only that; nothing is written down of a dry run, or where every lane keeps its offset."""
+    world.committed = {LANES[0]: Committed(5, OURS)}
+    noted: list[list[TopicPartition]] = []
+
+    async def note(lanes: Collection[TopicPartition]) -> None:
+        noted.append(list(lanes))
+        await world.call("note")
+
+    await world.start(note=note, dry_run=True)
+    assert noted == []
+    await world.start(note=note)
+    assert noted == [LANES[1:]]
+    verbs = [call.partition(" group")[0] for call in world.calls]
+    assert verbs.index("note") < verbs.index("begin")
+    world.committed = dict.fromkeys(LANES, Committed(5, OURS))
+    await world.start(note=note)
+    assert len(noted) == 1
+
+
+async def test_what_cant_be_written_down_is_not_done(world: World) -> None:
+    """No audit, no deed; and the lanes are let go."""
+
+    async def note(lanes: Collection[TopicPartition]) -> None:
+        raise KafkaUnavailableError("writing to audit", "no broker")
+
+    with pytest.raises(KafkaUnavailableError):
+        await world.start(note=note, force=True)
+    assert [call for call in world.calls if call.startswith(("begin", "commit"))] == []
+    assert len([call for call in world.calls if call.startswith("drop")]) == len(LANES)
 
 
 async def test_a_time_after_the_last_record_is_the_end(world: World) -> None:

@@ -115,7 +115,7 @@ def test_a_named_offset_that_was_passed_is_a_contradiction() -> None:
     assert str(refused.value) == (
         "lane lease.payments:0: live intents name offsets below 4 that are gone. "
         "Find out what removed them, and ask GeNiE what it holds; then run "
-        "`gateway lanes init --lane lease.payments:0 --from ledger --force`."
+        "`gateway lanes init --lane lease.payments:0 --from ledger --force --reason ... --ticket ...`."
     )
 
 
