@@ -60,6 +60,7 @@ class Finding:
     whose: Whose
     text: str
     type: tuple[str, ...] = ()
+    sends_nothing: bool = False  # by a person's will
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,10 @@ class Overview:
         """Whose it is, and the first thing that says so; one line."""
         found = [f for part in self.parts for f in part.findings if f.level in (Level.WRONG, Level.UNREACHABLE)]
         if not found:
-            notes = [f.text for part in self.parts for f in part.findings]
-            return f"All is well; to know: {notes[0]}." if notes else "All is well."
+            notes = [f for part in self.parts for f in part.findings]
+            if held := next((f.text for f in notes if f.sends_nothing), None):
+                return f"Nothing is wrong; nothing is sent: {held}."
+            return f"All is well; to know: {notes[0].text}." if notes else "All is well."
         whose = [each for each in (Whose.KAFKA, Whose.GENIE, Whose.US) if any(f.whose is each for f in found)]
         first = {each: next(f.text for f in found if f.whose is each) for each in whose}
         return f"It is {' and '.join(whose)}: {'; '.join(first.values())}."
@@ -254,7 +257,7 @@ def holds(listed: Sequence[Listed], now: int) -> Part:
         )
         count = _count(len(on) - len(unreadable), "hold")
         what = f"{'everything is held' if whole else f'{count} on'}, on purpose"
-        found.append(Finding(Level.NOTE, Whose.US, what, ("gateway hold list",)))
+        found.append(Finding(Level.NOTE, Whose.US, what, ("gateway hold list",), sends_nothing=whole))
     return Part("holds", f"{len(on)} on" if on else "none", tuple(found))
 
 

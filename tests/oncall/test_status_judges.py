@@ -159,6 +159,11 @@ def test_the_verdict_names_everyone_whose_it_is() -> None:
     note = Finding(Level.NOTE, Whose.US, "1 hold on, on purpose")
     assert overview().verdict == "All is well."
     assert overview(note).verdict == "All is well; to know: 1 hold on, on purpose."
+    hold = Hold(number_id(1), HoldScope.ALL, None, None)
+    (everything,) = status.holds([Listed(Control(hold.hold_id, hold), b"", 0, 1, NOW)], NOW).findings
+    nothing_sent = "Nothing is wrong; nothing is sent: everything is held, on purpose."
+    assert overview(note, everything).verdict == nothing_sent
+    assert overview(us, everything).verdict == "It is us: of us."
     assert overview(us, genie, note).verdict == "It is GeNiE and us: of GeNiE; of us."
     assert overview(us, away, kafka).verdict == "It is Kafka and us: away; of us."
     assert (overview(away).unreachable, overview(away).wrong) == (True, False)
