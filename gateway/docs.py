@@ -19,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from gateway import asyncapi, interface_pages
 from gateway.cli import app
 from gateway.cli.errors import Exit
+from gateway.cli.output import READER_GONE
 from gateway.core.outcome import Stop
 from gateway.core.reasons import Outcome, Reason
 from gateway.observe import rules
@@ -32,7 +33,8 @@ from gateway.settings import reference as settings
 DIRECTORY = Path(__file__).parents[1] / "docs" / "reference"
 _STATUSES = {
     Exit.DONE: "Done, and nothing is wrong.",
-    Exit.FOUND_WRONG: "It found something wrong, or Kafka refused. What it prints says what, and what to do.",
+    Exit.FOUND_WRONG: "It found something wrong, or Kafka refused, or its answer can't be written, as to a full disk. "
+    "What it prints says what, and what to do.",
     Exit.WRONG_USE: "An option, an argument or a setting is wrong. Nothing was done.",
     Exit.UNREACHABLE: "Kafka, GeNiE, the schema registry, a gateway or a database did not answer. Try again.",
 }
@@ -108,7 +110,8 @@ def _cli() -> Iterator[str]:
     )
     yield "## How a command ends\n"
     yield from table(("status", "means"), ((str(status.value), _STATUSES[status]) for status in Exit))
-    yield "| 130 | Stopped by Ctrl-C. What was written until then stays. |\n"
+    yield "| 130 | Stopped by Ctrl-C. What was written until then stays. |"
+    yield f"| {READER_GONE} | Whoever reads what it prints has read enough, as `head`: what it found is not told. |\n"
     yield "## What it takes from the environment\n"
     yield (
         "An option that is not given comes from its variable, else from the file that "

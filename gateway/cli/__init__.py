@@ -20,6 +20,7 @@ from gateway.cli import (
     hold,
     lanes,
     ledger,
+    output,
     parked,
     replay,
     schemas,
@@ -28,7 +29,7 @@ from gateway.cli import (
     status,
     topics,
 )
-from gateway.cli.errors import CommandError
+from gateway.cli.errors import CommandError, Exit
 
 app = typer.Typer(
     name="gateway",
@@ -56,6 +57,7 @@ app.command("status")(status.status)
 def main() -> None:
     """Run one command; an error it foresaw is one message, not a traceback."""
     core_dumps.leave_none()
+    output.watch()
     # Without a handler Python prints what the library says to itself while it tries: hundreds of lines a second.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
@@ -63,3 +65,11 @@ def main() -> None:
     except CommandError as error:
         error.show(as_json="--json" in sys.argv)
         sys.exit(error.status)
+    except output.OutputError as error:
+        output.give_up()
+        if error.reader_is_gone:
+            sys.exit(output.READER_GONE)
+        CommandError(Exit.FOUND_WRONG, f"{error}. What was asked for may be done: only its answer is lost.").show(
+            as_json=False
+        )
+        sys.exit(Exit.FOUND_WRONG)
