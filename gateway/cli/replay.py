@@ -273,6 +273,8 @@ def _read(path: Path) -> Plan:
 
     try:
         return plan_file.read(path)
+    except plan_file.NoPlanFileError as error:
+        raise CommandError(Exit.WRONG_USE, str(error)) from None
     except plan_file.PlanError as error:
         raise CommandError(Exit.FOUND_WRONG, str(error)) from None
 

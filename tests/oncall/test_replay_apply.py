@@ -303,10 +303,13 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, content: bytes) -> None:
         read(file)
 
 
-def test_a_plan_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """By its name."""
+def test_a_plan_that_is_not_there_is_refused(unused: Case, tmp_path: Path) -> None:
+    """By its name; the command was typed wrongly, nothing was found wrong with a plan."""
     with pytest.raises(PlanError, match="No such file"):
         read(tmp_path / "plan.json")
+    refused = unused.world.run(["replay", "status", str(tmp_path / "plan.json")])
+    assert (refused.status, refused.stdout) == (2, "")
+    assert "No such file" in refused.stderr
 
 
 def test_a_plan_is_read_as_it_was_written(unused: Case) -> None:

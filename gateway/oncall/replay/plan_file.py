@@ -36,6 +36,10 @@ class PlanError(Exception):
     """A plan that can't be used; the text says why, and what to do."""
 
 
+class NoPlanFileError(PlanError):
+    """The file that was named is not there, or can't be read."""
+
+
 @value(frozen=True, slots=True)
 class Entry:
     """One record to replay: how it stands in the ledger, and what would become of it when it was planned."""
@@ -138,7 +142,7 @@ def read(path: Path) -> Plan:
             raise PlanError(f"{path} is larger than any plan: give a file that `gateway replay plan` wrote")
         document = orjson.loads(path.read_bytes())
     except OSError as error:
-        raise PlanError(f"{path}: {error.strerror}: give a file that `gateway replay plan` wrote") from None
+        raise NoPlanFileError(f"{path}: {error.strerror}: give a file that `gateway replay plan` wrote") from None
     except orjson.JSONDecodeError:
         raise PlanError(f"{path} is no JSON: give a file that `gateway replay plan` wrote") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
