@@ -9,6 +9,7 @@ import pytest
 
 from gateway.oncall.replay import planning
 from gateway.oncall.replay.plan_file import PROVIDE, Entry, Plan, read
+from gateway.oncall.replay.selection import Selection
 from tests.core_cases import ms
 from tests.oncall import golden
 from tests.oncall.desk_world import NOW, T0, DeskWorld, number_id
@@ -233,6 +234,13 @@ def test_a_selection_that_can_not_be_meant_is_refused(
     result = plan(world, tmp_path / "plan.json", *arguments)
     assert (result.status, result.stdout) == (2, "")
     assert result.stderr.startswith("error: ")
+
+
+def test_a_selection_is_told_as_it_was_typed() -> None:
+    """Why records are parked is asked for by an option of its own."""
+    chosen = Selection(outcomes=("PARKED", "WITHHELD"), reasons=("held", "no_consent"))
+    typed = "--outcome PARKED --outcome WITHHELD --parked-reason held --ledger-reason no_consent"
+    assert chosen.command() == f"gateway replay plan {typed}"
 
 
 def test_a_plan_overwrites_nothing(world: DeskWorld, tmp_path: Path) -> None:

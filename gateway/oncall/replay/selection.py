@@ -153,6 +153,7 @@ _OPTIONS = {
     "would_provide": "--would-provide",
     "often": "--often",
 }
+_PARKED = frozenset(each.code for each in Reason if each.outcome is Outcome.PARKED)
 SHOWN_OF_EACH = 3  # values of one option in a text
 
 
@@ -166,9 +167,14 @@ def command(selection: Mapping[str, Any]) -> str:
         elif isinstance(value, str):
             words.append(f"{option} {shlex.quote(value)}")
         elif isinstance(value, list):
-            words += [f"{option} {shlex.quote(str(each))}" for each in value[:SHOWN_OF_EACH]]
+            words += [f"{_asked_by(option, each)} {shlex.quote(str(each))}" for each in value[:SHOWN_OF_EACH]]
             words += ["..."] if len(value) > SHOWN_OF_EACH else []
     return " ".join(words)
+
+
+def _asked_by(option: str, value: object) -> str:
+    """A reason for which records are parked is asked for by name of that."""
+    return "--parked-reason" if option == _OPTIONS["reasons"] and value in _PARKED else option
 
 
 def _each(option: str, given: Sequence[str], known: frozenset[str] | set[str], why: str) -> None:
