@@ -144,14 +144,16 @@ def _lines(reconciled: Reconciled, examples: int) -> Iterator[str]:
 
 
 def _data(reconciled: Reconciled) -> dict[str, Any]:
-    counts = reconciled.counts
+    from gateway.oncall import times
+
+    counts, asked = reconciled.counts, reconciled.asked
     resolved = [
         {"place": each.place, "idempotency_key": each.key, "received": each.received, "what": each.what}
         for each in reconciled.resolved
     ]
     return {
-        "since": reconciled.asked.since,
-        "until": reconciled.asked.until,
+        "since": None if asked.since is None else times.iso(asked.since),
+        "until": None if asked.until is None else times.iso(asked.until),
         "records": counts["records"],
         "claims": {name.lower(): reconciled.claims[name] for name in _CLAIMS},
         "without_key": counts["without_key"],

@@ -141,6 +141,9 @@ def test_records_before_and_after_the_time_explain(story: Story, genie: GenieBes
     result = run(story, genie, tmp_path, "--since", "2026-05-01T00:01:00Z")
     golden.check("ledger_reconcile_since.txt", result.stdout)
     assert (result.stderr, result.status) == ("", 0)
+    times = ("--since", "2026-05-01T00:01:00Z", "--until", "2026-05-02T09:00:00+09:00")
+    told = json.loads(run(story, genie, tmp_path, *times, "--json").stdout)
+    assert (told["since"], told["until"]) == ("2026-05-01T00:01:00.000Z", "2026-05-02T00:00:00.000Z")
 
 
 def test_it_goes_on_where_it_was_broken_off(
