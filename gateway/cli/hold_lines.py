@@ -109,6 +109,10 @@ def list_lines(shown: Sequence[Listed], behind: Mapping[str, list[str]], fleet: 
                 f"hold {hold.name}: the control record at {hold.partition}:{hold.offset} can't be read, so "
                 f"everything is held. Find out who wrote it, then: gateway hold release {hold.name}"
             )
+        if hold.set_by is not None:
+            said = {name: _fit(hold.set_by[name]) for name in ("operator", "reason", "ticket")}
+            when = times.shown(hold.set_by["at"])
+            yield f"hold {hold.name} was set at {when} by {said['operator']} ({said['ticket']}): {said['reason']}"
         if late := behind.get(hold.name):
             yield f"hold {hold.name} is not shown yet by {', '.join(late)}; the fence makes it count there too"
     if fleet.group is not None and fleet.group.is_there and not fleet.group.members and not fleet.processes:
@@ -130,6 +134,7 @@ def hold_data(hold: Listed, fleet: Fleet, now: int) -> dict[str, Any]:
         "hold_id": hold.name,
         **record_data(hold.record),
         "state": hold.state(now).value,
+        "set_by": None if hold.set_by is None else record_data(hold.set_by),
         "place": {"partition": hold.partition, "offset": hold.offset},
         "shown_by": [process.name for process, _ in fleet.answering if process.name not in late],
         "not_shown_by": late,

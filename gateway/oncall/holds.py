@@ -62,6 +62,7 @@ class Listed:
     partition: int
     offset: int
     written_at: int  # ms, by Kafka
+    set_by: Mapping[str, Any] | None = None  # of a hold that is released: the record it was set by, if still there
 
     @property
     def hold_id(self) -> str:
@@ -120,13 +121,20 @@ async def read_all(desk: Desk) -> list[Listed]:
         await desk.codec.prepare([raw.value for raw in raws])
         for raw in raws:
             control = read_control(desk.codec, raw)
-            if raw.value is None:
-                last.pop(control.hold_id, None)
-            else:
-                last[control.hold_id] = Listed(control, raw.key or b"", raw.partition, raw.offset, raw.timestamp)
+            before = last.pop(control.hold_id, None)
+            if raw.value is not None:
+                place = (raw.partition, raw.offset, raw.timestamp)
+                last[control.hold_id] = Listed(control, raw.key or b"", *place, _set_by(control, before))
 
     await scan(desk.connection, desk.client, desk.names.controls, take, desk.tell)
     return sorted(last.values(), key=lambda listed: (listed.written_at, listed.hold_id))
+
+
+def _set_by(control: Control, before: Listed | None) -> Mapping[str, Any] | None:
+    """Released twice, a hold was still set once."""
+    if before is None or not control.readable or control.hold is not None:
+        return None
+    return before.control.record if before.control.hold is not None else before.set_by
 
 
 def expiry(text: str, now: int) -> int:

@@ -68,7 +68,9 @@ def told(result: Result, *seats: Seat) -> str:
 def every_kind(world: DeskWorld) -> None:
     """Holds in all states, and what others may have written."""
     world.add_hold("all", None, at=NOW - 5 * HOUR_MS, hold_id=number_id(1))
-    world.add_hold("all", None, at=NOW - 4 * HOUR_MS, hold_id=number_id(1), state="released", operator="bob")
+    world.add_hold(
+        "all", None, at=NOW - 4 * HOUR_MS, hold_id=number_id(1), state="released", operator="bob", reason="over"
+    )
     world.add_hold("event_type", "lease_payment", at=NOW - 3 * HOUR_MS, expires_at=NOW - 1, hold_id=number_id(2))
     world.add_hold("subject", "subject-1", at=NOW - 90_000, expires_at=NOW + HOUR_MS, hold_id=number_id(3))
     world.add_hold("input_partition", f"{world.names.payments}:1", at=NOW - 2_000, hold_id=number_id(4), ticket="T-9")
@@ -103,6 +105,17 @@ def test_what_is_held_is_listed(world: DeskWorld, seats: tuple[Seat, Seat], at: 
     seats[1].consents["controls"] = {"0": {"offset": 5, "applied_at": None}}
     golden.check("hold_list.txt", told(world.run(["hold", "list", *at]), *seats))
     golden.check("hold_list_all.txt", told(world.run(["hold", "list", "--all", *at]), *seats))
+
+
+def test_who_set_what_was_released_is_told(world: DeskWorld, at: list[str]) -> None:
+    """Also where it was released twice; of others their own record says it."""
+    every_kind(world)
+    world.add_hold("all", None, at=NOW - 200, hold_id=number_id(1), state="released", operator="eve")
+    listed = json.loads(world.run(["hold", "list", "--all", "--json", *at]).stdout)["holds"]
+    set_by = {each["hold_id"]: each["set_by"] for each in listed if each["set_by"] is not None}
+    assert {name: (each["operator"], each["reason"]) for name, each in set_by.items()} == {
+        number_id(1): ("ann", "incident")
+    }
 
 
 def test_the_list_is_what_the_gateway_holds(world: DeskWorld) -> None:
