@@ -19,6 +19,7 @@ from tests.chaos.seats import Seat
 from tests.chaos.stage import Stage
 
 POINT_S = 15.0  # for a process to come to a point
+OPERATOR_S = 40.0  # so long nothing is recorded, and the broker's log says why, before its operator acts
 FREE_S = 90.0  # for some seat to have lanes, with nothing else being done to it
 REVOKED_SHARE = 0.5  # of the lanes that are to close because another process leaves
 POLL_S = 0.02
@@ -154,13 +155,30 @@ class Deeds:
 
     async def _kill_broker(self, action: Action) -> None:
         async with self._broker:
-            self._stage.node.kill()
             self._journal.note("broker killed")
-            for seat in self._seats:
-                seat.broker_killed()
-            await self._stage.node.start_async()
+            await self._restart_broker()
             self.broker_faults += 1
             self._journal.count(action.name)
+
+    async def mend_broker(self, recorded: Callable[[], int]) -> None:
+        """What its operator does, for as long as the run goes on: a broker that has lost its group coordinator, and
+        with it everything's progress, is started again."""
+        node, told, before = self._stage.node, 0, -1
+        while True:
+            await asyncio.sleep(OPERATOR_S)
+            troubles, now = node.coordinator_troubles(), recorded()
+            if troubles > told and now == before:
+                self._journal.say("the broker is started again: it has lost its group coordinator")
+                async with self._broker:
+                    await self._restart_broker()
+                told = node.coordinator_troubles()
+            before = now
+
+    async def _restart_broker(self) -> None:
+        self._stage.node.kill()
+        for seat in self._seats:
+            seat.broker_killed()
+        await self._stage.node.start_async()
 
     async def _stop_broker(self, action: Action) -> None:
         async with self._broker:

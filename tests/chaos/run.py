@@ -96,7 +96,8 @@ class Run:
                 )
                 seats = [seat.run() for seat in self._seats.values()]
                 async with asyncio.timeout(plan.most_seconds):
-                    minutes = await alongside(self._course(), self._load.run(), self._show(), *seats)
+                    mending = self._deeds.mend_broker(lambda: self._counts.settled)
+                    minutes = await alongside(self._course(), self._load.run(), self._show(), mending, *seats)
             journal.say("all settled, the verifier reads")
             logs = [log for seat in self._seats.values() for log in seat.logs]
             verdict = await stage.verdict(logs, SKEW_MS, VERIFY_S)

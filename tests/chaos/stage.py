@@ -5,6 +5,7 @@ Knows how they are started, ended and started again. Must not know what happens 
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -22,7 +23,7 @@ from gateway.kafka.names import TopicNames
 from gateway.kafka.topics import create_topics
 from gateway.sandbox.broker import Node
 from gateway.sandbox.broker.config import HOST
-from gateway.sandbox.broker.node import free_port
+from gateway.sandbox.broker.node import LOG, free_port
 from gateway.sandbox.demo.children import Child
 from gateway.sandbox.pki import Pki
 from gateway.sections import KafkaSettings
@@ -50,6 +51,8 @@ USUAL_FAULTS: Mapping[str, float] = {
 
 
 BROKER_SESSION_MS = "6000"
+# Apache Kafka 4.3.0 may lose its group coordinator over a crash under load, until the broker is started again.
+_LOST_COORDINATOR = re.compile(r"Failed to load metadata from __consumer_offsets|out of sync with the underlying log")
 
 
 class WiredNode(Node):
@@ -67,6 +70,10 @@ class WiredNode(Node):
             # A busy machine must not depose its only broker again and again: that is to be done on purpose.
             "broker.session.timeout.ms": BROKER_SESSION_MS,
         }
+
+    def coordinator_troubles(self) -> int:
+        """How often the broker has logged that the state of its group coordinator is not what its log says."""
+        return len(_LOST_COORDINATOR.findall((self.data / LOG).read_text("utf-8", errors="replace")))
 
 
 @dataclass(slots=True)
