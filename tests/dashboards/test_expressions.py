@@ -10,7 +10,8 @@ from gateway.core.delays import Delay
 from gateway.core.holds import HoldScope
 from gateway.core.outcome import Stop
 from gateway.core.reasons import Reason
-from gateway.observe.metrics import ANSWER_KINDS, PARTNERS, TRANSACTION_STEPS
+from gateway.observe.genie_metrics import ANSWER_KINDS, PARTNERS
+from gateway.observe.metrics import TRANSACTION_STEPS
 from tests.dashboards.checked_in import FILES, Asked, annotations, asked, filled
 from tests.dashboards.questions import known_metrics, labels_of, most_series, recorded, selectors
 

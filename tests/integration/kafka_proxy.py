@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Self
 
-PRODUCE, OFFSET_FETCH, FIND_COORDINATOR, HEARTBEAT, INIT_PRODUCER_ID = 0, 9, 10, 12, 22
+PRODUCE, FIND_COORDINATOR, HEARTBEAT, INIT_PRODUCER_ID = 0, 10, 12, 22
 ADD_PARTITIONS, ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT = 24, 25, 26, 28
 _METADATA = 3
 _LENGTH = struct.Struct(">i")

@@ -8,12 +8,11 @@ import struct
 
 import pytest
 
-from gateway.kafka.requests import StableOffsetsRequestV7
 from gateway.sandbox.genie.faults import Point
 from tests.faults import Where, fault
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.gateway_world import LANES, PARTITIONS, World
-from tests.integration.kafka_proxy import END_TXN, INIT_PRODUCER_ID, OFFSET_FETCH, KafkaProxy
+from tests.integration.kafka_proxy import END_TXN, FIND_COORDINATOR, INIT_PRODUCER_ID, KafkaProxy
 
 ANN, BOB, CAROL = "subject-ann", "subject-bob", "subject-carol"
 UNREACHABLE = 3
@@ -61,19 +60,18 @@ async def test_withdrawal_between_announcement_and_sending(world: World) -> None
 
 
 async def test_coordinator_away_while_a_lane_opens(world: World, kafka: str) -> None:
-    """A coordinator that loads, is away or has moved does not mean that no offset is committed."""
+    """A group whose coordinator can't be found is no group without offsets."""
     await world.consent(ANN)
     await world.payment(ANN)
     async with KafkaProxy(kafka) as proxy:
-        version = StableOffsetsRequestV7.API_VERSION
         codes = (COORDINATOR_LOADS, COORDINATOR_AWAY, COORDINATOR_MOVED) * LANES
-        proxy.answer(OFFSET_FETCH, version, *map(no_offsets, codes))
+        proxy.answer(FIND_COORDINATOR, 1, *map(no_coordinator, codes))
         async with world.gateway(kafka__bootstrap_servers=proxy.address) as gateway:
             await world.payment(ANN)
             await world.settled(2)
             await gateway.ready(LANES)
             await gateway.end_in_order()
-        assert proxy.answered[OFFSET_FETCH] == len(codes)
+        assert proxy.answered[FIND_COORDINATOR] == len(codes)
     verdict = await world.judged()
     assert verdict.ledger_records == 2
 
@@ -195,7 +193,7 @@ def lanes_in(gateway: GatewayProcess, event: str) -> set[str]:
     return {line["lane"] for line in gateway.lines() if line["event"] == event}
 
 
-def no_offsets(code: int) -> bytes:
-    """An OffsetFetch answer, version 7, that names no partition and this error."""
-    no_tags, throttle_ms, no_topics = b"\x00", struct.pack(">i", 0), b"\x01"
-    return no_tags + throttle_ms + no_topics + struct.pack(">h", code) + no_tags
+def no_coordinator(code: int) -> bytes:
+    """A FindCoordinator answer, version 1, that names no broker and this error."""
+    throttle_ms, no_message, no_node, no_host, no_port = 0, -1, -1, 0, -1
+    return struct.pack(">ihhihi", throttle_ms, code, no_message, no_node, no_host, no_port)

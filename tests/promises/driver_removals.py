@@ -116,7 +116,14 @@ def missing_intents_are_forgotten() -> None:
 @NAMED
 def intents_read_committed() -> None:
     """Live intents are read as committed readers see them."""
-    replace(exact, "_READ_UNCOMMITTED", READ_COMMITTED)
+
+    async def read_exact(client: Any, places: Sequence[exact.Place]) -> list[Any]:
+        found = {}
+        async for some in exact.read_many(client, places, committed=True):
+            found.update({(each.topic, each.partition, each.offset): each for each in some})
+        return [found.get(place) for place in places]
+
+    replace(opening, "read_exact", read_exact)
 
 
 # --- (c) one transaction ----------------------------------------------------------------------------------------
