@@ -53,7 +53,7 @@ def unchecked_keys() -> None:
 @NAMED
 def no_byte_bounds() -> None:
     """Window and feed are bounded in records alone."""
-    replace(memory, "share", lambda *_: memory.Share(window=NO_BOUND, feed=NO_BOUND))
+    replace(memory, "share", lambda *_, **__: memory.Share(window=NO_BOUND, feed=NO_BOUND))
 
 
 # --- 8: poison never blocks ---------------------------------------------------------------------------------
