@@ -11,6 +11,7 @@ from aiokafka.structs import TopicPartition
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.exact import NEAR, ExactRecord, read_exact, read_many
 from tests.integration.conftest import MakeTopic
+from tests.integration.waiting import log_ends_at
 
 
 def values(found: list[ExactRecord | None]) -> list[bytes | None]:
@@ -90,10 +91,13 @@ async def test_many_are_read_as_committed_readers_see_them(kafka: str, prefix: s
         await one.send_and_wait(topic, b"aborted", partition=0)
         async with two.transaction():
             await two.send_and_wait(topic, b"other", partition=0)
+        await log_ends_at(kafka, topic, 0, 3)
         await plain.send_and_wait(topic, b"plain", partition=0)
         await one.abort_transaction()
         async with one.transaction():
             await one.send_and_wait(topic, b"again", partition=0)
+        numbers = 7  # aborted, other, marker, plain, marker, again, marker come before them
+        await log_ends_at(kafka, topic, 0, numbers)
         for number in range(2 * NEAR):
             await plain.send(topic, b"%d" % number, partition=0)
         await plain.flush()
@@ -102,7 +106,6 @@ async def test_many_are_read_as_committed_readers_see_them(kafka: str, prefix: s
         await plain.send_and_wait(topic, b"behind", partition=0)
         await delete_before(kafka, topic, 1, 1)
 
-        numbers = 7  # aborted, other, marker, plain, marker, again, marker come before them
         opened = numbers + 2 * NEAR
         places = [(topic, 0, offset) for offset in (*range(numbers), opened - 1, opened, opened + 1, opened + 100)]
         places += [(topic, 1, offset) for offset in range(3)] + [(topic, 9, 0), (f"{topic}x", 0, 0)]

@@ -15,7 +15,7 @@ from tests.integration.deleted_topics import make_anew
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.gateway_world import LANES, PARTITIONS, World
 from tests.integration.lost_offsets import delete_offset, empty_group, lanes_init
-from tests.integration.waiting import until
+from tests.integration.waiting import log_ends_at, until
 
 ANN, BOB = "subject-ann", "subject-bob"
 FOUND_WRONG, WRONG_USE = 1, 2
@@ -189,8 +189,9 @@ async def in_transaction(world: World, count: int, *, commit: bool) -> None:
     async with producer:
         await producer.begin_transaction()
         for value in values:
-            await producer.send_and_wait(world.names.payments, key=ANN.encode(), value=value, partition=0)
+            last = await producer.send_and_wait(world.names.payments, key=ANN.encode(), value=value, partition=0)
         await (producer.commit_transaction() if commit else producer.abort_transaction())
+    await log_ends_at(world.kafka, world.names.payments, 0, last.offset + 2)
 
 
 async def shows(gateway: GatewayProcess, lane: TopicPartition, **numbers: int) -> bool:

@@ -6,14 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.sandbox.verifier import TopicsError, verify
-from gateway.sandbox.verifier.history import Raw, Topic
+from gateway.sandbox.verifier.history import Topic
 from tests.integration.conftest import MakeTopic
-from tests.integration.waiting import until
+from tests.integration.waiting import log_ends_at
 from tests.verifier_story import ANN, Story
 
 
@@ -43,21 +43,10 @@ async def publish(story: Story, kafka: str) -> None:
                 await careless.begin_transaction()
                 await careless.send_and_wait(**record)
                 await careless.abort_transaction()
-                await marked(kafka, raw)
+                await log_ends_at(kafka, raw.topic, raw.partition, raw.offset)
             sent = await plain.send_and_wait(**record, timestamp_ms=raw.timestamp)
             assert sent.offset == raw.offset
             ends[raw.topic, raw.partition] = sent.offset + 1
-
-
-async def marked(kafka: str, raw: Raw) -> None:
-    """Wait for the marker, which the broker writes after it has answered."""
-    partition = TopicPartition(raw.topic, raw.partition)
-    async with AIOKafkaConsumer(bootstrap_servers=kafka) as consumer:
-
-        async def reached() -> bool:
-            return (await consumer.end_offsets([partition]))[partition] == raw.offset
-
-        await until(reached, 10, "the marker of the aborted transaction")
 
 
 def written(story: Story, directory: Path) -> Path:

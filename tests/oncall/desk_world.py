@@ -382,7 +382,8 @@ class DeskWorld:
 
 
 def terminal_environment(world: DeskWorld) -> dict[str, str]:
-    """For a command that is started as a process of its own, in a terminal."""
+    """For a command that is started as a process of its own, in a terminal; what was added is written first."""
+    world.flush()
     return {
         **os.environ,
         "GATEWAY_KAFKA__BOOTSTRAP_SERVERS": world.kafka,

@@ -11,6 +11,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from gateway.core.metadata import CommitMetadata
 from tests.core_cases import DAY_MS
+from tests.integration.waiting import log_ends_at
 from tests.oncall.desk_world import GATEWAY, T0, DeskWorld
 
 KEY = b"k" * 32
@@ -112,8 +113,9 @@ class Story:
         producer = AIOKafkaProducer(bootstrap_servers=self.world.kafka, transactional_id=f"{self.world.prefix}aborts")
         async with producer:
             await producer.begin_transaction()
-            await producer.send_and_wait(topic, b"taken back", partition=partition, timestamp_ms=T0)
+            gone = await producer.send_and_wait(topic, b"taken back", partition=partition, timestamp_ms=T0)
             await producer.abort_transaction()
+        await log_ends_at(self.world.kafka, topic, partition, gone.offset + 2)
 
     async def _commit(self, lane: TopicPartition, offset: int, metadata: str) -> None:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.world.kafka, group_id=self.group, enable_auto_commit=False)
