@@ -100,6 +100,11 @@ async def read_batches(
         start = part.end
 
 
+def is_abort(marker: Any) -> bool:
+    """Whether a batch that ends a transaction undoes it."""
+    return bool(ControlRecord.parse(next(marker).key) == ABORT_MARKER)
+
+
 def _by_log(places: Iterable[Place]) -> Mapping[TopicPartition, Sequence[int]]:
     wanted: dict[TopicPartition, list[int]] = defaultdict(list)
     for topic, number, offset in sorted(set(places)):
@@ -211,7 +216,7 @@ class _Aborted:
         while self._coming and self._coming[-1][1] <= batch.base_offset:
             self._producers.add(self._coming.pop()[0])
         if batch.is_control_batch:
-            if ControlRecord.parse(next(batch).key) == ABORT_MARKER:
+            if is_abort(batch):
                 self._producers.discard(batch.producer_id)
             return True
         return batch.is_transactional and batch.producer_id in self._producers

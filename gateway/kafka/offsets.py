@@ -42,16 +42,14 @@ class GroupInUseError(Exception):
         )
 
 
-async def fetch_committed(
-    client: AIOKafkaClient, group: str, topic: str, partition: int, *, stable: bool = True
-) -> Committed | None:
+async def fetch_committed(client: AIOKafkaClient, group: str, topic: str, partition: int) -> Committed | None:
     """The committed offset and metadata; None only when the coordinator says that there is none.
 
     Raises KafkaUnavailableError when it gives no clear answer within the bound.
     """
 
     place = TopicPartition(topic, partition)
-    return (await fetch_all(client, group, [place], stable=stable))[place]
+    return (await fetch_all(client, group, [place]))[place]
 
 
 async def fetch_all(
@@ -60,7 +58,6 @@ async def fetch_all(
     places: Iterable[TopicPartition],
     *,
     stable: bool = True,
-    seconds: float = KAFKA_CALL_TIMEOUT_S,
 ) -> dict[TopicPartition, Committed | None]:
     """What is committed for each, by one answer: they are of one moment. Raises as `fetch_committed`."""
     wanted = list(places)
@@ -71,7 +68,7 @@ async def fetch_all(
         return {place: committed_in(answer, *place) for place in wanted}
 
     what = f"reading the committed offset of {wanted[0].topic}:{wanted[0].partition}"
-    return await retried(seconds, what, attempt)
+    return await retried(KAFKA_CALL_TIMEOUT_S, what, attempt)
 
 
 def committed_in(answer: Any, topic: str, partition: int) -> Committed | None:

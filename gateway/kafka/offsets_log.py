@@ -11,19 +11,19 @@ OffsetCommitValue), which of them count. Must not know what the offset means to 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
+from aiokafka.protocol.types import CompactString, Int16, Int32, Int64, String
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.cluster import describe, log_bounds
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, KafkaUnavailableError, retried
-from gateway.kafka.exact import read_batches
+from gateway.kafka.exact import is_abort, read_batches
 from gateway.kafka.offsets import Committed, ask_for_coordinator
 from gateway.kafka.transactions import TRANSACTION_TIMEOUT_MS
 from gateway.kafka.troubles import PassingError
@@ -36,7 +36,7 @@ _OFFSET_KEYS = (0, 1)  # versions of keys; others are of groups
 _FLEXIBLE = 4  # the first version of values with compact strings
 _WITH_LEADER_EPOCH = 3
 _NEWEST = 4
-_SHORT, _LONG, _INT = struct.Struct(">h"), struct.Struct(">q"), struct.Struct(">i")
+_TEXT, _COMPACT_TEXT = String(), CompactString()
 
 
 class NewerOffsetsError(KafkaUnavailableError):
@@ -90,9 +90,8 @@ class _History:
     lanes: frozenset[TopicPartition]
     place: TopicPartition
     committed: dict[TopicPartition, tuple[int, Committed | None]] = field(default_factory=dict)
-    undecided: dict[int, dict[TopicPartition, tuple[int, Committed | None]]] = field(
-        default_factory=dict
-    )  # by producer
+    # By producer.
+    undecided: dict[int, dict[TopicPartition, tuple[int, Committed | None]]] = field(default_factory=dict)
 
     async def follow(self, batches: AsyncIterator[Any]) -> None:
         """Read on, batch by batch."""
@@ -112,7 +111,7 @@ class _History:
 
     def _decide(self, batch: Any) -> None:
         decided = self.undecided.pop(batch.producer_id, {})
-        if decided and ControlRecord.parse(next(batch).key) != ABORT_MARKER:
+        if decided and not is_abort(batch):
             for lane, (offset, committed) in decided.items():
                 if lane not in self.committed or self.committed[lane][0] < offset:
                     self.committed[lane] = offset, committed
@@ -138,41 +137,20 @@ def partition_of_group(group: str, partitions: int) -> int:
 
 def _lane_in(key: bytes) -> tuple[str, TopicPartition] | None:
     """The group and the partition that an offset is of; None for other records."""
-    (version,) = _SHORT.unpack_from(key)
-    if version not in _OFFSET_KEYS:
+    data = BytesIO(key)
+    if Int16.decode(data) not in _OFFSET_KEYS:
         return None
-    group, at = _text(key, _SHORT.size)
-    topic, at = _text(key, at)
-    return group, TopicPartition(topic, _INT.unpack_from(key, at)[0])
+    return _TEXT.decode(data) or "", TopicPartition(_TEXT.decode(data) or "", Int32.decode(data))
 
 
 def _committed_in(value: bytes | None, place: TopicPartition) -> Committed | None:
     if value is None:
         return None  # it was deleted
-    (version,) = _SHORT.unpack_from(value)
+    data = BytesIO(value)
+    version = Int16.decode(data)
     if not 0 <= version <= _NEWEST:
         raise NewerOffsetsError(place, version)
-    (offset,) = _LONG.unpack_from(value, _SHORT.size)
-    at = _SHORT.size + _LONG.size + (_INT.size if version >= _WITH_LEADER_EPOCH else 0)
-    metadata, _ = _compact_text(value, at) if version >= _FLEXIBLE else _text(value, at)
-    return Committed(offset, metadata)
-
-
-def _text(data: bytes, at: int) -> tuple[str, int]:
-    """A string behind its length, and what follows it."""
-    (size,) = _SHORT.unpack_from(data, at)
-    at += _SHORT.size
-    return data[at : at + size].decode(), at + size
-
-
-def _compact_text(data: bytes, at: int) -> tuple[str, int]:
-    """The same in flexible versions: the length plus one, as a varint."""
-    size, shift = 0, 0
-    while True:
-        byte = data[at]
-        at += 1
-        size |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
-    return data[at : at + size - 1].decode(), at + size - 1
+    offset = Int64.decode(data)
+    if version >= _WITH_LEADER_EPOCH:
+        Int32.decode(data)
+    return Committed(offset, (_COMPACT_TEXT if version >= _FLEXIBLE else _TEXT).decode(data) or "")

@@ -5,9 +5,17 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import GroupLoadInProgressError, KafkaError, NotCoordinatorForGroupError
+from aiokafka.structs import TopicPartition
 
 from gateway.kafka import connection
-from gateway.kafka.offsets import Committed, GroupInUseError, committed_in, fetch_committed, refuse_live_group
+from gateway.kafka.offsets import (
+    Committed,
+    GroupInUseError,
+    committed_in,
+    fetch_all,
+    fetch_committed,
+    refuse_live_group,
+)
 from gateway.kafka.requests import StableOffsetsRequestV7, StableOffsetsResponseV7
 
 LOADING, NOT_COORDINATOR, UNSTABLE = 14, 16, 88
@@ -97,7 +105,7 @@ async def test_a_coordinator_is_told_to_refuse_until_a_transaction_has_ended() -
 
     client: Any = Asked(answer(), answer())
     await fetch_committed(client, "group", "in", 3)
-    await fetch_committed(client, "group", "in", 3, stable=False)
+    await fetch_all(client, "group", [TopicPartition("in", 3)], stable=False)
     assert asked == [True, False]
 
 

@@ -10,7 +10,7 @@ from aiokafka.structs import TopicPartition
 from gateway.kafka.cluster import LATEST, list_offsets
 from gateway.kafka.connection import KafkaConnection, stop_consumer
 from gateway.kafka.exact import read_exact
-from gateway.kafka.offsets import Committed, fetch_committed
+from gateway.kafka.offsets import Committed, fetch_all, fetch_committed
 from gateway.kafka.transactions import Doubt, Doubtful, Fenced, LaneProducer, Outgoing
 from tests.simulation.broker import Api, Effect, Ending, Error, Fault, Kind, Record, SimulatedKafka
 
@@ -278,7 +278,8 @@ async def test_markers_wait_for_a_leader(kafka: SimulatedKafka, lane: LaneProduc
     assert ledger(kafka) == []
     assert kafka.state.partition(LEDGER, 0).log.last_stable_offset == 0
     async with KafkaConnection(kafka.bootstrap, "test").client() as client:
-        assert await fetch_committed(client, GROUP, TOPIC, 0, stable=False) is None
+        place = TopicPartition(TOPIC, 0)
+        assert (await fetch_all(client, GROUP, [place], stable=False))[place] is None
         assert await fetch_committed(client, GROUP, TOPIC, 0) == Committed(1, "metadata 1")
     await until(lambda: ledger(kafka) == [b"1"])
 

@@ -8,7 +8,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import KafkaConnection
-from gateway.kafka.offsets import Committed, fetch_committed
+from gateway.kafka.offsets import Committed, fetch_all
 from gateway.kafka.offsets_log import partition_of_group, read_offset, read_offsets
 from tests.simulation.broker import Kind, SimulatedKafka, offsets, offsets_topic
 
@@ -64,7 +64,7 @@ def committed(offset: int) -> Committed:
 
 async def remembered(client: AIOKafkaClient, lane: TopicPartition = LANE) -> Committed | None:
     """What the coordinator says."""
-    return await fetch_committed(client, GROUP, *lane, stable=False)
+    return (await fetch_all(client, GROUP, [lane], stable=False))[lane]
 
 
 async def test_a_coordinator_goes_back_to_what_it_once_knew(kafka: SimulatedKafka, client: AIOKafkaClient) -> None:
