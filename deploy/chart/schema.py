@@ -9,11 +9,13 @@ from typing import Any
 from deploy.chart import settings
 from deploy.chart.places import MOUNTED
 from gateway.kafka.acls import Role
+from gateway.oncall.audit import MAX_WORDS
 
 Schema = dict[str, Any]
 
 _NAME = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"}
 _TEXT = {"type": "string", "minLength": 1}
+_AUDITED = {"type": "string", "pattern": r"\S", "maxLength": MAX_WORDS}
 _YES_NO = {"type": "boolean"}
 _WORDS = {"type": "object", "additionalProperties": {"type": "string"}}
 _OPEN = {"type": "object"}
@@ -68,7 +70,11 @@ def values() -> Schema:
                     {"enabled": _YES_NO, "retries": _whole(0, 20), "deadlineSeconds": _whole(10, 3_600)}
                 ),
                 "lanesInit": _closed(
-                    {"from": _or_none({"type": "string", "pattern": r"^(earliest|latest|\d{4}-\d\d-\d\dT\S+)$"})}
+                    {
+                        "from": _or_none({"type": "string", "pattern": r"^(earliest|latest|\d{4}-\d\d-\d\dT\S+)$"}),
+                        "operator": _or_none(_AUDITED),
+                        "ticket": _or_none(_AUDITED),
+                    }
                 ),
                 "podMonitor": _monitor(),
                 "serviceMonitor": _monitor(),

@@ -5,7 +5,7 @@ from collections import defaultdict
 import pytest
 import yaml
 
-from deploy.chart.places import ROOT
+from deploy.chart.places import MOUNTED, ROOT
 from gateway.kafka.acls import Acl, Kind, Operation, Role, least
 from gateway.kafka.lane_driver import CLOSE_BOUND_S
 from gateway.kafka.names import TopicNames
@@ -118,6 +118,25 @@ def test_the_job_before_an_installation_reaches_kafka_alone_and_has_kafkas_files
     assert volumes == {"settings", "file-kafka", "file-kafka-ca"}
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["topics", "check"]
+
+
+def test_the_job_that_starts_the_lanes_reaches_the_registry_too_and_says_who_asks(chart: Chart) -> None:
+    """What it writes to the audit topic has a schema; one that a registry holds is looked up there."""
+    by_password = {"registry_ca_file": f"{MOUNTED}/ca/r.pem", "registry_password_file": f"{MOUNTED}/login/p"}
+    registry = {"registry_url": "https://registry.kafka.svc", "registry_username": "norel", **by_password}
+    files = {"files.ca": {"configMap": "ca"}, "files.login": {"secret": "login"}}
+    rendered = chart.render("operators", {"settings.schemas": registry, **files})
+    policy = rendered.one("NetworkPolicy", "lanes-init")
+    assert reached(policy) == {"kube-system": {53}, "kafka": {9093, 443}}
+    pod = rendered.one("Job", "lanes-init")["spec"]["template"]["spec"]
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    assert volumes == {"settings", "file-kafka", "file-kafka-ca", "file-ca", "file-login"}
+    (container,) = pod["containers"]
+    reason = "first start of the lanes of release gw in namespace lending"
+    assert container["args"] == [
+        *("lanes", "init", "--from", "earliest"),
+        *("--operator", "yamada", "--reason", reason, "--ticket", "OPS-12"),
+    ]
 
 
 def test_topics_that_come_with_the_chart_are_checked_after_it(chart: Chart) -> None:

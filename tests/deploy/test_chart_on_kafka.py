@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from gateway.kafka.connection import KafkaConnection
+from gateway.oncall.desk import Found, open_desk
 from gateway.sandbox.broker.node import free_port
 from tests.deploy.charts import Chart, Rendered
 from tests.deploy.place import Place
@@ -31,13 +33,13 @@ async def start(place: Place, **how: Any) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(*command, env=place.environment, cwd=place.root, **how)
 
 
-def rendered_for(chart: Chart, world: World) -> Rendered:
+def rendered_for(chart: Chart, world: World, group: str | None = None) -> Rendered:
     settings = {
         "kafka": {
             "bootstrap_servers": world.kafka,
             "security_protocol": "PLAINTEXT",
             "allow_dev_topics": True,
-            "group_id": world.group,
+            "group_id": group or world.group,
         },
         "topics": {"prefix": world.prefix},
         "observe": {"host": "127.0.0.1", "port": free_port()},
@@ -46,8 +48,24 @@ def rendered_for(chart: Chart, world: World) -> Rendered:
     files = {f"files.{name}": ... for name in ("kafka", "kafka-ca")}
     return chart.render(
         "least",
-        {**changes, **files, "settings.genie.base_url": world.genie.url, "lanesInit.from": "earliest"},
+        {
+            **changes,
+            **files,
+            "settings.genie.base_url": world.genie.url,
+            "lanesInit": {"from": "earliest", "operator": "yamada", "ticket": "OPS-12"},
+        },
     )
+
+
+async def ended(rendered: Rendered, component: str, world: World, directory: Path) -> tuple[int | None, str, str]:
+    """How a job ends, and what it says."""
+    pod = rendered.one("Job", component)["spec"]["template"]["spec"]
+    place = Place(directory / "pod", rendered, pod, world.genie.pki.directory, POD)
+    pipe = asyncio.subprocess.PIPE
+    async with asyncio.timeout(JOB_S):
+        process = await start(place, stdout=pipe, stderr=pipe)
+        out, error = await process.communicate()
+    return process.returncode, out.decode(), error.decode()
 
 
 @pytest.mark.parametrize(
@@ -57,14 +75,20 @@ def rendered_for(chart: Chart, world: World) -> Rendered:
 async def test_each_job_does_what_it_is_for(
     chart: Chart, world: World, tmp_path: Path, component: str, said: str
 ) -> None:
-    rendered = rendered_for(chart, world)
-    pod = rendered.one("Job", component)["spec"]["template"]["spec"]
-    place = Place(tmp_path / "pod", rendered, pod, world.genie.pki.directory, POD)
-    pipe = asyncio.subprocess.PIPE
-    async with asyncio.timeout(JOB_S):
-        process = await start(place, stdout=pipe, stderr=pipe)
-        out, error = await process.communicate()
-    assert (process.returncode, said in out.decode()) == (0, True), out.decode() + error.decode()
+    status, out, error = await ended(rendered_for(chart, world), component, world, tmp_path)
+    assert (status, said in out) == (0, True), out + error
+
+
+async def test_the_job_starts_the_lanes_of_a_new_group_and_writes_down_who_asked(
+    chart: Chart, world: World, tmp_path: Path
+) -> None:
+    status, out, error = await ended(rendered_for(chart, world, f"{world.group}-new"), "lanes-init", world, tmp_path)
+    assert (status, "lease.payments:0 set at 0" in out) == (0, True), out + error
+    audited: list[Found] = []
+    async with open_desk(KafkaConnection(world.kafka, "test"), world.names, None, lambda *_: None) as desk:
+        await desk.read(world.names.audit, audited.extend)
+    told = [(each.record["operator"], each.record["ticket"]) for each in audited if each.record is not None]
+    assert told[-1:] == [("yamada", "OPS-12")]
 
 
 async def test_a_pod_becomes_ready_provides_and_ends_within_its_grace(

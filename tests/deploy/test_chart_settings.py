@@ -148,6 +148,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("files.keys", {"secret": "a", "configMap": "b"}, "/files/keys': maxProperties: got 2, want 1"),
     ("networkPolicy.genie.to", [{"ipBlock": {"cidr": "192.0.2.1"}}], "/cidr': '192.0.2.1' does not match"),
     ("lanesInit.from", "earlist", "/lanesInit/from'"),
+    ("lanesInit.operator", " ", "/lanesInit/operator': ' ' does not match"),
     # wrong beside others
     (
         "settings.lane.drain_ms",
@@ -189,6 +190,7 @@ WRONG: list[tuple[str, object, str]] = [
         f"{MOUNTED}/kafka/c",
         "settings.kafka.client_key_file: missing, but settings.k",
     ),
+    ("lanesInit.from", "latest", "lanesInit.operator: missing, but lanesInit.from is latest: say who starts the lanes"),
     ("strimzi.topics.enabled", True, "strimzi.cluster: missing"),
     ("autoscaling", {"enabled": True, "minReplicas": 9}, "autoscaling.minReplicas: found 9: at most"),
 ]
@@ -267,6 +269,9 @@ def test_the_check_before_an_installation_can_not_wait_for_a_certificate_that_co
     certificate = {"certificate": {"issuerRef": {"name": "kafka"}, "commonName": "gateway"}}
     with pytest.raises(RefusedError, match=r"topicCheck.enabled: true, but files.kafka is a certificate"):
         chart.render("least", {"files.kafka": certificate})
+    start = {"topicCheck.enabled": False, "lanesInit": {"from": "earliest", "operator": "yamada"}}
+    with pytest.raises(RefusedError, match=r"lanesInit.from: found earliest, but files.kafka is a certificate"):
+        chart.render("least", {"files.kafka": certificate, **start})
 
 
 def test_the_charts_defaults_are_right_for_the_gateway() -> None:

@@ -1,9 +1,12 @@
-{{/* Names under `files` that the settings of [kafka] use, as JSON: what a job needs that talks to Kafka alone. */}}
-{{- define "credit-gateway.kafka-files" -}}
+{{/* Names under `files` that some sections of the settings use, as JSON, given (dict "root" $ "sections" (list "kafka")):
+     what a job needs that talks to these parts alone. */}}
+{{- define "credit-gateway.files-of" -}}
 {{- $names := list -}}
-{{- range $setting, $value := .Values.settings.kafka -}}
+{{- range $section := .sections -}}
+{{- range $setting, $value := get $.root.Values.settings $section -}}
 {{- if and (hasSuffix "_file" $setting) (kindIs "string" $value) -}}
 {{- $names = append $names (trimPrefix "/etc/credit-gateway/" $value | splitList "/" | first) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- uniq $names | toJson -}}
