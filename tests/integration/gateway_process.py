@@ -41,7 +41,8 @@ class GatewayProcess:
 
     async def __aenter__(self) -> Self:
         if self._command:
-            with self.log.open("wb") as log:
+            self.log.write_bytes(b"")
+            with self.log.open("ab") as log:  # as in launch.py
                 command = [sys.executable, "-m", "gateway", "serve"]
                 process = popen(command, output=log, environment=self.environment)
             self.pid, self._end_status = process.pid, process.poll

@@ -38,7 +38,8 @@ def main_of_fork(names: Sequence[str], environment: Mapping[str, str], log: Path
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ.clear()
     os.environ.update(environment)
-    with log.open("wb") as out:
+    log.write_bytes(b"")
+    with log.open("ab") as out:  # the watchdog writes to it by a descriptor of its own: neither overwrites the other
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
     main(names)
