@@ -46,27 +46,29 @@ def show(
     """
     from gateway.kafka.connection import KafkaUnavailableError
     from gateway.kafka.names import TopicNames
+    from gateway.kafka.offsets_log import OffsetsLog
     from gateway.oncall.lanes import look
     from gateway.oncall.processes import Asker, asking, find
 
     names, connection, port, named = TopicNames(prefix), connect(bootstrap), port_of(observe_port), places(at)
     last: Picture | None = None
 
-    async def looked(client: Any, asker: Asker) -> Picture:
+    async def looked(client: Any, offsets: OffsetsLog, asker: Asker) -> Picture:
         nonlocal last
-        last = await look(client, names, group, await find(asker, client, group, named, port))
+        last = await look(client, names, offsets, await find(asker, client, group, named, port))
         return last
 
     async def once() -> Picture:
         async with connection.client() as client, asking() as asker:
-            return await looked(client, asker)
+            return await looked(client, OffsetsLog(client, group), asker)
 
     async def again(screen: Any) -> None:
         async with connection.client() as client, asking() as asker:
+            offsets = OffsetsLog(client, group)
             while True:
                 trouble = ""
                 try:
-                    await looked(client, asker)
+                    await looked(client, offsets, asker)
                 except KafkaUnavailableError as error:  # it is watched to see it come back
                     trouble = str(error)
                 _draw(last, trouble, screen, every, as_json=as_json)

@@ -123,7 +123,7 @@ def _gateway(names: TopicNames, group: str) -> Iterator[Acl]:
 
 
 def _on_call(names: TopicNames, group: str) -> Iterator[Acl]:
-    yield from _topics(Operation.READ, *names.record_kinds())
+    yield from _topics(Operation.READ, *names.record_kinds(), offsets_log.TOPIC)
     yield from _topics(Operation.WRITE, names.replays, names.controls, names.audit)
     yield Acl(Operation.DESCRIBE, Kind.GROUP, group)
     yield Acl(Operation.WRITE, Kind.TRANSACTIONAL_ID, REPLAY_TRANSACTIONS, prefixed=True)
@@ -132,7 +132,7 @@ def _on_call(names: TopicNames, group: str) -> Iterator[Acl]:
 
 def _auditor(names: TopicNames, group: str) -> Iterator[Acl]:
     read = (names.ledger, names.intents, names.parked, names.replays, names.controls, names.consents, names.audit)
-    yield from _topics(Operation.READ, *read)
+    yield from _topics(Operation.READ, *read, offsets_log.TOPIC)
     yield from _topics(Operation.WRITE, names.audit)
     yield Acl(Operation.DESCRIBE, Kind.GROUP, group)
     yield from _topics(Operation.DESCRIBE, names.payments, names.scores)

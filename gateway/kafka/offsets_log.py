@@ -18,10 +18,11 @@ from io import BytesIO
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.types import CompactString, Int16, Int32, Int64, String
 from aiokafka.structs import TopicPartition
 
-from gateway.kafka.cluster import describe, log_bounds
+from gateway.kafka.cluster import LogBounds, describe_once, log_bounds
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, KafkaUnavailableError, retried
 from gateway.kafka.exact import is_abort, read_batches
 from gateway.kafka.offsets import Committed, ask_for_coordinator
@@ -36,6 +37,7 @@ _OFFSET_KEYS = (0, 1)  # versions of keys; others are of groups
 _FLEXIBLE = 4  # the first version of values with compact strings
 _WITH_LEADER_EPOCH = 3
 _NEWEST = 4
+_NEVER = 1 << 63  # behind every offset
 _TEXT, _COMPACT_TEXT = String(), CompactString()
 
 
@@ -57,41 +59,97 @@ async def read_offset(client: AIOKafkaClient, group: str, lane: TopicPartition) 
 async def read_offsets(
     client: AIOKafkaClient, group: str, lanes: Collection[TopicPartition], *, decided: bool = True
 ) -> dict[TopicPartition, Committed | None]:
-    """What is committed for each lane; None where nothing is.
+    """As OffsetsLog.read, once."""
+    return await OffsetsLog(client, group).read(lanes, decided=decided)
 
-    If `decided`, a transaction that may still change that is waited for. Raises KafkaUnavailableError.
-    """
 
-    async def attempt() -> dict[TopicPartition, Committed | None]:
-        await ask_for_coordinator(client, group)  # the first time it makes the topic
-        place = await _place(client, group)
-        bounds = (await log_bounds(client, [place]))[place]
+class OffsetsLog:
+    """What a group has committed, for whoever looks again and again: only what has come in since is read then."""
+
+    def __init__(self, client: AIOKafkaClient, group: str) -> None:
+        self._client = client
+        self._group = group
+        self._history: _History | None = None
+
+    async def read(
+        self, lanes: Collection[TopicPartition], *, decided: bool = True
+    ) -> dict[TopicPartition, Committed | None]:
+        """What is committed for each lane; None where nothing is.
+
+        If `decided`, transactions that may still change that are waited for, those that are open now: while a gateway
+        works, some lane's always is. Raises KafkaUnavailableError.
+        """
+        wanted, now = frozenset(lanes), _NEVER
+
+        async def attempt() -> dict[TopicPartition, Committed | None]:
+            nonlocal now
+            history, self._history = self._history, None  # one whose reading breaks off is no good
+            self._history = history = await self._read(wanted, history)
+            now = min(now, history.end)
+            if decided and history.is_open_before(now):
+                raise PassingError
+            return {lane: history.said_of(lane) for lane in wanted}
+
+        return await retried(DECIDED_WITHIN_S, f"reading the committed offsets of group {self._group}", attempt)
+
+    async def _read(self, wanted: frozenset[TopicPartition], history: _History | None) -> _History:
+        if history is None or not wanted <= history.lanes:
+            await ask_for_coordinator(self._client, self._group)  # the first time it makes the topic
+            place = await _place(self._client, self._group)
+            return await self._begun(wanted, place, (await log_bounds(self._client, [place]))[place])
+        await self._follow(history, (await log_bounds(self._client, [history.place]))[history.place].end)
+        return history
+
+    async def _begun(self, wanted: frozenset[TopicPartition], place: TopicPartition, bounds: LogBounds) -> _History:
         window = FIRST_WINDOW
         while True:
             start = max(bounds.start, bounds.end - window)
-            history = _History(group, frozenset(lanes), place)
-            async with aclosing(read_batches(client, place, start, bounds.end)) as batches:
-                await history.follow(batches)
-            if decided and history.undecided:
-                raise PassingError
-            if start == bounds.start or len(history.committed) == len(history.lanes):
-                return {lane: history.committed.get(lane, (0, None))[1] for lane in lanes}
+            history = _History(self._group, wanted, place, start)
+            await self._follow(history, bounds.end)
+            if start == bounds.start or len(history.committed) == len(wanted):
+                return history
             window *= GROWTH
 
-    return await retried(DECIDED_WITHIN_S, f"reading the committed offsets of group {group}", attempt)
+    async def _follow(self, history: _History, end: int) -> None:
+        if end < history.end:
+            raise PassingError  # the topic was made anew
+        async with aclosing(read_batches(self._client, history.place, history.end, end)) as batches:
+            await history.follow(batches)
+        history.end = end
+
+
+# Where a record of a lane lies, and what it says: as Kafka wrote it.
+_Said = tuple[int, bytes | None]
 
 
 @dataclass(slots=True)
-class _History:
-    """What a stretch of the log says of some lanes, by where it lies there. Offsets of a transaction count from its
-    marker on, but do not replace what was written behind them: so Kafka's coordinators have it."""
+class _Open:
+    """A transaction that has not ended: where its first offset lies, and the last of each lane."""
 
-    group: str
-    lanes: frozenset[TopicPartition]
-    place: TopicPartition
-    committed: dict[TopicPartition, tuple[int, Committed | None]] = field(default_factory=dict)
-    # By producer.
-    undecided: dict[int, dict[TopicPartition, tuple[int, Committed | None]]] = field(default_factory=dict)
+    start: int
+    offsets: dict[TopicPartition, _Said] = field(default_factory=dict)
+
+
+class _History:
+    """What a stretch of the log says of some lanes. Offsets of a transaction count from its marker on, but do not
+    replace what was written behind them: so Kafka's coordinators have it."""
+
+    def __init__(self, group: str, lanes: frozenset[TopicPartition], place: TopicPartition, start: int) -> None:
+        self.lanes = lanes
+        self.place = place
+        self.end = start
+        self.committed: dict[TopicPartition, _Said] = {}
+        self._open: dict[int, _Open] = {}  # by producer
+        # A log may be long, and nearly all of it is about others: comparing keys is quicker than reading them.
+        self._keys = {key: lane for lane in lanes for key in _keys_of(group, lane)}
+
+    def said_of(self, lane: TopicPartition) -> Committed | None:
+        """What is committed for it."""
+        return _committed_in(self.committed.get(lane, (0, None))[1], self.place)
+
+    def is_open_before(self, offset: int) -> bool:
+        """Whether a transaction that began before it has not ended."""
+        return any(each.start < offset for each in self._open.values())
 
     async def follow(self, batches: AsyncIterator[Any]) -> None:
         """Read on, batch by batch."""
@@ -103,23 +161,28 @@ class _History:
 
     def _note(self, batch: Any) -> None:
         for record in batch:
-            of = None if record.key is None else _lane_in(record.key)
-            if of is None or of[0] != self.group or of[1] not in self.lanes:
+            lane = self._keys.get(record.key)
+            if lane is None:
                 continue
-            into = self.undecided.setdefault(batch.producer_id, {}) if batch.is_transactional else self.committed
-            into[of[1]] = record.offset, _committed_in(record.value, self.place)
+            into = self.committed
+            if batch.is_transactional:
+                into = self._open.setdefault(batch.producer_id, _Open(record.offset)).offsets
+            into[lane] = record.offset, record.value
 
     def _decide(self, batch: Any) -> None:
-        decided = self.undecided.pop(batch.producer_id, {})
-        if decided and not is_abort(batch):
-            for lane, (offset, committed) in decided.items():
-                if lane not in self.committed or self.committed[lane][0] < offset:
-                    self.committed[lane] = offset, committed
+        decided = self._open.pop(batch.producer_id, None)
+        if decided is not None and not is_abort(batch):
+            for lane, said in decided.offsets.items():
+                if lane not in self.committed or self.committed[lane][0] < said[0]:
+                    self.committed[lane] = said
 
 
 async def _place(client: AIOKafkaClient, group: str) -> TopicPartition:
     """The partition in which this group's offsets lie."""
-    topic = (await describe(client, [TOPIC])).topics.get(TOPIC)
+    try:
+        topic = (await describe_once(client, [TOPIC])).topics.get(TOPIC)
+    except TopicAuthorizationFailedError:
+        raise TopicAuthorizationFailedError(f"Read on topic {TOPIC}") from None
     if topic is None:
         raise PassingError  # it is being made
     return TopicPartition(TOPIC, partition_of_group(group, len(topic.partitions)))
@@ -135,12 +198,10 @@ def partition_of_group(group: str, partitions: int) -> int:
     return 0 if signed == -(1 << 31) else abs(signed) % partitions
 
 
-def _lane_in(key: bytes) -> tuple[str, TopicPartition] | None:
-    """The group and the partition that an offset is of; None for other records."""
-    data = BytesIO(key)
-    if Int16.decode(data) not in _OFFSET_KEYS:
-        return None
-    return _TEXT.decode(data) or "", TopicPartition(_TEXT.decode(data) or "", Int32.decode(data))
+def _keys_of(group: str, lane: TopicPartition) -> list[bytes]:
+    """The keys of a lane's offsets, in each version."""
+    of = _TEXT.encode(group) + _TEXT.encode(lane.topic) + Int32.encode(lane.partition)
+    return [Int16.encode(version) + of for version in _OFFSET_KEYS]
 
 
 def _committed_in(value: bytes | None, place: TopicPartition) -> Committed | None:

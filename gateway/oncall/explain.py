@@ -14,7 +14,7 @@ from typing import Any
 from gateway.core.events import EventType, check_ref, is_uuid
 from gateway.core.holds import HoldScope
 from gateway.kafka.cluster import describe
-from gateway.kafka.offsets import fetch_committed
+from gateway.kafka.offsets_log import read_offsets
 from gateway.kafka.scan import Span
 from gateway.oncall.desk import Desk, Found
 from gateway.oncall.ledger.source import BROKER_SKEW_MS, Ledger, LedgerEntry, Place, Wanted
@@ -135,8 +135,9 @@ class Search:
     async def _same_event(self) -> None:
         """Every input record of this event id: those settled, and those to come."""
         traces = self.traces
+        starts = await self._starts()  # first: what is settled from now on is found in its topic, if not in the ledger
         await self._read_ledger(Wanted(self._since, event_ids=frozenset({traces.event_id or ""})))
-        looked_at = await self._unsettled([traces.event_type] if traces.event_type else list(_IDS))
+        looked_at = await self._unsettled(starts, [traces.event_type] if traces.event_type else list(_IDS))
         if not traces.inputs:
             raise NothingFoundError(
                 f"no record of event {traces.event_id}: not in the ledger ({self._ledger.told}), nor among "
@@ -170,8 +171,8 @@ class Search:
                 traces.inputs[place] = found
                 self._learn(place, found)
 
-    async def _unsettled(self, kinds: Collection[EventType]) -> int:
-        """Look at the inputs from where the group has committed; how many there were."""
+    async def _unsettled(self, starts: Mapping[str, Mapping[int, int]], kinds: Collection[EventType]) -> int:
+        """Look at the inputs from there on; how many there were."""
         desk, looked_at = self._desk, 0
         named = (self.traces.event_id or "").encode()  # an id is text in every schema that fits ours
 
@@ -186,13 +187,18 @@ class Search:
                     self._learn(place, each)
 
         for topic in (topic for topic, kind in self._types.items() if kind in kinds):
-            cluster = await describe(desk.client, [topic])
-            starts = {}
-            for _, partition in cluster.topics[topic].partitions if topic in cluster.topics else ():
-                committed = await fetch_committed(desk.client, self._group, topic, partition)
-                starts[partition] = 0 if committed is None else committed.offset
-            await desk.read(topic, take, Span(self._since, starts=starts), decoded=False)
+            await desk.read(topic, take, Span(self._since, starts=starts.get(topic, {})), decoded=False)
         return looked_at
+
+    async def _starts(self) -> Mapping[str, Mapping[int, int]]:
+        """Before which offset all is settled, by input topic and partition. An open transaction is not waited for:
+        its owner may have died, and reading a little more does no harm."""
+        topics = (await describe(self._desk.client, self._types)).topics.values()
+        lanes = [lane for topic in topics for lane in topic.partitions]
+        starts: dict[str, dict[int, int]] = {topic.name: {} for topic in topics}
+        for lane, committed in (await read_offsets(self._desk.client, self._group, lanes, decided=False)).items():
+            starts[lane.topic][lane.partition] = 0 if committed is None else committed.offset
+        return starts
 
     async def _read_ledger(self, wanted: Wanted) -> None:
         await self._ledger.read(self._take_ends, wanted)

@@ -14,7 +14,8 @@ from aiokafka.structs import TopicPartition
 from gateway.kafka.cluster import LATEST, TopicMissingError, describe, list_offsets
 from gateway.kafka.group import Member
 from gateway.kafka.names import TopicNames
-from gateway.kafka.offsets import Committed, fetch_all
+from gateway.kafka.offsets import Committed
+from gateway.kafka.offsets_log import OffsetsLog
 from gateway.oncall import times
 from gateway.oncall.processes import Fleet, LaneSeen, Process, Status
 
@@ -59,15 +60,15 @@ class Picture:
         return tuple(lane for lane in self.lanes if lane.owner is None)
 
 
-async def look(client: AIOKafkaClient, names: TopicNames, group: str, fleet: Fleet) -> Picture:
-    """Every lane of the input topics. Raises KafkaUnavailableError or TopicMissingError."""
+async def look(client: AIOKafkaClient, names: TopicNames, offsets: OffsetsLog, fleet: Fleet) -> Picture:
+    """Every lane of the input topics. `offsets` are the group's. Raises KafkaUnavailableError or TopicMissingError."""
     topics = (names.payments, names.scores, names.replays)
     cluster = await describe(client, topics)
     if missing := set(topics) - set(cluster.topics):
         raise TopicMissingError(missing)
     partitions = [partition for topic in topics for partition in cluster.topics[topic].partitions]
     ends = await list_offsets(client, dict.fromkeys(partitions, LATEST))
-    committed = await fetch_all(client, group, partitions, stable=False)
+    committed = await offsets.read(partitions, decided=False)
     members = fleet.group.owners() if fleet.group else {}
     now = times.now_ms()
     lanes = [

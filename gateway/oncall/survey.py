@@ -11,6 +11,7 @@ from gateway.kafka.brokers import look_at_brokers
 from gateway.kafka.cluster import TopicMissingError
 from gateway.kafka.connection import KafkaConnection, KafkaUnavailableError
 from gateway.kafka.names import TopicNames
+from gateway.kafka.offsets_log import OffsetsLog
 from gateway.kafka.registry import RegistryAway
 from gateway.kafka.scan import scan
 from gateway.oncall import holds, status, times
@@ -79,7 +80,7 @@ async def _kafka(desk: Desk) -> Part:
 
 async def _lanes(desk: Desk, group: str, fleet: Fleet) -> list[Part]:
     try:
-        picture = await look(desk.client, desk.names, group, fleet)
+        picture = await look(desk.client, desk.names, OffsetsLog(desk.client, group), fleet)
     except KafkaUnavailableError as error:
         return [status.unreachable("group", Whose.KAFKA, _why(error))]
     except TopicMissingError:  # Kafka's part says which

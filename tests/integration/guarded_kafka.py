@@ -6,11 +6,16 @@ from pathlib import Path
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
+from gateway.cli.lanes_audit import auditing
 from gateway.kafka.acls import Acl, Role, least
 from gateway.kafka.authorized import lacking
+from gateway.kafka.cluster import EARLIEST
 from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.lane_start import start_lanes
 from gateway.kafka.names import TopicNames
+from gateway.kafka.topics import create_topics
 from gateway.kafka_login import kafka_connection
+from gateway.oncall.audit import Operator
 from gateway.sandbox.broker import Node
 from gateway.sandbox.broker.secured import Secured
 from gateway.sections import KafkaSettings
@@ -71,6 +76,18 @@ class Guarded:
     def least(self, role: Role) -> tuple[Acl, ...]:
         """What a role needs here."""
         return least(role, self.names, self.group)
+
+    async def prepare(self) -> None:
+        """Make the topics, give every role the least, and start the lanes as the gateway's own user."""
+        await create_topics(self.admin, self.names, partitions=1, relaxed=True)
+        for role in Role:
+            await self.allow(role.value, self.least(role))
+        await self.allow(BY_CERTIFICATE, self.least(Role.GATEWAY))
+        as_gateway = self.connection(self.by_password("gateway"))
+        async with as_gateway.client() as client:
+            await lacks(client, self.least(Role.GATEWAY), [])
+        async with auditing(as_gateway, self.names, "", Operator("ann", "test", "T-1")) as note:
+            await start_lanes(as_gateway, self.names, self.group, EARLIEST, force=False, note=note)
 
     async def allow(self, user: str, acls: Iterable[Acl]) -> None:
         """Give permissions."""

@@ -20,19 +20,19 @@ from typer.testing import CliRunner
 
 from gateway import schemas
 from gateway.cli import app
-from gateway.cli.lanes_audit import auditing
 from gateway.core.metadata import CommitMetadata
+from gateway.kafka import offsets_log
 from gateway.kafka.acls import Acl, Kind, Operation, Role
 from gateway.kafka.authorized import lacking
-from gateway.kafka.cluster import EARLIEST
 from gateway.kafka.connection import KafkaConnection, KafkaRefusedError, KafkaUnavailableError
 from gateway.kafka.exact import read_exact
-from gateway.kafka.lane_start import start_lanes
-from gateway.kafka.offsets import Committed, fetch_committed
-from gateway.kafka.topics import check_topics, create_topics
+from gateway.kafka.offsets import Committed
+from gateway.kafka.offsets_log import read_offset
+from gateway.kafka.topics import check_topics
 from gateway.kafka.transactions import Doubtful, LaneProducer, Outgoing
 from gateway.kafka_login import kafka_connection
-from gateway.oncall.audit import Operator
+from gateway.oncall.desk import open_desk
+from gateway.oncall.ledger.standing import stand
 from gateway.sandbox.broker import Node
 from gateway.sandbox.broker.secured import PLAIN, Secured
 from gateway.sections import KafkaSettings
@@ -52,20 +52,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     secured = Secured(tmp_path_factory.mktemp("guarded"), PASSWORDS, [BY_CERTIFICATE])
     with Node(secured=secured) as node:
         made = Guarded(node, secured, f"t{uuid.uuid4().hex[:8]}.")
-        asyncio.run(_prepare(made))
+        asyncio.run(made.prepare())
         yield made
-
-
-async def _prepare(guarded: Guarded) -> None:
-    await create_topics(guarded.admin, guarded.names, partitions=1, relaxed=True)
-    for role in Role:
-        await guarded.allow(role.value, guarded.least(role))
-    await guarded.allow(BY_CERTIFICATE, guarded.least(Role.GATEWAY))
-    as_gateway = guarded.connection(guarded.by_password("gateway"))
-    async with as_gateway.client() as client:
-        await lacks(client, guarded.least(Role.GATEWAY), [])
-    async with auditing(as_gateway, guarded.names, "", Operator("ann", "test", "T-1")) as note:
-        await start_lanes(as_gateway, guarded.names, guarded.group, EARLIEST, force=False, note=note)
 
 
 def user(guarded: Guarded, role: Role) -> KafkaConnection:
@@ -122,7 +110,8 @@ async def test_a_certificate_does_for_a_login_too(guarded: Guarded) -> None:
     await producer.commit(guarded.group, guarded.names.replays, 0, 0, metadata)
     await producer.drop()
     async with connection.client() as client:
-        assert await fetch_committed(client, guarded.group, guarded.names.replays, 0) == Committed(0, metadata)
+        lane = TopicPartition(guarded.names.replays, 0)
+        assert await read_offset(client, guarded.group, lane) == Committed(0, metadata)
         (record,) = await read_exact(client, [(guarded.names.intents, 0, place.offset)])
     assert record is not None
     assert record.value == b"value"
@@ -187,6 +176,29 @@ async def test_the_check_prints_the_command_that_mends(guarded: Guarded, tmp_pat
     assert finding["needed"].endswith(f"--allow-principal User:gateway --operation Write --topic {missing.name}")
 
 
+@fault(
+    Where.SECURITY,
+    "on-call or the auditor may not read the topic of committed offsets",
+    does="the command ends: it asks no coordinator instead, which may remember old ones",
+    seen="exit status 1; the message names `Read on topic __consumer_offsets` and the command that prints permissions",
+)
+@pytest.mark.parametrize("role", [Role.ON_CALL, Role.AUDITOR])
+async def test_whoever_asks_where_lanes_stand_may_read_their_offsets(guarded: Guarded, role: Role) -> None:
+    """Where they are written down; what is missing is named."""
+    needed = Acl(Operation.READ, Kind.TOPIC, offsets_log.TOPIC)
+    async with open_desk(user(guarded, role), guarded.names, None, lambda *_: None) as desk:
+        (standing,) = (await stand(desk, guarded.group, [guarded.names.payments])).values()
+        assert standing.watermark is not None
+        await guarded.forbid(role.value, needed)
+        await lacks(desk.client, [needed], [needed])
+        try:
+            with pytest.raises(KafkaRefusedError, match=rf"Read on topic {offsets_log.TOPIC}\).*`gateway topics acls`"):
+                await stand(desk, guarded.group, [guarded.names.payments])
+        finally:
+            await guarded.allow(role.value, [needed])
+            await lacks(desk.client, [needed], [])
+
+
 async def test_the_commands_read_the_same_login(guarded: Guarded) -> None:
     """`gateway topics check` with the variables of the gateway, and nothing of GeNiE."""
     variables = {f"GATEWAY_{name.upper()}": value for name, value in guarded.by_password("auditor").items()}
@@ -210,7 +222,7 @@ async def _write(guarded: Guarded, connection: KafkaConnection) -> None:
 
 async def _read_offset(guarded: Guarded, connection: KafkaConnection) -> None:
     async with connection.client() as client:
-        await fetch_committed(client, guarded.group, guarded.names.payments, 0)
+        await read_offset(client, guarded.group, TopicPartition(guarded.names.payments, 0))
 
 
 async def _read_record(guarded: Guarded, connection: KafkaConnection) -> None:
@@ -220,7 +232,7 @@ async def _read_record(guarded: Guarded, connection: KafkaConnection) -> None:
 
 REFUSED: list[tuple[Operation, Kind, Callable[[Guarded, KafkaConnection], Awaitable[None]], type[Exception], str]] = [
     (Operation.WRITE, Kind.TRANSACTIONAL_ID, _take_over, Doubtful, "take over.*TransactionalIdAuthorizationFailed"),
-    (Operation.READ, Kind.GROUP, _read_offset, KafkaRefusedError, "offset of .*GroupAuthorization.*topics acls"),
+    (Operation.READ, Kind.GROUP, _read_offset, KafkaRefusedError, "offsets of .*GroupAuthorization.*topics acls"),
     (Operation.WRITE, Kind.TOPIC, _write, Doubtful, "produce.*TopicAuthorizationFailed"),
     (Operation.READ, Kind.TOPIC, _read_record, KafkaRefusedError, "reading .*TopicAuthorization.*gateway check"),
 ]

@@ -6,14 +6,23 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka import connection, offsets, offsets_log
 from gateway.kafka.cluster import Cluster, LogBounds, Topic
-from gateway.kafka.connection import KafkaUnavailableError
+from gateway.kafka.connection import KafkaRefusedError, KafkaUnavailableError
 from gateway.kafka.offsets import Committed
-from gateway.kafka.offsets_log import FIRST_WINDOW, TOPIC, NewerOffsetsError, partition_of_group, read_offsets
+from gateway.kafka.offsets_log import (
+    FIRST_WINDOW,
+    TOPIC,
+    NewerOffsetsError,
+    OffsetsLog,
+    partition_of_group,
+    read_offsets,
+)
+from gateway.kafka.troubles import PassingError
 from tests.simulation.broker.batches import NO_PRODUCER, Batch, Record, marker, placed, written
 
 GROUP = "credit-gateway"
@@ -21,6 +30,7 @@ LANE, OTHER = TopicPartition("genie.provision.intents", 1), TopicPartition("geni
 PLACE = TopicPartition(TOPIC, 4)  # of 50
 # As Apache Kafka 4.3.0 wrote it.
 KEY = b"\x00\x01\x00\x0ecredit-gateway\x00\x17genie.provision.intents\x00\x00\x00\x01"
+OTHER_KEY = KEY[:-1] + b"\x00"
 VALUE = (
     b"\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff%7e80caf8-324b-4d3a-af9f-0a1842564175"
     b"\x00\x00\x01\xa2\x06%\xa12\x00"
@@ -43,6 +53,7 @@ class Log:
         self.missing = 0
         self.read: list[int] = []  # where reads began
         self.meanwhile: list[Batch] = []  # comes in after the first read
+        self.breaks_off = False  # the next read, before its last batch
 
     @property
     def end(self) -> int:
@@ -62,7 +73,7 @@ class Log:
         others = [Record(KEY.replace(b"credit", b"public"), VALUE)] * records
         self.append(written(others, now=0))
 
-    async def describe(self, client: object, names: Sequence[str]) -> Cluster:
+    async def describe_once(self, client: object, names: Sequence[str]) -> Cluster:
         assert names == [TOPIC]
         self.missing -= 1
         topic = Topic(TOPIC, UUID(int=1), dict.fromkeys(range(50), 1), 1)
@@ -77,6 +88,9 @@ class Log:
         self.read.append(start)
         for batch in self.batches:
             if start <= batch.last_offset < end:
+                if self.breaks_off and batch.next_offset == end:
+                    self.breaks_off = False
+                    raise PassingError
                 yield MemoryRecords(batch.data).next_batch()
         for batch in self.meanwhile:
             self.append(batch)
@@ -92,7 +106,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     made = Log()
     monkeypatch.setattr(connection, "RETRY_BACKOFF_S", 0)
     monkeypatch.setattr(offsets_log, "ask_for_coordinator", made.coordinator)
-    for name in ("describe", "log_bounds", "read_batches"):
+    for name in ("describe_once", "log_bounds", "read_batches"):
         monkeypatch.setattr(offsets_log, name, getattr(made, name))
     return made
 
@@ -172,6 +186,79 @@ async def test_an_offset_of_a_transaction_that_has_not_ended_is_waited_for(log: 
     assert await read() == Committed(2, "m")
 
 
+def kept(value: bytes, producer: int, key: bytes = KEY) -> Batch:
+    """An offset in a transaction of this producer's."""
+    return written([Record(key, value)], producer_id=producer, epoch=0, sequence=0, now=0)
+
+
+async def test_no_transaction_is_waited_for_that_began_later(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a gateway works there is always one, of this lane or another."""
+    monkeypatch.setattr(offsets_log, "DECIDED_WITHIN_S", 5)
+    log.commit(value(2), ONE)
+    log.commit(value(3), TWO, OTHER_KEY)
+    end = [marker(each, 0, commit=True, coordinator_epoch=0, now=0) for each in (ONE, TWO)]
+    log.meanwhile = [end[0], kept(value(4), ONE), end[1], kept(value(5), TWO, OTHER_KEY)]
+    client: Any = None
+    found = await read_offsets(client, GROUP, [LANE, OTHER])
+    assert found == {LANE: Committed(2, "m"), OTHER: Committed(3, "m")}
+    assert log.read == [0, 2]
+
+
+async def test_who_looks_again_reads_what_is_new(log: Log) -> None:
+    """And all, once it wants another lane."""
+    log.commit(value(1))
+    log.commit(value(2), ONE)
+    client: Any = None
+    offsets = OffsetsLog(client, GROUP)
+    assert await offsets.read([LANE], decided=False) == {LANE: Committed(1, "m")}
+    log.decide(ONE)
+    assert await offsets.read([LANE]) == {LANE: Committed(2, "m")}
+    assert await offsets.read([LANE]) == {LANE: Committed(2, "m")}
+    log.commit(value(3), key=OTHER_KEY)
+    assert await offsets.read([LANE, OTHER]) == {LANE: Committed(2, "m"), OTHER: Committed(3, "m")}
+    assert log.read == [0, 2, 3, 0]
+
+
+async def test_a_reading_that_breaks_off_is_begun_anew(log: Log) -> None:
+    """What it had read of a transaction is not read into it twice, nor left out."""
+    client: Any = None
+    offsets = OffsetsLog(client, GROUP)
+    log.commit(value(1))
+    await offsets.read([LANE])
+    log.commit(value(2), ONE)
+    log.decide(ONE)
+    log.breaks_off = True
+    assert await offsets.read([LANE]) == {LANE: Committed(2, "m")}
+    assert log.read == [0, 1, 0]
+
+
+async def test_a_log_that_was_made_anew_is_read_anew(log: Log) -> None:
+    """Its end lies before what was read of the old one."""
+    client: Any = None
+    offsets = OffsetsLog(client, GROUP)
+    log.commit(value(1))
+    log.commit(value(2))
+    await offsets.read([LANE])
+    del log.batches[:]
+    log.commit(value(7))
+    assert await offsets.read([LANE]) == {LANE: Committed(7, "m")}
+
+
+async def test_who_may_not_read_the_log_is_told_what_is_needed(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that prints how to allow it."""
+
+    async def refused(*_: object) -> Cluster:
+        raise TopicAuthorizationFailedError
+
+    monkeypatch.setattr(offsets_log, "describe_once", refused)
+    with pytest.raises(KafkaRefusedError) as told:
+        await read()
+    assert str(told.value).startswith(
+        "Kafka: reading the committed offsets of group credit-gateway: TopicAuthorizationFailedError (Read on topic "
+        "__consumer_offsets): `gateway topics acls` prints"
+    )
+
+
 async def test_a_transaction_that_does_not_end_is_told(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a bound."""
     monkeypatch.setattr(offsets_log, "DECIDED_WITHIN_S", 0.01)
@@ -217,9 +304,7 @@ async def test_the_topic_may_be_made_just_now(log: Log) -> None:
 async def test_many_lanes_are_read_at_once(log: Log) -> None:
     """A transaction may hold offsets of several."""
     log.append(
-        written(
-            [Record(KEY, value(5)), Record(KEY[:-1] + b"\x00", value(6))], producer_id=ONE, epoch=0, sequence=0, now=0
-        )
+        written([Record(KEY, value(5)), Record(OTHER_KEY, value(6))], producer_id=ONE, epoch=0, sequence=0, now=0)
     )
     log.decide(ONE)
     client: Any = None

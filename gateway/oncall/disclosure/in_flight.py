@@ -16,7 +16,7 @@ from aiokafka.structs import TopicPartition
 from gateway.core.events import EventType
 from gateway.core.metadata import CommitMetadata, NotOurMetadataError
 from gateway.kafka.cluster import describe
-from gateway.kafka.offsets import fetch_committed
+from gateway.kafka.offsets_log import read_offsets
 from gateway.kafka.scan import Span
 from gateway.oncall.desk import Desk, Found
 from gateway.oncall.disclosure.provisions import Unsettled
@@ -65,8 +65,8 @@ async def _announced(desk: Desk, group: str) -> tuple[dict[tuple[TopicPartition,
     cluster = await describe(desk.client, (names.payments, names.scores, names.replays))
     announced: dict[tuple[TopicPartition, int], _Announced] = {}
     known, lanes = True, 0
-    for lane in sorted(each for topic in cluster.topics.values() for each in topic.partitions):
-        committed = await fetch_committed(desk.client, group, lane.topic, lane.partition)
+    there = [lane for topic in cluster.topics.values() for lane in topic.partitions]
+    for lane, committed in sorted((await read_offsets(desk.client, group, there)).items()):
         if committed is None:  # no gateway of this group ever opened it
             continue
         lanes += 1

@@ -5,13 +5,16 @@ Knows the committed offset and its metadata. Must not know what follows for a re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+
+from aiokafka.structs import TopicPartition
 
 from gateway.core.metadata import CommitMetadata, NotOurMetadataError
 from gateway.kafka.cluster import describe
 from gateway.kafka.group import describe_group, list_groups
-from gateway.kafka.offsets import fetch_committed
+from gateway.kafka.offsets import Committed
+from gateway.kafka.offsets_log import read_offsets
 from gateway.oncall.desk import Desk
 from gateway.oncall.groups import missing
 
@@ -43,9 +46,21 @@ async def refuse_unknown(desk: Desk, group: str) -> None:
     raise NoSuchGroupError(missing(group, await list_groups(desk.client), so))
 
 
-async def standing(desk: Desk, group: str, topic: str, partition: int) -> Standing:
-    """Where this lane stands now. Raises KafkaUnavailableError."""
-    committed = await fetch_committed(desk.client, group, topic, partition)
+async def standings(desk: Desk, group: str, lanes: Collection[TopicPartition]) -> dict[TopicPartition, Standing]:
+    """Where these lanes stand now. Raises KafkaUnavailableError."""
+    committed = await read_offsets(desk.client, group, lanes)
+    return {lane: _standing(committed[lane]) for lane in lanes}
+
+
+async def stand(desk: Desk, group: str, topics: Iterable[str]) -> dict[str, Standing]:
+    """The same of every lane of these topics, by its name."""
+    cluster = await describe(desk.client, topics)
+    lanes = [lane for topic in cluster.topics.values() for lane in topic.partitions]
+    found = await standings(desk, group, lanes)
+    return {f"{lane.topic}:{lane.partition}": standing for lane, standing in found.items()}
+
+
+def _standing(committed: Committed | None) -> Standing:
     if committed is None:
         return UNKNOWN
     try:
@@ -53,13 +68,3 @@ async def standing(desk: Desk, group: str, topic: str, partition: int) -> Standi
     except NotOurMetadataError:
         return UNKNOWN
     return Standing(committed.offset, frozenset(metadata.settled))
-
-
-async def stand(desk: Desk, group: str, topics: Iterable[str]) -> Mapping[str, Standing]:
-    """The same of every lane of these topics, by its name."""
-    cluster = await describe(desk.client, topics)
-    return {
-        f"{partition.topic}:{partition.partition}": await standing(desk, group, *partition)
-        for topic in cluster.topics.values()
-        for partition in topic.partitions
-    }

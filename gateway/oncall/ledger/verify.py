@@ -27,7 +27,7 @@ from gateway.oncall.ledger.keys import Unresolved, judge_keys
 from gateway.oncall.ledger.lanes import lanes_of
 from gateway.oncall.ledger.offsets import KeyPlace, Keys
 from gateway.oncall.ledger.source import BROKER_SKEW_MS, Wanted
-from gateway.oncall.ledger.standing import refuse_unknown, standing
+from gateway.oncall.ledger.standing import refuse_unknown, standings
 from gateway.oncall.ledger.state import Saved, StateFile
 from gateway.oncall.ledger.steps import Steps, bound
 
@@ -114,9 +114,10 @@ class Verification:
             span = Span(until=asked.until, starts=starts)
             await steps.read(topic, topic, self._take_inputs, span, decoded=False)
         if not steps.is_done("watermarks"):
+            stand = await standings(self._desk, asked.group, [lane.at for lane in self._lanes.values()])
             for lane in self._lanes.values():
                 lane.end = max(lane.start, steps.ends(lane.topic).get(lane.partition, lane.end))
-                lane.standing = await standing(self._desk, asked.group, lane.topic, lane.partition)
+                lane.standing = stand[lane.at]
             steps.finish("watermarks")
         later = Span(since=None if asked.since is None else max(0, asked.since - BROKER_SKEW_MS))
         await steps.read("ledger", names.ledger, self._take_ledger, later)
