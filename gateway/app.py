@@ -210,7 +210,7 @@ class Gateway:
             wanted.endpoint,
             wanted.ratio,
             wanted.ca_file,
-            continue_at_genie=wanted.continue_at_genie,
+            trust_producers=wanted.trust_producers,
             instance=self._settings.instance,
             version=__version__,
         )

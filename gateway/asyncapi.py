@@ -42,7 +42,7 @@ _PRODUCER = {
     "pattern": "^(?=[0-9._-]*[A-Za-z])[A-Za-z0-9._-]{1,64}$",
     "description": "Name of the service that produced the record; a filter of `gateway parked`",
 }
-_TRACEPARENT = {"type": "string", "maxLength": 256, "description": "W3C Trace Context, where tracing is on"}
+_TRACEPARENT = {"type": "string", "maxLength": 256, "description": "W3C Trace Context; read if producers are trusted"}
 _INPUTS = frozenset({NAMES.payments, NAMES.scores})
 _OURS = (Role.GATEWAY, Role.ON_CALL)  # whose programs this document is of
 _HEAD = (

@@ -269,9 +269,9 @@ class TracingSettings(Section):
     ca_file: FilePath | None = None
     """Certificates of the authority that signs the collector's certificate (PEM); none: those that Python brings."""
     ratio: Annotated[Share, Ge(0), Le(1)] = 0.01
-    """Share of the records without a traceparent that are traced; the others are if theirs says so."""
-    continue_at_genie: bool = False
-    """Show GeNiE a producer's trace id where a request is about one record: only if producers make them at random."""
+    """Share of the records that are traced; with trust_producers, of those that bring no traceparent."""
+    trust_producers: bool = False
+    """Go on with producers' traces, in the ledger and at GeNiE too: only if every trace id is surely made at random."""
 
 
 class ObserveSettings(Section):

@@ -3,9 +3,10 @@
 Knows OpenTelemetry, and all that a span may hold: the arguments below are its closed set, and none of them can be a key
 or a value of a record. Imported only where tracing is on. Must not know lanes, topics or what GeNiE is sent.
 
-A producer's trace id is text that a producer chose, and 32 hexadecimal digits can be a phone number. So a request to
-GeNiE is a trace of its own with a link to each record's span, unless the settings say that it may go on with the
-producer's. `tracestate` is not read at all: it may hold anything.
+A producer's trace id is text that a producer chose, and 32 hexadecimal digits can be a phone number. The ledger keeps
+it for years, and a link to it would carry it to the collector. So every trace is our own, and what a producer says of
+his is not read, unless the settings vouch that producers make their ids at random. `tracestate` never is: it may hold
+anything.
 
 Nothing here can hold a lane up: spans wait in a queue with a bound, a thread of the library's exports them, and what
 does not fit, or is not taken in time, is dropped.
@@ -119,7 +120,7 @@ class Tracing:
         ratio: float,
         ca_file: Path | None,
         *,
-        continue_at_genie: bool,
+        trust_producers: bool,
         instance: str,
         version: str,
     ) -> None:
@@ -142,16 +143,16 @@ class Tracing:
         self._ratio = ratio
         self._records = self._tracer(MAX_REQUESTS)
         self._requests = self._tracer(MAX_NAMED)
-        self._continue_at_genie = continue_at_genie
+        self._trust_producers = trust_producers
         self._open = 0
 
     def record(
         self, headers: Sequence[tuple[str, bytes]], topic: str, partition: int, offset: int
     ) -> RecordSpan | None:
-        """Follow a record in the trace that its headers name, or in a new one if chance has it; None: it has none."""
+        """Follow a record in the trace that trusted headers name, or in a new one if chance has it; None: in none."""
         if self._open >= MAX_OPEN:
             return None
-        parent = parent_of(headers)
+        parent = parent_of(headers) if self._trust_producers else None
         if parent is None and random() >= self._ratio:  # noqa: S311 - which ones does not matter
             return None  # before the library is asked, which takes a hundred times as long to say no
         span = self._records.start_span(
@@ -174,7 +175,7 @@ class Tracing:
     ) -> RequestSpan:
         """Follow a request about `entries` entries, of which these records are traced; linked both ways."""
         sampled = [record._span for record in records if record.is_sampled][:MAX_NAMED]
-        continued = self._continue_at_genie and entries == len(records) == 1
+        continued = self._trust_producers and entries == len(records) == 1
         if not (sampled or continued):
             return RequestSpan(None)
         attributes = {"gateway.entries": entries} | ({} if attempt is None else {"gateway.attempt": attempt})

@@ -63,7 +63,7 @@ OTHER: Mapping[str, object] = {
     "tracing.endpoint": "https://collector.example.jp:4318/v1/traces",
     "tracing.ca_file": f"{MOUNTED}/public/l.pem",
     "tracing.ratio": 0.125,
-    "tracing.continue_at_genie": True,
+    "tracing.trust_producers": True,
 }
 # a login is by certificate or by password, so these are set beside another protocol
 BY_PASSWORD: Mapping[str, object] = {
@@ -211,7 +211,7 @@ def test_a_mistake_is_refused_with_the_line_to_change(chart: Chart, path: str, v
         {"kafka.sasl_username": ...},
         {"kafka.security_protocol": "SSL"},
         {"kafka.client_key_file": f"{MOUNTED}/kafka/k"},
-        {"tracing.continue_at_genie": True},
+        {"tracing.trust_producers": True},
         {"tracing.endpoint": "http://c:4318", "tracing.ca_file": f"{MOUNTED}/kafka/k"},
         {"schemas.registry_url": "http://r", "schemas.registry_username": "x"},
         {"schemas.registry_url": "https://r", "schemas.registry_username": "x"},

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.integration
 
 TRACES = [f"{number:032x}" for number in (0xA1, 0xB2)]
 SPANS = [f"{number:016x}" for number in (0xC3, 0xD4)]
+PHONE = "00000000000000000000009012345678"  # a trace id that a producer could make
 HOSTILE = (b"", b"\xff" * 55, b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01", b"0" * 50_000)
 
 
@@ -71,6 +72,26 @@ async def ledger_headers(world: World, count: int) -> dict[int, list[tuple[str, 
     return found
 
 
+async def nobody_has_vouched(world: World, heads: Heads, settled: int) -> None:
+    """As it is shipped: one more record, with an id that is a phone number, and every trace is our own."""
+    before = len(heads.traceparents)
+    async with (
+        Collector() as collector,
+        world.gateway(tracing__endpoint=collector.endpoint, tracing__ratio="1") as gateway,
+    ):
+        await gateway.ready(LANES)
+        offset = await write(world, a_payment("subject-0"), f"00-{PHONE}-{PHONE[-16:]}-01".encode())
+        await world.settled(settled + 1)
+        await world.sees(lambda: len(collector.spans) >= 2, "two spans")
+    (record,) = collector.of("process")
+    kept = (await ledger_headers(world, settled + 1))[offset]
+    assert kept == [("traceparent", f"{record.traceparent}03".encode())]
+    shown = [str((span.context, span.parent, span.links)) for span in collector.spans]
+    shown += [str(told) for told in heads.traceparents[before:]]
+    assert len(shown) == 3
+    assert [text for text in shown if "9012345678" in text] == []
+
+
 def texts(part: Any) -> Iterator[str]:
     """Every text in a record."""
     if isinstance(part, dict):
@@ -91,7 +112,7 @@ async def test_a_trace_from_the_producer_to_genie_and_the_ledger(world: World, c
         await write(world, payment, f"00-{trace}-{span}-01".encode())
     await write(world, payments[2])
     settings = {"tracing__endpoint": collector.endpoint, "tracing__ratio": "0", "genie__batch": "3"}
-    async with world.gateway(**settings) as gateway:
+    async with world.gateway(**settings, tracing__trust_producers="true") as gateway:
         await gateway.ready(LANES)
         await world.settled(3)
         await world.sees(lambda: len(collector.spans) >= 3, "three spans")
@@ -129,6 +150,8 @@ async def test_a_trace_from_the_producer_to_genie_and_the_ledger(world: World, c
         await world.settled(12)
         gateway.signal(signal.SIGTERM)
         assert await gateway.end_status() == 0
+
+    await nobody_has_vouched(world, heads, settled=12)
     assert [line["event"] for line in gateway.lines() if line["level"] == "error"] == []
     assert list(personal.canaries.found(collector.text)) == []
     known = {text for span in collector.spans for text in texts(span.attributes)}

@@ -59,7 +59,7 @@ def problems(pki: pkis.Pki, monkeypatch: pytest.MonkeyPatch):
         ("RATIO", "nan", "a number from 0 to 1"),
         ("RATIO", "all", "a number from 0 to 1"),
         ("CA_FILE", "/nowhere/ca.pem", "the path of a file that is there"),
-        ("CONTINUE_AT_GENIE", "perhaps", "true or false"),
+        ("TRUST_PRODUCERS", "perhaps", "true or false"),
     ],
 )
 def test_a_wrong_value_is_named(problems, variable: str, value: str, allowed: str) -> None:

@@ -27,6 +27,7 @@ BOUND_S = 20.0
 TOPIC = "lease.payments"
 TRACE_A, TRACE_B = "a" * 32, "b" * 32
 SPAN_A, SPAN_B = "1" * 16, "2" * 16
+PHONE = "00000000000000000000009012345678"  # nothing in the standard forbids it
 LOST = Lost(Loss.TIMEOUT)
 
 
@@ -94,8 +95,8 @@ def parent(trace: str, span: str, flags: str = "01") -> str:
     return f"00-{trace}-{span}-{flags}"
 
 
-def tracing_to(endpoint: str, ratio: float = 0.0, *, continue_at_genie: bool = False) -> Tracing:
-    return Tracing(endpoint, ratio, None, continue_at_genie=continue_at_genie, instance="one", version="1.2.3")
+def tracing_to(endpoint: str, ratio: float = 0.0, *, trusts: bool = True) -> Tracing:
+    return Tracing(endpoint, ratio, None, trust_producers=trusts, instance="one", version="1.2.3")
 
 
 @pytest.fixture(autouse=True)
@@ -111,9 +112,9 @@ async def collector() -> AsyncIterator[Collector]:
 
 
 @asynccontextmanager
-async def story(collector: Collector, ratio: float = 0.0, *, continue_at_genie: bool = False) -> AsyncIterator[Story]:
+async def story(collector: Collector, ratio: float = 0.0, *, trusts: bool = True) -> AsyncIterator[Story]:
     """All spans have arrived at its end."""
-    tracing = tracing_to(collector.endpoint, ratio, continue_at_genie=continue_at_genie)
+    tracing = tracing_to(collector.endpoint, ratio, trusts=trusts)
     yield Story(tracing)
     await tracing.close()
 
@@ -159,8 +160,8 @@ async def test_a_record_is_followed_in_its_producers_trace_and_a_request_in_its_
 
 async def test_each_attempt_is_a_span(collector: Collector) -> None:
     """Announced anew, in another batch with others: each request is linked to those that were in it."""
-    async with story(collector) as lane:
-        lane.delivered((7, parent(TRACE_A, SPAN_A)), (8, parent(TRACE_B, SPAN_B)))
+    async with story(collector, 1.0, trusts=False) as lane:
+        lane.delivered((7, None), (8, None))
         lane.announced("first", 7, 8)
         await lane.sent("first", 7)  # the final decision left one out
         lane.announced("second", 8, 7)
@@ -192,11 +193,11 @@ async def test_a_lookup_is_linked_to_the_records_that_it_is_about(collector: Col
     [([(7, parent(TRACE_A, SPAN_A))], True), ([(7, parent(TRACE_A, SPAN_A)), (8, None)], False)],
     ids=["one record", "one of two"],
 )
-async def test_a_request_goes_on_with_the_trace_of_its_one_record_where_that_is_wished(
+async def test_a_request_goes_on_with_the_trace_of_its_one_record(
     collector: Collector, records: Sequence[tuple[int, str | None]], continued: bool
 ) -> None:
     """Of several no one is the parent."""
-    async with story(collector, continue_at_genie=True) as lane:
+    async with story(collector) as lane:
         lane.delivered(*records)
         lane.announced("batch", *(offset for offset, _ in records))
         told = await lane.sent("batch", *(offset for offset, _ in records))
@@ -210,18 +211,41 @@ async def test_a_request_goes_on_with_the_trace_of_its_one_record_where_that_is_
 
 
 async def test_what_a_producer_does_not_sample_is_passed_on_and_not_exported(collector: Collector) -> None:
-    """The ledger's readers learn of the trace; GeNiE learns nothing unless it may."""
-    for continues in (False, True):
-        async with story(collector, ratio=1.0, continue_at_genie=continues) as lane:
-            lane.delivered((7, parent(TRACE_A, SPAN_A, "00")))
-            lane.announced("batch", 7)
-            told = await lane.sent("batch", 7)
-            (out,) = lane.settled(7)
-        assert out.headers is not None
-        assert re.fullmatch(rf"00-{TRACE_A}-[0-9a-f]{{16}}-00", out.headers[0][1].decode())
-        assert (told is None) is not continues
-        assert told is None or told.endswith("-00")
+    """To GeNiE and to the ledger's readers."""
+    async with story(collector, 1.0) as lane:
+        lane.delivered((7, parent(TRACE_A, SPAN_A, "00")))
+        lane.announced("batch", 7)
+        told = await lane.sent("batch", 7)
+        (out,) = lane.settled(7)
+    assert out.headers is not None
+    for passed_on in (told, out.headers[0][1].decode()):
+        assert re.fullmatch(rf"00-{TRACE_A}-[0-9a-f]{{16}}-00", passed_on or "")
     assert collector.spans == []
+
+
+@pytest.mark.parametrize("flags", ["01", "00", "03"], ids=["sampled", "not sampled", "said to be random"])
+@pytest.mark.parametrize("trusts", [False, True], ids=["by default", "vouched for"])
+async def test_a_phone_number_in_a_trace_id_leaves_only_if_the_settings_vouch_that_there_is_none(
+    collector: Collector, trusts: bool, flags: str
+) -> None:
+    """In no header of the ledger, request to GeNiE, lookup, parent or link: every trace is our own."""
+    async with story(collector, 1.0, trusts=trusts) as lane:
+        lane.delivered((7, parent(PHONE, PHONE[-16:], flags)))
+        lane.announced("batch", 7)
+        told = [await lane.sent("batch", 7)]
+        await lane.trace.look_up(lane.partner, ["key-7"])
+        told.append(lane.partner.traceparents[-1])
+        (out,) = lane.settled(7)
+    assert out.headers is not None
+    shown = [*told, str(out.headers)]
+    assert None not in shown
+    assert [PHONE in str(text) for text in shown] == [trusts] * 3
+    # what of a producer's id arrives: as a record's trace and its parent, and in what is asked about that one record
+    is_exported = not trusts or flags != "00"
+    assert [span.name for span in collector.spans] == (["provide", "look up", f"process {TOPIC}"] * is_exported)
+    ids = {part for span in collector.spans for part in (*span.context, span.parent, *sum(span.links, ()))}
+    assert (PHONE in ids, PHONE[-16:] in ids) == (trusts and is_exported, trusts and is_exported)
+    assert re.search("9012345678", str(shown) + str(ids)) is None or trusts
 
 
 async def test_a_share_of_what_nobody_traces_yet_is_traced(collector: Collector) -> None:
@@ -376,7 +400,7 @@ async def test_a_collector_is_believed_by_the_authority_that_is_set(
             monkeypatch.setattr(module, "EXPORT_TIMEOUT_S", bound_s)
             authority = tmp_path / name
             tracing = Tracing(
-                collector.endpoint, 1.0, authority, continue_at_genie=False, instance="one", version="1.2.3"
+                collector.endpoint, 1.0, authority, trust_producers=False, instance="one", version="1.2.3"
             )
             lane = Story(tracing)
             lane.delivered((1, None))
