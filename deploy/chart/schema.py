@@ -45,13 +45,7 @@ def values() -> Schema:
                 "replicas": _whole(0, 1_000),
                 "minReadySeconds": _whole(0, 600),
                 "terminationGracePeriodSeconds": _or_none(_whole(1, 3_600)),
-                "resources": _closed(
-                    {
-                        "requests": _closed({"cpu": _CPU, "memory": _MEMORY}),
-                        "limits": _closed({"cpu": _or_none(_CPU), "memory": _MEMORY}, ["memory"]),
-                    },
-                    ["limits"],
-                ),
+                "resources": _resources(),
                 "files": _files(),
                 "settings": settings.schema(),
                 "persistence": _closed(
@@ -67,7 +61,7 @@ def values() -> Schema:
                 **_scheduling(),
                 "networkPolicy": _network(),
                 "topicCheck": _closed(
-                    {"enabled": _YES_NO, "retries": _whole(0, 20), "deadlineSeconds": _whole(10, 3_600)}
+                    {"enabled": _YES_NO, "retries": _or_none(_whole(0, 20)), "deadlineSeconds": _whole(10, 3_600)}
                 ),
                 "lanesInit": _closed(
                     {
@@ -76,6 +70,7 @@ def values() -> Schema:
                         "ticket": _or_none(_AUDITED),
                     }
                 ),
+                "oncall": _on_call(),
                 "podMonitor": _monitor(),
                 "serviceMonitor": _monitor(),
                 "prometheusRule": _closed({"enabled": _YES_NO, "labels": _WORDS}),
@@ -93,6 +88,28 @@ def values() -> Schema:
             ["image", "settings", "files"],
         ),
     }
+
+
+def _resources() -> Schema:
+    requests = _closed({"cpu": _CPU, "memory": _MEMORY})
+    return _closed(
+        {"requests": requests, "limits": _closed({"cpu": _or_none(_CPU), "memory": _MEMORY}, ["memory"])}, ["limits"]
+    )
+
+
+def _on_call() -> Schema:
+    """Of Kafka's settings only those that say who logs in: it is the same Kafka."""
+    path = {"type": "string", "pattern": f"^{MOUNTED}/[a-z0-9-]+/[^/]+$"}
+    files = ("sasl_password_file", "client_cert_file", "client_key_file", "client_key_password_file")
+    return _closed(
+        {
+            "enabled": _YES_NO,
+            "kafka": _closed({"sasl_username": _TEXT, **dict.fromkeys(files, path)}),
+            "files": _files(),
+            "workSize": _STORAGE,
+            "resources": _resources(),
+        }
+    )
 
 
 def _files() -> Schema:

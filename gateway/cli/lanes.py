@@ -161,12 +161,11 @@ def _asked(starting: Coroutine[Any, Any, list[LaneStart]]) -> list[LaneStart]:
     from gateway.kafka.lane_recovery import LedgerUnfitError
     from gateway.kafka.lane_start import ForeignOffsetsError, LaneTakenError, NoSuchLaneError
     from gateway.kafka.offsets import GroupInUseError
-    from gateway.kafka.registry import RegistryAway
+    from gateway.kafka.registry import NotRegisteredError, RegistryAway
 
+    unfit = (GroupInUseError, ForeignOffsetsError, LaneTakenError, NoSuchLaneError, LedgerUnfitError)
     try:
-        return ask_kafka(
-            starting, (GroupInUseError, ForeignOffsetsError, LaneTakenError, NoSuchLaneError, LedgerUnfitError)
-        )
+        return ask_kafka(starting, (*unfit, NotRegisteredError))
     except RegistryAway as error:
         raise CommandError(Exit.UNREACHABLE, str(error)) from error
 

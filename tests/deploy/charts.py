@@ -1,6 +1,7 @@
 """The chart as helm renders it, for tests: the value sets in its `ci/`, changed here and there."""
 
 import copy
+import hashlib
 import json
 import subprocess
 import tomllib
@@ -79,20 +80,31 @@ class Chart:
         self._folder = folder
         self._rendered: dict[str, Rendered] = {}
 
-    def render(self, name: str, changes: Mapping[str, object] | None = None) -> Rendered:
+    def render(
+        self, name: str, changes: Mapping[str, object] | None = None, *options: str, release: str = "gw"
+    ) -> Rendered:
+        """With further options of helm's, as somebody types them."""
         text = json.dumps(changed(name, changes or {}), ensure_ascii=False)
-        if text not in self._rendered:
-            file = self._folder / f"{len(self._rendered)}.json"
-            file.write_text(text)
-            said = self.run("template", "gw", str(CHART), "--namespace", NAMESPACE, "--values", str(file))
+        asked = " ".join((release, text, *options))
+        if asked not in self._rendered:
+            said = self.run("template", release, str(CHART), "--values", str(self._file(text)), *options)
             resources = [each for each in yaml.load_all(said, yaml.CSafeLoader) if each]
-            self._rendered[text] = Rendered(said, resources)
-        return self._rendered[text]
+            self._rendered[asked] = Rendered(said, resources)
+        return self._rendered[asked]
+
+    def notes(self, name: str, changes: Mapping[str, object] | None = None) -> str:
+        """What an installation says at its end."""
+        values = str(self._file(json.dumps(changed(name, changes or {}), ensure_ascii=False)))
+        return self.run("install", "gw", str(CHART), "--dry-run=client", "--values", values).partition("\nNOTES:\n")[2]
+
+    def _file(self, text: str) -> Path:
+        file = self._folder / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+        file.write_text(text)
+        return file
 
     def run(self, *arguments: str) -> str:
-        ended = subprocess.run(
-            [self._helm, *arguments], capture_output=True, text=True, timeout=HELM_S, check=False, cwd=self._folder
-        )
+        command = [self._helm, *arguments, "--namespace", NAMESPACE]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=HELM_S, check=False, cwd=self._folder)
         if ended.returncode:
             raise RefusedError(ended.stderr + ended.stdout)
         return ended.stdout

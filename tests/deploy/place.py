@@ -26,17 +26,27 @@ HELD = {
 class Place:
     """One pod's file system, below a directory."""
 
-    def __init__(self, directory: Path, rendered: Rendered, pod: Resource, pki: Path, name: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        rendered: Rendered,
+        pod: Resource,
+        pki: Path,
+        name: str,
+        others: Mapping[str, Mapping[str, Path]] | None = None,
+    ) -> None:
+        """`others`: name under files -> key -> file, beside what the sandbox has."""
         self.container: Resource = pod["containers"][0]
         self.root = directory
         self.volume = directory / "credit-gateway"  # of the view
         self._name = name
         mounts = {mount["mountPath"].removeprefix(f"{MOUNTED}/"): mount["name"] for mount in self._mounts()}
-        for file, files in HELD.items():
+        sandboxes = {file: {key: pki / held for key, held in files.items()} for file, files in HELD.items()}
+        for file, files in {**sandboxes, **(others or {})}.items():
             if f"file-{file}" == mounts.get(file):
                 (directory / file).mkdir(parents=True)
                 for key, held in files.items():
-                    (directory / file / key).write_bytes((pki / held).read_bytes())
+                    (directory / file / key).write_bytes(held.read_bytes())
         config = next(volume["configMap"]["name"] for volume in pod["volumes"] if volume["name"] == "settings")
         (toml,) = [
             each["data"]["gateway.toml"] for each in rendered.all("ConfigMap") if each["metadata"]["name"] == config

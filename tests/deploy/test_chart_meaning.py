@@ -1,5 +1,6 @@
 """What the chart promises of a gateway in a cluster: its place in the group, its end, who reaches whom, its topics."""
 
+import re
 from collections import defaultdict
 
 import pytest
@@ -11,7 +12,7 @@ from gateway.kafka.lane_driver import CLOSE_BOUND_S
 from gateway.kafka.names import TopicNames
 from gateway.kafka.topics import REPLICATION, needs
 from gateway.sections import KafkaSettings, LaneSettings
-from tests.deploy.charts import SETS, Chart, Rendered, Resource
+from tests.deploy.charts import NAMESPACE, SETS, Chart, RefusedError, Rendered, Resource
 
 # --- its place in the group, and its end --------------------------------------------------------------------
 
@@ -139,11 +140,63 @@ def test_the_job_that_starts_the_lanes_reaches_the_registry_too_and_says_who_ask
     ]
 
 
-def test_topics_that_come_with_the_chart_are_checked_after_it(chart: Chart) -> None:
-    rendered = chart.render("operators")
+def test_topics_that_come_with_the_chart_are_checked_beside_the_pods(chart: Chart) -> None:
+    """Not by hooks: who waits for pods would never come to them, and a topic that an upgrade brings would refuse it."""
+    longest = {"topicCheck.deadlineSeconds": 3_600}
+    first, other = (chart.render("operators", {**longest, "settings.lane.window": window}) for window in (8_192, 4_096))
     for component in ("topic-check", "lanes-init"):
-        hook = rendered.one("Job", component)["metadata"]["annotations"]["helm.sh/hook"]
-        assert hook == "post-install,pre-upgrade"
+        job, policy = first.one("Job", component), first.one("NetworkPolicy", component)
+        assert "annotations" not in job["metadata"] | policy["metadata"]
+        (settings,) = [each for each in job["spec"]["template"]["spec"]["volumes"] if each["name"] == "settings"]
+        assert settings["configMap"]["name"] == first.one("ConfigMap")["metadata"]["name"]
+        assert job["spec"]["backoffLimit"] > retries_within_the_deadline(job)
+        assert other.one("Job", component)["metadata"]["name"] != job["metadata"]["name"]  # it can't be changed
+
+
+def retries_within_the_deadline(job: Resource) -> int:
+    """Retries that fit into its deadline, as Kubernetes waits between them: 10 s, then doubled, at most 6 minutes."""
+    waited = retries = 0
+    while (waited := waited + min(10 * 2**retries, 360)) <= job["spec"]["activeDeadlineSeconds"]:
+        retries += 1
+    return retries
+
+
+@pytest.mark.parametrize("release", ["a" * 53, f"{'b' * 41}-{'c' * 11}", "credit-gateway"])
+def test_a_release_of_any_name_has_names_that_kubernetes_takes(chart: Chart, release: str) -> None:
+    """Those of jobs and services become labels and names of hosts: 63 characters at most (RFC 1035)."""
+    for resource in chart.render("operators", {}, release=release).resources:
+        name = resource["metadata"]["name"]
+        if resource["kind"] in {"Job", "Service", "StatefulSet"}:
+            assert re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", name), name
+            assert len(name) <= {"StatefulSet": 52}.get(resource["kind"], 63), name
+
+
+# helm itself refuses the rest
+@pytest.mark.parametrize("release", ["9gw", "g.w"])
+def test_a_release_whose_name_no_service_can_have_is_refused(chart: Chart, release: str) -> None:
+    with pytest.raises(RefusedError, match=f"the release's name: found {release}: letters a-z"):
+        chart.render("least", {}, release=release)
+
+
+def test_what_an_installation_says_can_be_typed(chart: Chart) -> None:
+    """Its line starts the lanes, and nothing is asked for that is set; a registry comes before."""
+    said = chart.notes("operators", {"lanesInit": ...})
+    assert said.index("gateway schemas register") < said.index("helm upgrade")
+    (line,) = [line.split() for line in said.splitlines() if "helm upgrade" in line]
+    options = line[line.index("--set") :]
+    assert line[line.index("--namespace") + 1] == NAMESPACE
+    job = chart.render("operators", {"lanesInit": ...}, *options).one("Job", "lanes-init")
+    args = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert args[:6] == ["lanes", "init", "--from", "earliest", "--operator", "WHO"]
+    assert "gateway schemas register" not in chart.notes("least")
+    assert "helm upgrade" not in chart.notes("operators")
+
+
+def test_the_test_of_a_release_judges_settings_by_the_memory_that_pods_have(chart: Chart) -> None:
+    """Not by its own: more connections are right only beside more."""
+    memory = {"resources": {"limits": {"memory": "2Gi"}}, "settings.genie.connections": 1_024}
+    (container,) = chart.render("least", memory).one("Job", "test")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "GATEWAY_MEMORY_BYTES", "value": str(2 << 30)} in container["env"]
 
 
 def test_metrics_are_open_to_nobody_unless_somebody_is_named(chart: Chart) -> None:

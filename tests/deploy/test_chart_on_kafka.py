@@ -79,11 +79,18 @@ async def test_each_job_does_what_it_is_for(
     assert (status, said in out) == (0, True), out + error
 
 
-async def test_the_job_starts_the_lanes_of_a_new_group_and_writes_down_who_asked(
+async def test_the_job_starts_the_lanes_that_pods_wait_for_and_writes_down_who_asked(
     chart: Chart, world: World, tmp_path: Path
 ) -> None:
-    status, out, error = await ended(rendered_for(chart, world, f"{world.group}-new"), "lanes-init", world, tmp_path)
-    assert (status, "lease.payments:0 set at 0" in out) == (0, True), out + error
+    """A pod of a group without starts ends, with what to type, and is no hindrance to the job a moment later."""
+    rendered = rendered_for(chart, world, f"{world.group}-new")
+    pod = Place(tmp_path / "waiting", rendered, rendered.pod, world.genie.pki.directory, POD)
+    process = await start(pod, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(READY_S):
+        out, wrong = await process.communicate()
+    assert (process.returncode, b"gateway lanes init" in out + wrong) == (2, True), wrong.decode()
+    status, said, error = await ended(rendered, "lanes-init", world, tmp_path)
+    assert (status, "lease.payments:0 set at 0" in said) == (0, True), said + error
     audited: list[Found] = []
     async with open_desk(KafkaConnection(world.kafka, "test"), world.names, None, lambda *_: None) as desk:
         await desk.read(world.names.audit, audited.extend)

@@ -1,9 +1,10 @@
-{{/* The release's name; 52 characters leave room for what Kubernetes appends to a StatefulSet's. */}}
+{{/* The release's name; 42 characters leave room for "-topic-check-" and eight more: Kubernetes allows a job 63, and less
+     than 52 a StatefulSet. */}}
 {{- define "credit-gateway.fullname" -}}
 {{- if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 42 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 42 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 

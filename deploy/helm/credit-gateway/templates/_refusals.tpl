@@ -10,6 +10,7 @@
     (include "credit-gateway.refusals.files" (dict "known" $known "flat" $given "root" .) | fromJsonArray)
     (include "credit-gateway.refusals.resources" (dict "known" $known "flat" $flat "root" .) | fromJsonArray)
     (include "credit-gateway.refusals.network" (dict "flat" $flat "root" .) | fromJsonArray)
+    (include "credit-gateway.refusals.on-call" (dict "known" $known "flat" $given "root" .) | fromJsonArray)
     (include "credit-gateway.refusals.parts" (dict "flat" $flat "root" .) | fromJsonArray) -}}
 {{- if $wrong -}}
 {{- fail (printf "values are wrong:\n  %s" (join "\n  " $wrong)) -}}
@@ -132,6 +133,9 @@
 {{- define "credit-gateway.refusals.parts" -}}
 {{- $wrong := list -}}
 {{- $values := .root.Values -}}
+{{- if not (regexMatch "^[a-z][a-z0-9-]*$" (include "credit-gateway.fullname" .root)) -}}
+{{- $wrong = append $wrong (printf "the release's name: found %s: letters a-z, digits and '-', a letter first, for pods and the service are called by it" .root.Release.Name) -}}
+{{- end -}}
 {{- if and $values.podMonitor.enabled $values.serviceMonitor.enabled -}}
 {{- $wrong = append $wrong "podMonitor.enabled, serviceMonitor.enabled: both: every metric would be there twice; choose one" -}}
 {{- end -}}
