@@ -52,6 +52,7 @@ def rendered_for(chart: Chart, world: World, group: str | None = None) -> Render
             **changes,
             **files,
             "settings.genie.base_url": world.genie.url,
+            "oncall.enabled": True,
             "lanesInit": {"from": "earliest", "operator": "yamada", "ticket": "OPS-12"},
         },
     )
@@ -112,6 +113,7 @@ async def test_a_pod_becomes_ready_provides_and_ends_within_its_grace(
         await world.payment("subject-a")
         await until(lambda: bool(world.ledger), READY_S, "the payment is in the ledger")
         assert world.ledger[0]["gateway"]["instance"] == POD
+        await what_is_said_to_work_in_pods_works(place, rendered, world, tmp_path / "on-call")
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(rendered.pod["terminationGracePeriodSeconds"]):
             assert await process.wait() == 0
@@ -119,6 +121,31 @@ async def test_a_pod_becomes_ready_provides_and_ends_within_its_grace(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def what_is_said_to_work_in_pods_works(gateway: Place, rendered: Rendered, world: World, own: Path) -> None:
+    """Typed into a pod that serves, and into the one for people on call: there nobody is anybody until they say who."""
+    pod = rendered.one("StatefulSet", "on-call")["spec"]["template"]["spec"]
+    people = Place(own, rendered, pod, world.genie.pki.directory, "gw-credit-gateway-on-call-0")
+    hold = ("hold", "add", "subject", "subject-b", "--reason", "he disputes it", "--ticket", "INC-1")
+    for place, operator, typed, status, said in (
+        (gateway, "", ["check"], 0, "unless it is this very gateway"),
+        (people, "", ["status"], 0, POD),
+        (people, "", hold, 2, "--operator"),
+        (people, "yamada", hold, 0, POD),
+    ):
+        named = {"GATEWAY_OPERATOR": operator} if operator else {}
+        inherited = {name: value for name, value in place.environment.items() if name != "USER"}  # no container has it
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", *typed),
+            env=inherited | named,
+            cwd=place.root,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(JOB_S):
+            out, _ = await process.communicate()
+        assert (process.returncode, said in out.decode()) == (status, True), out.decode()
 
 
 def answers(url: str) -> bool:
