@@ -158,9 +158,9 @@ def _from_ledger(setting: Setting) -> list[LaneStart]:
 
 
 def _asked(starting: Coroutine[Any, Any, list[LaneStart]]) -> list[LaneStart]:
+    from gateway.kafka.group import GroupInUseError
     from gateway.kafka.lane_recovery import LedgerUnfitError
     from gateway.kafka.lane_start import ForeignOffsetsError, LaneTakenError, NoSuchLaneError
-    from gateway.kafka.offsets import GroupInUseError
     from gateway.kafka.registry import NotRegisteredError, RegistryAway
 
     unfit = (GroupInUseError, ForeignOffsetsError, LaneTakenError, NoSuchLaneError, LedgerUnfitError)

@@ -8,19 +8,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.protocol.admin import ListGroupsRequest
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.cluster import describe_once
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, retried
-from gateway.kafka.offsets import GROUP_ID_NOT_FOUND, ask_coordinator
 from gateway.kafka.requests import GroupRequest
 from gateway.kafka.troubles import raise_for
 
 _UUID_PART = 37  # what a member's id has behind its name
 DEAD = "Dead"
+_IDLE = frozenset({"Empty", DEAD, ""})
+_GROUP_ID_NOT_FOUND = 69  # a group without members and offsets, in newer brokers
+
+
+class GroupInUseError(Exception):
+    """The group has live members, so its offsets are theirs."""
+
+    def __init__(self, group: str, state: str) -> None:
+        super().__init__(
+            f"group {group} is in state {state}: stop every gateway of this group first. (One that has just ended "
+            "counts as a member until kafka.session_timeout_ms is over.)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +70,22 @@ async def describe_group(client: AIOKafkaClient, group: str) -> Group:
     """Who is in it; raises KafkaUnavailableError."""
 
     async def attempt() -> Group:
-        answer = await ask_coordinator(client, group, GroupRequest(group))
+        answer: Any = await client.send(await ask_for_coordinator(client, group), GroupRequest(group))
         for code, _, state, _, _, members, _ in answer.groups:
-            if code == GROUP_ID_NOT_FOUND:
+            if code == _GROUP_ID_NOT_FOUND:
                 break
             raise_for(code)
             return Group(group, state, tuple(sorted(map(_member, members), key=lambda member: member.member_id)))
         return Group(group, DEAD, ())
 
     return await retried(KAFKA_CALL_TIMEOUT_S, f"asking who is in group {group}", attempt)
+
+
+async def refuse_live_group(client: AIOKafkaClient, group: str) -> None:
+    """Raise GroupInUseError if the group has members; KafkaUnavailableError."""
+    state = (await describe_group(client, group)).state
+    if state not in _IDLE:
+        raise GroupInUseError(group, state)
 
 
 async def list_groups(client: AIOKafkaClient) -> tuple[str, ...]:
@@ -82,6 +100,12 @@ async def list_groups(client: AIOKafkaClient) -> tuple[str, ...]:
         return tuple(sorted(names))
 
     return await retried(KAFKA_CALL_TIMEOUT_S, "asking which groups there are", attempt)
+
+
+async def ask_for_coordinator(client: AIOKafkaClient, group: str) -> int:
+    """Which broker knows this group; the first time this makes the topic in which offsets are kept."""
+    node: int = await client.coordinator_lookup(CoordinationType.GROUP, group)
+    return node
 
 
 def _member(row: Any) -> Member:

@@ -20,9 +20,9 @@ from aiokafka.structs import TopicPartition
 from gateway.core.metadata import CommitMetadata, NotOurMetadataError
 from gateway.kafka.cluster import LATEST, NO_OFFSET, TopicMissingError, describe, list_offsets
 from gateway.kafka.connection import KafkaConnection, KafkaUnavailableError
+from gateway.kafka.group import refuse_live_group
 from gateway.kafka.names import TopicNames
-from gateway.kafka.offsets import Committed, refuse_live_group
-from gateway.kafka.offsets_log import read_offsets
+from gateway.kafka.offsets_log import Committed, read_offsets
 from gateway.kafka.opening import LaneName
 from gateway.kafka.transactions import Doubtful, Fenced, LaneProducer
 

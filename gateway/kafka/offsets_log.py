@@ -25,7 +25,7 @@ from aiokafka.structs import TopicPartition
 from gateway.kafka.cluster import LogBounds, describe_once, log_bounds
 from gateway.kafka.connection import KAFKA_CALL_TIMEOUT_S, KafkaUnavailableError, retried
 from gateway.kafka.exact import is_abort, read_batches
-from gateway.kafka.offsets import Committed, ask_for_coordinator
+from gateway.kafka.group import ask_for_coordinator
 from gateway.kafka.transactions import TRANSACTION_TIMEOUT_MS
 from gateway.kafka.troubles import PassingError
 
@@ -39,6 +39,14 @@ _WITH_LEADER_EPOCH = 3
 _NEWEST = 4
 _NEVER = 1 << 63  # behind every offset
 _TEXT, _COMPACT_TEXT = String(), CompactString()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the group has committed for a partition."""
+
+    offset: int
+    metadata: str
 
 
 class NewerOffsetsError(KafkaUnavailableError):

@@ -22,8 +22,7 @@ from gateway.kafka.cluster import log_bounds
 from gateway.kafka.codec import Codec, Undecodable
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.exact import read_exact
-from gateway.kafka.offsets import Committed
-from gateway.kafka.offsets_log import read_offset, read_offsets
+from gateway.kafka.offsets_log import Committed, read_offset, read_offsets
 from gateway.kafka.transactions import LaneProducer
 
 _NOBODYS = "the topic was made anew"  # can't be read as the metadata of a lane
@@ -85,9 +84,10 @@ async def open_lane(
 async def foresee(client: AIOKafkaClient, group: str, lanes: Collection[TopicPartition]) -> list[LaneRefusedError]:
     """Why lanes would be refused now, as far as can be seen beside their owners."""
     refusals = []
-    for lane, committed in (await read_offsets(client, group, lanes, decided=False)).items():
+    committed = await read_offsets(client, group, lanes, decided=False)
+    for lane in sorted(lanes):
         try:
-            await where_to_go_on(client, LaneName(group, *lane), committed)
+            await where_to_go_on(client, LaneName(group, *lane), committed[lane])
         except LaneRefusedError as refusal:
             refusals.append(refusal)
     return refusals

@@ -1,4 +1,4 @@
-"""The Kafka requests that aiokafka does not speak: topic ids, stable committed offsets, and what we are allowed.
+"""The Kafka requests that aiokafka does not speak: topic ids, static members, and what we are allowed.
 
 Knows the wire layout of these requests alone. Must not know when or why they are sent.
 """
@@ -19,7 +19,6 @@ from aiokafka.protocol.types import (
     CompactString,
     Int16,
     Int32,
-    Int64,
     Schema,
     String,
     TaggedFields,
@@ -124,66 +123,6 @@ class TopicsRequest(Request[TopicsRequestV12]):
 
     def build(self, request_struct_class: type[TopicsRequestV12]) -> TopicsRequestV12:
         return request_struct_class([(NO_UUID, topic, {}) for topic in self._topics], False, self._operations, {})
-
-
-class StableOffsetsResponseV7(Response):
-    API_KEY = 9
-    API_VERSION = 7
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("offset", Int64),
-                        ("leader_epoch", Int32),
-                        ("metadata", CompactString("utf-8")),
-                        ("error_code", Int16),
-                        _TAGS,
-                    ),
-                ),
-                _TAGS,
-            ),
-        ),
-        ("error_code", Int16),
-        _TAGS,
-    )
-
-
-class StableOffsetsRequestV7(RequestStruct):
-    FLEXIBLE_VERSION = True
-    API_KEY = 9
-    API_VERSION = 7
-    RESPONSE_TYPE = StableOffsetsResponseV7
-    SCHEMA = Schema(
-        ("group", CompactString("utf-8")),
-        (
-            "topics",
-            CompactArray(("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), _TAGS),
-        ),
-        ("require_stable", Boolean),
-        _TAGS,
-    )
-
-
-class StableOffsetsRequest(Request[StableOffsetsRequestV7]):
-    """Committed offsets; if `stable`, the broker refuses while a transaction that would change them is not finished."""
-
-    API_KEY = 9
-
-    def __init__(self, group: str, partitions: list[tuple[str, list[int]]], *, stable: bool = True) -> None:
-        self._group = group
-        self._partitions = partitions
-        self._stable = stable
-
-    def build(self, request_struct_class: type[StableOffsetsRequestV7]) -> StableOffsetsRequestV7:
-        no_tags: dict[int, bytes] = {}
-        topics = [(topic, partitions, no_tags) for topic, partitions in self._partitions]
-        return request_struct_class(self._group, topics, self._stable, no_tags)
 
 
 class HeartbeatResponseV3(Response):

@@ -14,8 +14,7 @@ from aiokafka.structs import TopicPartition
 from gateway.kafka.cluster import LATEST, TopicMissingError, describe, list_offsets
 from gateway.kafka.group import Member
 from gateway.kafka.names import TopicNames
-from gateway.kafka.offsets import Committed
-from gateway.kafka.offsets_log import OffsetsLog
+from gateway.kafka.offsets_log import Committed, OffsetsLog
 from gateway.oncall import times
 from gateway.oncall.processes import Fleet, LaneSeen, Process, Status
 

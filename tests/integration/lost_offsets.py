@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.kafka.connection import KafkaConnection
-from gateway.kafka.offsets import GroupInUseError, refuse_live_group
+from gateway.kafka.group import GroupInUseError, refuse_live_group
 from tests.integration.gateway_world import World
 from tests.integration.waiting import until
 

@@ -26,8 +26,7 @@ from gateway.kafka.acls import Acl, Kind, Operation, Role
 from gateway.kafka.authorized import lacking
 from gateway.kafka.connection import KafkaConnection, KafkaRefusedError, KafkaUnavailableError
 from gateway.kafka.exact import read_exact
-from gateway.kafka.offsets import Committed
-from gateway.kafka.offsets_log import read_offset
+from gateway.kafka.offsets_log import Committed, read_offset
 from gateway.kafka.topics import check_topics
 from gateway.kafka.transactions import Doubtful, LaneProducer, Outgoing
 from gateway.kafka_login import kafka_connection

@@ -13,10 +13,12 @@ from gateway.cli import app
 from gateway.core.metadata import CommitMetadata
 from gateway.kafka.cluster import EARLIEST, LATEST
 from gateway.kafka.connection import KafkaConnection
+from gateway.kafka.group import GroupInUseError
 from gateway.kafka.lane_start import ForeignOffsetsError, NoSuchLaneError, Started, start_lanes
 from gateway.kafka.names import TopicNames
-from gateway.kafka.offsets import Committed, GroupInUseError, fetch_committed
+from gateway.kafka.offsets_log import Committed
 from gateway.kafka.topics import create_topics
+from tests.coordinator_offsets import fetch_committed
 from tests.integration.lost_offsets import overwrite_offset
 from tests.integration.waiting import until
 

@@ -4,8 +4,8 @@ from aiokafka.structs import TopicPartition
 
 from gateway.core.metadata import CommitMetadata
 from gateway.kafka.connection import KafkaConnection
-from gateway.kafka.offsets import fetch_committed
 from gateway.sandbox.genie.faults import Point
+from tests.coordinator_offsets import fetch_committed
 from tests.faults import Where, fault
 from tests.integration.gateway_world import LANES, World
 from tests.integration.lost_offsets import delete_offset, empty_group, lanes_init, reset_offset

@@ -14,11 +14,11 @@ from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.lane_recovery import LedgerUnfitError, from_ledger
 from gateway.kafka.lane_start import LaneStart, LaneTakenError, Start, Started, start_lanes
 from gateway.kafka.names import TopicNames
-from gateway.kafka.offsets import fetch_committed
 from gateway.kafka.opening import LaneName
 from gateway.kafka.registry import FileRegistry
 from gateway.kafka.topics import create_topics
 from gateway.kafka.transactions import LaneProducer
+from tests.coordinator_offsets import fetch_committed
 from tests.recorded import samples
 
 RECORDS = 5

@@ -12,8 +12,9 @@ from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import KafkaConnection
-from gateway.kafka.offsets import Committed, fetch_committed
+from gateway.kafka.offsets_log import Committed
 from gateway.kafka.transactions import Doubt, Doubtful, Fenced, LaneProducer, Outgoing
+from tests.coordinator_offsets import fetch_committed
 from tests.integration.conftest import MakeTopic
 
 BOUND_S = 20

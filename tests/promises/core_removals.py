@@ -305,6 +305,13 @@ def overtake_the_unknown() -> None:
 
 
 @NAMED
+def overtake_at_the_fence() -> None:
+    """Of a batch goes what is as announced, though an entry before it of the same subject goes later."""
+    plain = Lane._set_aside
+    replace(Lane, "_set_aside", lambda self, *about: [plain(self, *about)])  # true, whatever became of it
+
+
+@NAMED
 def a_hold_parks_nothing() -> None:
     """A hold on a subject is not looked at."""
     replace(Judge, "_is_held", lambda self, event, now: False)

@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -19,14 +19,16 @@ from aiokafka.structs import TopicPartition
 from gateway.core.facts import Committed, FenceReached, Opened, StartFence
 from gateway.core.identity import Identity
 from gateway.core.metadata import CommitMetadata
-from gateway.kafka import cluster, exact, fence, offsets, offsets_log, opening, strict_producer, transactions
+from gateway.kafka import cluster, exact, fence, offsets_log, opening, strict_producer, transactions
 from gateway.kafka.fence import Fence, FenceFailed, FenceMark
 from gateway.kafka.lane_driver import _CALLS, REOPEN_WINDOW_S, LaneDriver
 from gateway.kafka.lanes import Lanes
 from gateway.kafka.opening import LaneRefusedError
 from gateway.kafka.registry import RegistryAway
+from gateway.kafka.replay_intake import ReplayIntake
 from gateway.kafka.strict_producer import StrictProducer, _StrictSender
 from gateway.kafka.transactions import LaneProducer, Outgoing
+from tests import coordinator_offsets
 from tests.promises.patching import Named, replace, replace_everywhere
 
 NAMED = Named()
@@ -81,7 +83,7 @@ def read_from_the_coordinator() -> None:
     """An offset is believed as the coordinator remembers it; only "none" is looked up in the log."""
 
     async def read_offset(client: Any, group: str, lane: Any) -> Any:
-        return await offsets.fetch_committed(client, group, *lane) or await plain(client, group, lane)
+        return await coordinator_offsets.fetch_committed(client, group, *lane) or await plain(client, group, lane)
 
     plain = offsets_log.read_offset
     replace_everywhere(plain, read_offset)
@@ -275,6 +277,19 @@ def without_the_registry() -> None:
             return []
 
     replace(LaneDriver, "_read", read)
+
+
+# --- (f) replays ------------------------------------------------------------------------------------------------
+
+
+@NAMED
+def replay_at_any_time() -> None:
+    """A record is replayed although its own lane may still be at it."""
+
+    async def settled(self: ReplayIntake, places: Collection[Any]) -> list[Any]:
+        return list(places)
+
+    replace(ReplayIntake, "_settled", settled)
 
 
 # --- (g) doubtful commit, (k) close -----------------------------------------------------------------------------

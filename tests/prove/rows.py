@@ -291,6 +291,13 @@ ROWS = (
     _simulated(Step.RESULTS, "a_refusal_is_an_acceptance", Promise.LOST),
     _model(Step.RESULTS, "a_retry_is_a_rejection", instead="else a record is parked that GeNiE would have taken"),
     _model(Step.REPLAY, "replay_without_asking", Promise.DOUBLED),
+    _test(
+        Step.REPLAY_AFTER,
+        "replay_at_any_time",
+        "test_what_its_own_lane_still_works_on_is_not_replayed",
+        Promise.DOUBLED,
+    ),
+    _simulated(Step.REPLAY_AFTER, "replay_at_any_time", Promise.DOUBLED),
     _promise(Step.BISECT, "no_bisection", "test_promise_8_poison_never_blocks"),
     _model(Step.REOPEN, "doubt_is_success", Promise.LOST),
     _test(
@@ -320,6 +327,7 @@ ROWS = (
     ),
     _model(Step.ORDER, "any_order", Promise.OUT_OF_ORDER),
     _promise(Step.ORDER, "any_order", "test_promise_5_order_per_subject"),
+    _model(Step.ORDER, "overtake_at_the_fence", Promise.OUT_OF_ORDER),
     _model(Step.ORDER, "overtake_the_unknown", Promise.OUT_OF_ORDER),
     _promise(Step.POISON, "poison_raises", "test_promise_8_poison_never_blocks"),
     _test(

@@ -79,6 +79,7 @@ class Step(Coded):
     SIGNED = ("signed answers", "f", "only what GeNiE signed says what became of a record")
     RESULTS = ("results", "f", "an entry ends as GeNiE's own result says, and else not")
     REPLAY = ("replay", "f", "a replay asks before it sends")
+    REPLAY_AFTER = ("replay after", "f", "a replay comes when its record's own lane is through with it")
     BISECT = ("bisect", "f", "halve a batch that GeNiE can't read")
     REOPEN = ("reopening on doubt", "g", "a doubtful commit opens the lane anew")
     MEMBERSHIP = ("membership", "g", "only as a member that the group still knows")

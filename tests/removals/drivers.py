@@ -40,7 +40,6 @@ _KAFKA = (
     "intake",
     "cluster",
     "connection",
-    "offsets",
     "offsets_log",
     "scan",
     "taster",

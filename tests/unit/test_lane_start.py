@@ -13,6 +13,7 @@ from gateway.core.metadata import CommitMetadata
 from gateway.kafka import lane_start
 from gateway.kafka.cluster import EARLIEST, Cluster, Topic, TopicMissingError
 from gateway.kafka.connection import KafkaUnavailableError
+from gateway.kafka.group import GroupInUseError
 from gateway.kafka.lane_start import (
     ForeignOffsetsError,
     LaneStart,
@@ -23,7 +24,7 @@ from gateway.kafka.lane_start import (
     start_lanes,
 )
 from gateway.kafka.names import TopicNames
-from gateway.kafka.offsets import Committed, GroupInUseError
+from gateway.kafka.offsets_log import Committed
 from gateway.kafka.transactions import Doubt, Doubtful, Fenced
 
 NAMES = TopicNames()

@@ -10,19 +10,20 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from gateway.kafka import connection, offsets, offsets_log
+from gateway.kafka import connection, offsets_log
 from gateway.kafka.cluster import Cluster, LogBounds, Topic
 from gateway.kafka.connection import KafkaRefusedError, KafkaUnavailableError
-from gateway.kafka.offsets import Committed
 from gateway.kafka.offsets_log import (
     FIRST_WINDOW,
     TOPIC,
+    Committed,
     NewerOffsetsError,
     OffsetsLog,
     partition_of_group,
     read_offsets,
 )
 from gateway.kafka.troubles import PassingError
+from tests import coordinator_offsets
 from tests.simulation.broker.batches import NO_PRODUCER, Batch, Record, marker, placed, written
 
 GROUP = "credit-gateway"
@@ -151,7 +152,7 @@ async def test_what_the_coordinator_remembers_is_not_asked_for(log: Log, monkeyp
     async def remembered(*_: object, **__: object) -> Committed:
         return Committed(7, "old")
 
-    monkeypatch.setattr(offsets, "fetch_committed", remembered)
+    monkeypatch.setattr(coordinator_offsets, "fetch_committed", remembered)
     log.commit(value(42))
     client: Any = None
     assert await offsets_log.read_offset(client, GROUP, LANE) == Committed(42, "m")

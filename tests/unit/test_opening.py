@@ -14,7 +14,7 @@ from gateway.kafka import opening
 from gateway.kafka.cluster import LogBounds
 from gateway.kafka.codec import Decoded, Undecodable
 from gateway.kafka.connection import KafkaConnection
-from gateway.kafka.offsets import Committed
+from gateway.kafka.offsets_log import Committed
 from gateway.kafka.opening import LaneName, LaneRefusedError, disown, open_lane
 from gateway.kafka.transactions import Doubt, Doubtful
 

@@ -19,7 +19,7 @@ from gateway.kafka import replay_intake
 from gateway.kafka.codec import Codec
 from gateway.kafka.exact import ExactRecord
 from gateway.kafka.intake import failed
-from gateway.kafka.offsets import Committed
+from gateway.kafka.offsets_log import Committed
 from gateway.kafka.registry import FileRegistry
 from gateway.kafka.replay_intake import ReplayIntake
 from tests.integration.chosen_records import a_replay

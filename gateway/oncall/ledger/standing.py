@@ -13,8 +13,7 @@ from aiokafka.structs import TopicPartition
 from gateway.core.metadata import CommitMetadata, NotOurMetadataError
 from gateway.kafka.cluster import describe
 from gateway.kafka.group import describe_group, list_groups
-from gateway.kafka.offsets import Committed
-from gateway.kafka.offsets_log import read_offsets
+from gateway.kafka.offsets_log import Committed, read_offsets
 from gateway.oncall.desk import Desk
 from gateway.oncall.groups import missing
 

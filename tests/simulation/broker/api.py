@@ -15,6 +15,7 @@ from typing import Any
 from aiokafka.protocol import admin, commit, coordination, fetch, group, metadata, offset, produce, transaction
 
 from gateway.kafka import requests
+from tests.coordinator_offsets import StableOffsetsRequestV7
 from tests.simulation.broker.wire import reader, writer
 
 _HEADER = struct.Struct(">hhih")
@@ -89,7 +90,7 @@ SPOKEN = (
     requests.TopicsRequestV12,
     commit.OffsetCommitRequest_v3,
     commit.OffsetFetchRequest_v3,
-    requests.StableOffsetsRequestV7,
+    StableOffsetsRequestV7,
     coordination.FindCoordinatorRequest_v1,
     group.JoinGroupRequest_v5,
     group.HeartbeatRequest_v1,

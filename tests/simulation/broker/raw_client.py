@@ -28,7 +28,8 @@ from aiokafka.record.control_record import ControlRecord
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from gateway.kafka.requests import GroupRequest, StableOffsetsRequest, StaticHeartbeatRequest, TopicsRequest
+from gateway.kafka.requests import GroupRequest, StaticHeartbeatRequest, TopicsRequest
+from tests.coordinator_offsets import StableOffsetsRequest
 from tests.simulation.broker import offsets_topic
 
 BOUND_S = 30.0

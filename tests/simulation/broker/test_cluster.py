@@ -10,8 +10,9 @@ from aiokafka.structs import TopicPartition
 from gateway.kafka.cluster import LATEST, list_offsets
 from gateway.kafka.connection import KafkaConnection, stop_consumer
 from gateway.kafka.exact import read_exact
-from gateway.kafka.offsets import Committed, fetch_all, fetch_committed
+from gateway.kafka.offsets_log import Committed
 from gateway.kafka.transactions import Doubt, Doubtful, Fenced, LaneProducer, Outgoing
+from tests.coordinator_offsets import fetch_all, fetch_committed
 from tests.simulation.broker import Api, Effect, Ending, Error, Fault, Kind, Record, SimulatedKafka
 
 BOUND_S = 15.0

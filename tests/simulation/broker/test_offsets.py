@@ -8,8 +8,8 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import KafkaConnection
-from gateway.kafka.offsets import Committed, fetch_all
-from gateway.kafka.offsets_log import partition_of_group, read_offset, read_offsets
+from gateway.kafka.offsets_log import Committed, partition_of_group, read_offset, read_offsets
+from tests.coordinator_offsets import fetch_all
 from tests.simulation.broker import Kind, SimulatedKafka, offsets, offsets_topic
 
 BOUND_S = 15.0
