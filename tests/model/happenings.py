@@ -17,6 +17,10 @@ OPENING: tuple[str, ...] = ("takes over", "reads")  # the order is the point
 def _markers(turn: Turn) -> None:
     turn.tell("the markers of the transaction are written")
     turn.kafka = brokers.write_markers(turn.kafka)
+    _all_go_on(turn)
+
+
+def _all_go_on(turn: Turn) -> None:
     for place in range(len(turn.owners)):
         turn.go_on(place)
 
@@ -61,8 +65,11 @@ def _next_step(turn: Turn, place: int) -> None:
 
 
 def _change(turn: Turn) -> None:
-    turn.tell(turn.shape.changes[turn.version].sentence)
+    change = turn.shape.changes[turn.version]
+    turn.tell(change.sentence)
     turn.version += 1
+    if change.arrive:
+        _all_go_on(turn)
 
 
 def _taken(turn: Turn, place: int, nth: int, whim: Whim | None = None) -> None:

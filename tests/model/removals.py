@@ -39,6 +39,7 @@ FOUND_IN: dict[str, str] = {
     "no_live_intents": "one event",
     "no_settled_set": "window and settled set",
     "other_body_than_announced": "scope changes",
+    "overtake_at_the_fence": "a batch across a change",
     "overtake_the_unknown": "newer scores and lost records",
     "replay_without_asking": "replay",
     "retry_on_the_old_decision": "scope changes",

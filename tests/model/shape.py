@@ -70,11 +70,13 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something is acknowledged: what is said of consents, or which holds are on from then."""
+    """Something is acknowledged: what is said of consents, which holds are on from then, how many more records there
+    are."""
 
     sentence: str
     consents: Mapping[str, Consent] = field(default_factory=dict)
     holds: Holds | None = None
+    arrive: int = 0
     must_come: bool = False  # or the lane would wait for ever
 
 
@@ -147,6 +149,12 @@ class Shape:
         return tuple(_input(offset, name, self.replays) for offset, name in enumerate(self.records))
 
     @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """Where the input ends before any change, after the first, and so on."""
+        later = [sum(change.arrive for change in self.changes[version:]) for version in range(len(self.changes) + 1)]
+        return tuple(len(self.records) - records for records in later)
+
+    @cached_property
     def delivered(self) -> tuple[int, ...]:
         """The offsets that are ever delivered."""
         return tuple(record.offset for record in self.inputs if record is not None)
@@ -178,6 +186,11 @@ def renews(name: str, version: int) -> Change:
     """The customer consents again, to everything."""
     said = _said(name, version, status=ConsentStatus.RENEWED)
     return Change(f"customer {name} renews consent", {said.subject_ref: said})
+
+
+def then_one_arrives(change: Change) -> Change:
+    """The same, and a record that a lane reads beside those that it read before."""
+    return replace(change, sentence=f"{change.sentence}; then a record arrives", arrive=1, must_come=True)
 
 
 def hold(scope: HoldScope, value: str | None = None) -> Change:

@@ -161,7 +161,7 @@ class Turn:
             return
         if owner.produce is not None:
             self.produce(place, owner.produce)
-        elif owner.fetch and owner.position < len(self.shape.inputs):
+        elif owner.fetch and owner.position < self.shape.ends[self.version]:
             self.fetch(place)
         else:
             known = self.machines.names(owner.lane)
@@ -169,7 +169,7 @@ class Turn:
 
     def fetch(self, place: int) -> None:
         """Deliver what is there."""
-        owner, inputs = self.owners[place], self.shape.inputs
+        owner, inputs = self.owners[place], self.shape.inputs[: self.shape.ends[self.version]]
         offsets, position = [], owner.position
         while position < len(inputs) and len(offsets) < owner.fetch:
             if inputs[position] is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.core.holds import HoldScope
-from tests.model.shape import Shape, Trouble, hold, opts_out, release, renews, subject, withdraws
+from tests.model.shape import Shape, Trouble, hold, opts_out, release, renews, subject, then_one_arrives, withdraws
 
 T = Trouble
 
@@ -29,6 +29,14 @@ ALL = (
         {T.KILL: 1, T.LOST: 1, T.RETRY: 1},
         (withdraws("a", 2),),
         limits={"batch": 3},
+    ),
+    Shape(
+        "a batch across a change",
+        "two records of one customer in one batch: announced under one consent, or each under another",
+        ("a1", "a2"),
+        {T.LOST: 1, T.RETRY: 1, T.KILL: 1, T.SLOW: 1},
+        (then_one_arrives(opts_out("a", 2)), withdraws("a", 3)),
+        limits={"batch": 2},
     ),
     Shape(
         "a batch that GeNiE chokes on",
