@@ -1,8 +1,6 @@
 """`python -m tests.promises.launch NAME...`: `gateway serve` without the named steps, or dying at a named place."""
 
-import ctypes
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from gateway import app
 from gateway.cli import serve
 from gateway.cli.errors import CommandError
 from tests.chaos import points
+from tests.parentage import end_with_parent
 from tests.promises import deaths, decoding, hurry, releases, removals, troubles
 
 PATCHES = {
@@ -19,7 +18,6 @@ PATCHES = {
     for name, patch in room.NAMED.items()
 }
 ROOMS = app  # imported, so that a process forked from here starts at once
-_PR_SET_PDEATHSIG = 1
 
 
 def main(names: Sequence[str]) -> None:
@@ -34,8 +32,7 @@ def main(names: Sequence[str]) -> None:
 
 def main_of_fork(names: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
     """`main` in a process forked from one that has imported everything already."""
-    if sys.platform == "linux":  # end with the server, whatever ends that
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()  # the server that it is forked from
     os.environ.clear()
     os.environ.update(environment)
     log.write_bytes(b"")

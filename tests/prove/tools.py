@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ import pytest
 
 from tests.model.machine import LANE_FAILS
 from tests.model.without import explore_without
+from tests.parentage import end_with_parent
 from tests.promises.launch import PATCHES
 from tests.prove.rows import Check, Model, Row, Stories
 
@@ -32,8 +34,15 @@ RED_ANYWAY = "red with the step in place too"
 ANOTHER_REASON = "red for another reason than what the test looks at"
 ANOTHER_PROMISE = "this is not the promise that the row names"
 
+END_BOUND_S = 5.0  # for a campaign that is broken off: half of what its row gets
+
 _FIRST_BAD = re.compile(r"seed (\d+) breaks a promise: ")
 _WRONG = "WRONG "
+
+
+class _Simulated(NamedTuple):
+    status: int
+    said: str
 
 
 class Found(NamedTuple):
@@ -74,7 +83,7 @@ def _model(row: Row, *, thoroughly: bool) -> Found:
 
 
 def _stories(row: Row, by: Stories) -> Found:
-    said = _simulate("--seeds", str(by.seeds), "--no-shrink", "--without", row.removal).stderr.splitlines()
+    said = _simulate("--seeds", str(by.seeds), "--no-shrink", "--without", row.removal).said.splitlines()
     bad = next(filter(None, map(_FIRST_BAD.match, said)), None)
     if bad is None:
         return Found(None, tuple(said))
@@ -83,14 +92,28 @@ def _stories(row: Row, by: Stories) -> Found:
     broken = [line for line in wrong if line.startswith(kinds)]
     if not broken:
         return Found(None, (*said, ANOTHER_PROMISE))
-    if _simulate("--seed", bad[1]).returncode:
+    if _simulate("--seed", bad[1]).status:
         return Found(None, (*said, RED_ANYWAY))
     return Found(broken[0], tuple(said), f"seed {bad[1]}")
 
 
-def _simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.simulation", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _simulate(*arguments: str) -> _Simulated:
+    """Ctrl-C comes to the campaign too, which ends by itself then; whatever else ends this process ends it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.simulation", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=end_with_parent,  # noqa: PLW1509 - this process has one thread
+    ) as campaign:
+        try:
+            _, said = campaign.communicate()
+        except KeyboardInterrupt:
+            with suppress(subprocess.TimeoutExpired):
+                campaign.wait(END_BOUND_S)
+            campaign.kill()
+            raise
+    return _Simulated(campaign.returncode, said)
 
 
 def _itself(test: Check, removal: str) -> Found:

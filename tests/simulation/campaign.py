@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
 import sys
 import tempfile
@@ -16,11 +17,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from tests.parentage import end_with_parent
 from tests.promises import core_removals, removals
+from tests.simulation import keys, room
 from tests.simulation.evidence import Evidence
 from tests.simulation.params import Params
 from tests.simulation.run import Outcome, play
@@ -57,17 +60,18 @@ def run(params: Params, seeds: int, *, shorten: bool) -> int:
     began, outcomes, evidence = time.monotonic(), list[Outcome](), Evidence()
     bad: list[Outcome] = []
     shown_at = began
-    for outcome in _outcomes([replace(params, seed=params.seed + number) for number in range(seeds)]):
-        outcomes.append(replace(outcome, lines=(), about=(), evidence=Evidence()))  # there are many
-        evidence.add(outcome.evidence)
-        if outcome.violations:
-            bad.append(outcome)
-            _say(f"seed {outcome.params.seed} breaks a promise: {outcome.violations[0]}")
-        if time.monotonic() - shown_at > SHOW_EVERY_S and sys.stderr.isatty():
-            shown_at = time.monotonic()
-            _say(f"{len(outcomes)} of {seeds} stories, {_sum(outcomes)}", end="\r")
-        if len(bad) >= (1 if params.without else MOST_BAD):
-            break
+    with _told_if_broken_off(outcomes, seeds):
+        for outcome in _outcomes([replace(params, seed=params.seed + number) for number in range(seeds)]):
+            outcomes.append(replace(outcome, lines=(), about=(), evidence=Evidence()))  # there are many
+            evidence.add(outcome.evidence)
+            if outcome.violations:
+                bad.append(outcome)
+                _say(f"seed {outcome.params.seed} breaks a promise: {outcome.violations[0]}")
+            if time.monotonic() - shown_at > SHOW_EVERY_S and sys.stderr.isatty():
+                shown_at = time.monotonic()
+                _say(f"{len(outcomes)} of {seeds} stories, {_sum(outcomes)}", end="\r")
+            if len(bad) >= (1 if params.without else MOST_BAD):
+                break
     seconds = time.monotonic() - began
     _say(f"{len(outcomes)} stories in {seconds:.1f} s, {_cpu(outcomes):.2f} CPU seconds each, {_sum(outcomes)}")
     for outcome in bad[:1]:
@@ -78,16 +82,22 @@ def run(params: Params, seeds: int, *, shorten: bool) -> int:
     return _last_line(outcomes, evidence, unreached)
 
 
+@contextmanager
+def _told_if_broken_off(outcomes: Sequence[Outcome], seeds: int) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say(f"broken off after {len(outcomes)} of {seeds} stories")
+        raise
+
+
 def _outcomes(stories: Sequence[Params]) -> Iterator[Outcome]:
     """In order, so that the first bad one is always the same; a process that dies ends the run."""
     for first in range(0, len(stories), STORIES_A_POOL):
         some = stories[first : first + STORIES_A_POOL]
         with _pool(PROCESSES) as pool:
             futures = [pool.submit(_played, story) for story in some]
-            try:
-                yield from map(_result, some, futures)
-            finally:
-                pool.shutdown(cancel_futures=True)  # and wait: the end of `with` would take the cancelling back
+            yield from map(_result, some, futures)
             if any(future.exception() for future in futures):
                 return
 
@@ -99,13 +109,25 @@ def _result(story: Params, future: Future[Outcome]) -> Outcome:
         return Outcome(story, violations=(f"{BROKE}: a process died, of this story or of one before",))
 
 
-def _pool(processes: int) -> ProcessPoolExecutor:
-    """It notices when one of them dies."""
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), _ignore_interrupts)
+@contextmanager
+def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """It notices when one of them dies. They end at once when nobody wants what is left, and with this process."""
+    keys.cached()  # theirs too
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(processes, fork, _begin, (os.getpid(),)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for process in list(pool._processes.values()):  # kill_workers() comes with Python 3.14
+                process.kill()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)  # and wait: the end of `with` would take the cancelling back
 
 
-def _ignore_interrupts() -> None:
+def _begin(parent: int) -> None:
     """Ctrl-C is the parent's to act on; what a killed gateway leaves undone is meant to be."""
+    end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore", RuntimeWarning)
 
@@ -117,19 +139,13 @@ def _played(params: Params) -> Outcome:
     if params.without and params.without not in _taken_out:
         removable()[params.without]()
         _taken_out.append(params.without)
-    with tempfile.TemporaryDirectory(prefix="gateway-simulation-", dir=_memory()) as directory:
+    with tempfile.TemporaryDirectory(dir=room.of_this_run()) as directory:
         try:
             return play(params, Path(directory))
         except Exception as error:  # whatever it is: who plays on must know which seed it was
             told = tuple(traceback.format_exc().splitlines())
             wrong = (f"{BROKE}: {type(error).__name__}: {error}",)
             return Outcome(params, violations=wrong, lines=told, about=told)
-
-
-def _memory() -> str | None:
-    """A file system in memory, if there is one: nothing there outlives the story anyway."""
-    shared = Path("/dev/shm")  # noqa: S108 - a fresh directory in it
-    return str(shared) if shared.is_dir() else None
 
 
 def _tell_bad(outcome: Outcome, *, shorten: bool) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from gateway.sandbox import pki
 from gateway.sandbox.pki import Pki
+from tests.simulation import room
 
 
 def make(directory: Path) -> Pki:
@@ -35,9 +35,5 @@ def _bytes_of(name: str) -> bytes:
 
 @cache
 def cached() -> Pki:
-    """Made once in this interpreter, and gone with it."""
-    _kept.append(tempfile.TemporaryDirectory(prefix="gateway-simulation-keys-"))
-    return make(Path(_kept[0].name))
-
-
-_kept: list[tempfile.TemporaryDirectory[str]] = []
+    """Made once, for this interpreter and those forked from it; gone with the run."""
+    return make(room.of_this_run() / "keys")
