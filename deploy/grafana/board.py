@@ -96,8 +96,10 @@ def _whose() -> list[builders.QueryVariable]:
     return [namespace, job, instance]
 
 
-def _runbook() -> builders.ConstantVariable:
-    return builders.ConstantVariable("runbook").label("Runbook").value(RUNBOOK_URL)
+def _runbook() -> builders.TextBoxVariable:
+    """Where it is served is known only where it is: anyone can say it, for himself and in an address."""
+    there = dashboard.VariableOption(selected=True, text=RUNBOOK_URL, value=RUNBOOK_URL)
+    return builders.TextBoxVariable("runbook").label("Runbook").default_value(RUNBOOK_URL).current(there)
 
 
 def _runbook_link() -> builders.DashboardLink:

@@ -20,7 +20,7 @@ import yaml
 from gateway.observe.metrics import OBJECTIVE_S
 
 ALLOWED_LATE = 0.001  # 99.9 % are settled within OBJECTIVE_S
-RUNBOOK = "https://credit-gateway.example/runbook"  # in the site of docs/ where it is served: yours to replace
+RUNBOOK = "https://credit-gateway.example/runbook"  # nobody's: where docs/ is served is said at the installation
 PAGE, TICKET = "page", "ticket"
 OF = "namespace, job"  # one gateway: all processes of a group
 PROCESS = f"{OF}, instance"

@@ -185,7 +185,9 @@ def test_every_variable_exists_and_is_used(path: Path) -> None:
     assert used == set(variables)
     for name in used - {"datasource", "runbook"}:
         assert variables[name]["multi"] and variables[name]["includeAll"] and variables[name]["allValue"]
-    assert variables["runbook"]["query"].startswith("https://") and not variables["runbook"]["query"].endswith("/")
+    runbook = variables["runbook"]
+    assert (runbook["type"], runbook["query"]) == ("textbox", runbook["current"]["value"])  # people say where it is
+    assert runbook["query"].startswith("https://") and not runbook["query"].endswith("/")
 
 
 @every_file

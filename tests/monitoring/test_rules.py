@@ -1,6 +1,7 @@
 """The shipped rules: every alert fires when it must and is silent when it must, judged by promtool."""
 
 import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,17 @@ def test_an_alert_says_what_to_do(rule: rules.Rule) -> None:
     for what, label in _PLACEHOLDER.findall(said["description"]):
         assert what == "value" or label in labels | {"job", "instance", "reason"}, label
     assert rule.severity in {rules.PAGE, rules.TICKET}
+
+
+def test_the_rules_can_be_written_with_ones_own_runbook() -> None:
+    """By the line that docs/how-to/watch.md says."""
+    page = (ROOT / "docs" / "how-to" / "watch.md").read_text("utf-8")
+    (line,) = [line.strip() for line in page.splitlines() if line.strip().startswith("sed ")]
+    command, target = line.split(" > ")
+    ended = subprocess.run(shlex.split(command), capture_output=True, cwd=ROOT, text=True, check=True, timeout=10)
+    own = rules.render(rules.Timing(), "https://docs.example.jp/gateway/runbook")
+    assert yaml.safe_load(ended.stdout) == yaml.safe_load(own)
+    assert target == "rules.yaml"
 
 
 def test_every_alert_has_words_and_no_words_are_left_over() -> None:

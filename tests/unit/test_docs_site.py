@@ -9,9 +9,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 from mkdocs.commands import build as builder
 from mkdocs.config import load_config
 from mkdocs.exceptions import Abort, PluginError
+
+from gateway.observe.rules import RUNBOOK
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -93,6 +96,26 @@ def test_every_link_leads_to_a_page_and_to_a_place_in_it(site: Path) -> None:
             known = pages[file].ids if file in pages else set()
             if not file.is_file() or (anchor and file in pages and anchor not in known):
                 wrong.append(f"{page.relative_to(site)}: {target}")
+    assert wrong == []
+
+
+def test_alerts_and_dashboards_lead_to_a_page_and_to_a_place_in_it(site: Path) -> None:
+    """Where the site is served, as its names are there."""
+    alerts = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yaml").read_text("utf-8"))
+    targets = {
+        rule["annotations"]["runbook_url"] for group in alerts["groups"] for rule in group["rules"] if "alert" in rule
+    }
+    for file in (ROOT / "deploy" / "grafana").glob("*.json"):
+        text = file.read_text("utf-8")
+        (base,) = [each["query"] for each in json.loads(text)["templating"]["list"] if each["name"] == "runbook"]
+        targets |= set(re.findall(r'"url": "([^"]+)"', text.replace("${runbook}", base)))
+    assert len(targets) > 30
+    wrong = []
+    for target in targets:
+        path, _, anchor = target.removeprefix(RUNBOOK.removesuffix("runbook")).partition("#")
+        page = site / path
+        if not page.is_file() or (anchor and anchor not in Links(page).ids):
+            wrong.append(target)
     assert wrong == []
 
 
