@@ -1,7 +1,7 @@
 """`python -m deploy.chart`: write what of the chart comes from the gateway; with --check, say what is not up to date.
 
 Written are the settings in values.yaml, values.schema.json, the table in README.md, and files/ (bounds of settings,
-topics, permissions, alerts). Everything else in the chart is written by hand.
+topics, permissions, alerts, dashboards). Everything else in the chart is written by hand.
 """
 
 import json
@@ -9,8 +9,11 @@ import re
 import sys
 from pathlib import Path
 
+import yaml
+
 from deploy.chart import kafka, readme, schema, settings
 from deploy.chart.places import CHART, ROOT
+from gateway.observe.rules import RUNBOOK
 
 
 def pages() -> dict[Path, str]:
@@ -19,12 +22,16 @@ def pages() -> dict[Path, str]:
     table = readme.table(values)
     return {
         CHART / "values.yaml": values,
-        CHART / "values.schema.json": _json(schema.values()),
+        CHART / "values.schema.json": _json(schema.values(yaml.safe_load(values))),
         CHART / "README.md": _between("<!-- values: begin -->", "<!-- values: end -->", CHART / "README.md", table),
         CHART / "files" / "settings.json": _json(settings.known()),
         CHART / "files" / "topics.json": _json(kafka.topics()),
         CHART / "files" / "acls.json": _json(kafka.acls()),
-        CHART / "files" / "rules.yaml": (ROOT / "deploy" / "prometheus" / "rules.yaml").read_text(),
+        CHART / "files" / "rules.yaml": _without_runbook(ROOT / "deploy" / "prometheus" / "rules.yaml"),
+        **{
+            CHART / "files" / "dashboards" / board.name: _without_runbook(board)
+            for board in sorted((ROOT / "deploy" / "grafana").glob("*.json"))
+        },
     }
 
 
@@ -38,6 +45,11 @@ def main(arguments: list[str]) -> int:
         if not arguments:
             page.write_text(text)
     return 1 if arguments and stale else 0
+
+
+def _without_runbook(page: Path) -> str:
+    """With RUNBOOK_URL, which templates/_monitoring.tpl replaces, where nobody's address is."""
+    return page.read_text().replace(RUNBOOK, "RUNBOOK_URL")
 
 
 def _json(content: object) -> str:

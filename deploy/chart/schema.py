@@ -6,37 +6,41 @@ Knows Kubernetes' part; the settings' comes from settings.py. Nothing is open bu
 from collections.abc import Mapping
 from typing import Any
 
-from deploy.chart import settings
+from deploy.chart import formats, settings
 from deploy.chart.places import MOUNTED
 from gateway.kafka.acls import Role
 from gateway.oncall.audit import MAX_WORDS
 
 Schema = dict[str, Any]
 
-_NAME = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"}
-_TEXT = {"type": "string", "minLength": 1}
+_NAME = {"type": "string", "pattern": formats.SUBDOMAIN, "maxLength": 253}
+_TEXT = {"type": "string", "pattern": r"\S"}
 _AUDITED = {"type": "string", "pattern": r"\S", "maxLength": MAX_WORDS}
 _YES_NO = {"type": "boolean"}
 _WORDS = {"type": "object", "additionalProperties": {"type": "string"}}
+_LABELS = formats.labels(further=False)
+_FURTHER_LABELS = formats.labels(further=True)
+_PAGES = {"type": "string", "pattern": formats.PAGES}
+_KEY = {"type": "string", "pattern": formats.KEY}
 _OPEN = {"type": "object"}
 _CPU = {"type": "string", "pattern": r"^([1-9][0-9]*m|[1-9][0-9]*|[0-9]+\.[0-9]+)$"}
 _MEMORY = {"type": "string", "pattern": "^[1-9][0-9]*(Mi|Gi)$"}
-_DURATION = {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"}
+_DURATION = {"type": "string", "pattern": formats.DURATION, "minLength": 2}
 _STORAGE = {"type": "string", "pattern": "^[1-9][0-9]*(Mi|Gi|Ti)$"}
 _PORT = {"type": "integer", "minimum": 1, "maximum": 65_535}
 
 
-def values() -> Schema:
-    """The whole."""
-    return {
+def values(defaults: Mapping[str, Any]) -> Schema:
+    """The whole, for a page of values with these defaults."""
+    schema: Schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$comment": "Written by `python -m deploy.chart`: change deploy/chart/schema.py or the gateway's settings.",
         **_closed(
             {
                 "image": _closed(
                     {
-                        "repository": _TEXT,
-                        "tag": _or_none(_TEXT),
+                        "repository": {"type": "string", "pattern": formats.IMAGE, "maxLength": 255},
+                        "tag": _or_none({"type": "string", "pattern": formats.TAG}),
                         "digest": _or_none({"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}),
                         "pullPolicy": {"enum": ["IfNotPresent", "Always", "Never"]},
                     }
@@ -65,7 +69,7 @@ def values() -> Schema:
                 ),
                 "lanesInit": _closed(
                     {
-                        "from": _or_none({"type": "string", "pattern": r"^(earliest|latest|\d{4}-\d\d-\d\dT\S+)$"}),
+                        "from": _or_none({"type": "string", "pattern": formats.TIME}),
                         "operator": _or_none(_AUDITED),
                         "ticket": _or_none(_AUDITED),
                     }
@@ -73,7 +77,22 @@ def values() -> Schema:
                 "oncall": _on_call(),
                 "podMonitor": _monitor(),
                 "serviceMonitor": _monitor(),
-                "prometheusRule": _closed({"enabled": _YES_NO, "labels": _WORDS}),
+                "prometheusRule": _closed(
+                    {"enabled": _YES_NO, "runbookUrl": _or_none(_PAGES), "labels": _FURTHER_LABELS}
+                ),
+                "grafana": _closed(
+                    {
+                        "dashboards": _closed(
+                            {
+                                "enabled": _YES_NO,
+                                "namespace": _or_none(_NAME),
+                                "label": _KEY,
+                                "labelValue": {"type": "string", "pattern": formats.LABEL_VALUE},
+                                "annotations": _WORDS,
+                            }
+                        )
+                    }
+                ),
                 "autoscaling": _closed(
                     {
                         "enabled": _YES_NO,
@@ -85,13 +104,25 @@ def values() -> Schema:
                 "strimzi": _strimzi(),
                 "global": _OPEN,  # helm's own
             },
-            ["image", "settings", "files"],
         ),
     }
+    # settings know themselves which of them are required
+    others = {"properties": {name: part for name, part in schema["properties"].items() if name != "settings"}}
+    _keep(others, defaults)
+    return schema | {"required": sorted([*others["required"], "settings"])}
+
+
+def _keep(schema: Schema, default: object) -> None:
+    """What has a default can be changed but not taken out, by null: templates rely on it."""
+    if isinstance(default, Mapping):
+        for name, part in schema.get("properties", {}).items():
+            _keep(part, default.get(name))
+            if default.get(name) is not None and "null" not in part.get("type", ()):
+                schema["required"] = sorted({*schema.get("required", ()), name})
 
 
 def _resources() -> Schema:
-    requests = _closed({"cpu": _CPU, "memory": _MEMORY})
+    requests = _closed({"cpu": _CPU, "memory": _or_none(_MEMORY)})
     return _closed(
         {"requests": requests, "limits": _closed({"cpu": _or_none(_CPU), "memory": _MEMORY}, ["memory"])}, ["limits"]
     )
@@ -116,14 +147,15 @@ def _files() -> Schema:
     certificate = _closed(
         {
             "issuerRef": _closed({"name": _NAME, "kind": _TEXT, "group": _TEXT}, ["name"]),
-            "commonName": {"type": "string", "minLength": 1, "maxLength": 64},
+            "commonName": _TEXT | {"maxLength": 64},
             "dnsNames": _list(_TEXT),
             "duration": _DURATION,
             "renewBefore": _DURATION,
         },
         ["issuerRef", "commonName"],
     )
-    csi = _closed({"driver": _TEXT, "volumeAttributes": _WORDS, "nodePublishSecretRef": _closed({"name": _NAME})})
+    login = _closed({"name": _NAME}, ["name"])
+    csi = _closed({"driver": _TEXT, "volumeAttributes": _WORDS, "nodePublishSecretRef": login}, ["driver"])
     source = _closed({"secret": _NAME, "configMap": _NAME, "csi": csi, "certificate": certificate})
     return {
         "type": "object",
@@ -136,49 +168,57 @@ def _files() -> Schema:
 def _scheduling() -> Schema:
     toleration = _closed(
         {
-            "key": _TEXT,
+            "key": _KEY,
             "operator": {"enum": ["Exists", "Equal"]},
-            "value": {"type": "string"},
+            "value": {"type": "string", "pattern": formats.LABEL_VALUE},
             "effect": {"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]},
             "tolerationSeconds": _whole(0, 2**31 - 1),
         }
-    )
+    ) | _if("operator", ["Exists"], {"properties": {"value": False}}, {"required": ["key"]})
+    evicted = {"properties": {"effect": {"const": "NoExecute"}}, "required": ["effect"]}
+    toleration["dependencies"] = {"tolerationSeconds": evicted}
     affinity = _closed(dict.fromkeys(("nodeAffinity", "podAffinity", "podAntiAffinity"), _OPEN))
     return {
-        "topologyKeys": _list(_TEXT),
+        "topologyKeys": _list(_KEY),
         "affinity": affinity,
-        "nodeSelector": _WORDS,
+        "nodeSelector": _LABELS,
         "tolerations": _list(toleration),
         "priorityClassName": _or_none(_NAME),
-        "podLabels": _WORDS,
-        "podAnnotations": _WORDS,
+        "podLabels": _FURTHER_LABELS,
+        "podAnnotations": formats.annotations("checksum/settings"),
     }
 
 
 def _network() -> Schema:
-    expression = _closed({"key": _TEXT, "operator": _TEXT, "values": _list(_TEXT)}, ["key", "operator"])
-    selector = _closed({"matchLabels": _WORDS, "matchExpressions": _list(expression)})
-    network = {"type": "string", "pattern": r"^[0-9a-fA-F:.]+/\d{1,3}$"}
+    comparing, asking = ["In", "NotIn"], ["Exists", "DoesNotExist"]
+    words = _list({"type": "string", "pattern": formats.LABEL_VALUE}, least=1)
+    expression = _closed(
+        {"key": _KEY, "operator": {"enum": comparing + asking}, "values": words}, ["key", "operator"]
+    ) | _if("operator", comparing, {"required": ["values"]}, {"properties": {"values": False}})
+    selector = _closed({"matchLabels": _LABELS, "matchExpressions": _list(expression)})
+    network = {"type": "string", "pattern": formats.NETWORK}
     peer = _closed(
         {
             "ipBlock": _closed({"cidr": network, "except": _list(network)}, ["cidr"]),
             "namespaceSelector": selector,
             "podSelector": selector,
         }
-    ) | {"minProperties": 1}
+    ) | {"minProperties": 1, "dependencies": {"ipBlock": {"maxProperties": 1}}}
     part = _closed({"to": _list(peer), "ports": _list(_PORT)})
+    # in a policy nothing means everything: no peer is every address, no port is every port
+    somewhere = _closed({"to": _list(peer, least=1), "ports": _list(_PORT, least=1)})
     return _closed(
         {
             "enabled": _YES_NO,
             "metrics": _closed({"from": _list(peer)}),
-            "dns": part,
+            "dns": somewhere,
             **dict.fromkeys(("kafka", "genie", "registry", "tracing"), part),
         }
     )
 
 
 def _monitor() -> Schema:
-    return _closed({"enabled": _YES_NO, "interval": _DURATION, "labels": _WORDS})
+    return _closed({"enabled": _YES_NO, "interval": _DURATION, "labels": _FURTHER_LABELS})
 
 
 def _strimzi() -> Schema:
@@ -198,8 +238,14 @@ def _closed(properties: Mapping[str, Schema], required: list[str] | None = None)
     return closed | ({"required": required} if required else {})
 
 
-def _list(of: Schema) -> Schema:
-    return {"type": "array", "items": of}
+def _list(of: Schema, *, least: int = 0) -> Schema:
+    return {"type": "array", "items": of} | ({"minItems": least} if least else {})
+
+
+def _if(name: str, one_of: list[str], then: Schema, otherwise: Schema) -> Schema:
+    """What else is asked, if the property of this name is one of these."""
+    condition = {"properties": {name: {"enum": one_of}}, "required": [name]}
+    return {"if": condition, "then": then, "else": otherwise}
 
 
 def _whole(least: int, most: int) -> Schema:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from deploy.chart import formats
 from deploy.chart.places import DEFAULTS, OWN, REQUIRED_HERE
 from gateway import memory
 from gateway.contradictions import BOUNDS, LOGINS
@@ -27,11 +28,13 @@ PAIRS = [
 
 # What the gateway checks by code, as far as a pattern can say it.
 PATTERNS = {
-    "kafka.bootstrap_servers": r"^[A-Za-z0-9._\[\]:-]+:[0-9]{1,5}(,[A-Za-z0-9._\[\]:-]+:[0-9]{1,5})*$",
-    "genie.base_url": r"^https://[^/?#@\s]+$",
-    "schemas.registry_url": r"^https?://[^?#@\s]+$",
-    "tracing.endpoint": r"^https?://[^?#@\s]+$",
+    "kafka.bootstrap_servers": formats.BROKERS,
+    "genie.base_url": formats.HTTPS_HOST,
+    "schemas.registry_url": formats.HTTP_URL,
+    "tracing.endpoint": formats.HTTP_URL,
 }
+# A pod is asked for its health, and scraped, by its own address.
+ONE_OF = {"observe.host": ["0.0.0.0", "::"]}  # noqa: S104 - the pod's own network
 
 
 def block() -> str:
@@ -138,8 +141,10 @@ def _converted(name: str, part: dict[str, Any], *, nullable: bool) -> dict[str, 
     for key in ("minLength", "maxLength", "pattern", "minProperties"):
         if key in kind:
             new[key] = kind[key]
-    if "enum" in kind:
-        new["enum"] = [*kind["enum"], *([None] if nullable else [])]
+    if one_of := ONE_OF.get(name, kind.get("enum")):
+        new["enum"] = [*one_of, *([None] if nullable else [])]
+    if new.get("minLength") and "pattern" not in new:
+        new["pattern"] = r"\S"  # the gateway takes blanks off first
     if kind.get("format") in {"file-path", "path"}:
         new["pattern"] = "^/"
     if "additionalProperties" in kind:

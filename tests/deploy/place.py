@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.chart.places import MOUNTED
+from gateway.sandbox.broker.config import HOST
 from tests.deploy.charts import Rendered, Resource
 
 # what the secrets and configMaps that the values name hold, by the sandbox's names of them
@@ -57,8 +58,8 @@ class Place:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """The container's own."""
-        return {each["name"]: self._value(each) for each in self.container["env"]}
+        """The container's own; a pod has an address to itself, which here is this machine's."""
+        return {"GATEWAY_OBSERVE__HOST": HOST, **{each["name"]: self._value(each) for each in self.container["env"]}}
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -42,7 +42,7 @@ def rendered_for(chart: Chart, world: World, group: str | None = None) -> Render
             "group_id": group or world.group,
         },
         "topics": {"prefix": world.prefix},
-        "observe": {"host": "127.0.0.1", "port": free_port()},
+        "observe": {"port": free_port()},
     }
     changes = {f"settings.{section}": values for section, values in settings.items()}
     files = {f"files.{name}": ... for name in ("kafka", "kafka-ca")}

@@ -56,6 +56,15 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
+{{/* What a container gets, given its values: as much memory is set aside as it may use, unless less is asked for. */}}
+{{- define "credit-gateway.resources" -}}
+requests:
+  cpu: {{ .requests.cpu }}
+  memory: {{ .requests.memory | default .limits.memory }}
+limits:
+  {{- toYaml .limits | nindent 2 }}
+{{- end -}}
+
 {{/* The settings' file and what its paths name, given (dict "root" $ "names" (list of names under files)). */}}
 {{- define "credit-gateway.mounts" -}}
 - name: settings

@@ -10,7 +10,10 @@
     (include "credit-gateway.refusals.files" (dict "known" $known "flat" $given "root" .) | fromJsonArray)
     (include "credit-gateway.refusals.resources" (dict "known" $known "flat" $flat "root" .) | fromJsonArray)
     (include "credit-gateway.refusals.network" (dict "flat" $flat "root" .) | fromJsonArray)
+    (include "credit-gateway.refusals.monitoring" . | fromJsonArray)
     (include "credit-gateway.refusals.on-call" (dict "known" $known "flat" $given "root" .) | fromJsonArray)
+    (include "credit-gateway.refusals.start" (dict "flat" $flat "root" .) | fromJsonArray)
+    (include "credit-gateway.refusals.strimzi" (dict "flat" $flat "root" .) | fromJsonArray)
     (include "credit-gateway.refusals.parts" (dict "flat" $flat "root" .) | fromJsonArray) -}}
 {{- if $wrong -}}
 {{- fail (printf "values are wrong:\n  %s" (join "\n  " $wrong)) -}}
@@ -91,6 +94,14 @@
 {{- $wrong = append $wrong (printf "settings.%s: found %s, but there is no files.%s: say there which secret or configMap it is" $setting $path $name) -}}
 {{- end -}}
 {{- end -}}
+{{- range $name, $source := $.root.Values.files -}}
+{{- with $source.certificate -}}
+{{- $lasts := .duration | default "2160h" -}}{{/* cert-manager's own default */}}
+{{- if and .renewBefore (ge (include "credit-gateway.milliseconds" .renewBefore | int64) (include "credit-gateway.milliseconds" $lasts | int64)) -}}
+{{- $wrong = append $wrong (printf "files.%s.certificate.renewBefore: found %s: less than duration, %s" $name .renewBefore $lasts) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- toJson $wrong -}}
 {{- end -}}
 
@@ -103,6 +114,18 @@
 {{- if hasKey .flat "tracing.endpoint" -}}{{- $least = add $least (int64 .known.memory.tracing) -}}{{- end -}}
 {{- if lt $memory $least -}}
 {{- $wrong = append $wrong (printf "resources.limits.memory: found %s: at least %dMi are needed beside settings.genie.connections %d" .root.Values.resources.limits.memory (divf $least 1048576 | ceil | int64) $connections) -}}
+{{- end -}}
+{{- $whose := dict "resources" .root.Values.resources -}}
+{{- with .root.Values.oncall -}}{{- $_ := set $whose "oncall.resources" .resources -}}{{- end -}}
+{{- range $path, $of := $whose -}}
+{{- range $kind, $unit := dict "memory" "bytes" "cpu" "millicores" -}}
+{{- $asked := get $of.requests $kind -}}{{- $most := get $of.limits $kind -}}
+{{- if and $asked $most -}}
+{{- if gt (include (printf "credit-gateway.%s" $unit) $asked | int64) (include (printf "credit-gateway.%s" $unit) $most | int64) -}}
+{{- $wrong = append $wrong (printf "%s.requests.%s: found %s: at most %s.limits.%s, %s" $path $kind $asked $path $kind $most) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- $shutdown := include "credit-gateway.shutdown" .root | int64 -}}
 {{- $grace := include "credit-gateway.grace" .root | int64 -}}
@@ -125,6 +148,30 @@
 {{- if not (index $policy $name).to -}}
 {{- $wrong = append $wrong (printf "networkPolicy.%s.to: empty: list the peers where %s (settings.%s) is, or set networkPolicy.enabled: false" $name (get $.flat $setting) $setting) -}}
 {{- end -}}
+{{- end -}}
+{{- range $monitor := list "podMonitor" "serviceMonitor" -}}
+{{- if and (get $.root.Values $monitor).enabled (not $policy.metrics.from) -}}
+{{- $wrong = append $wrong (printf "networkPolicy.metrics.from: empty, but %s.enabled is true: list the peers where Prometheus is" $monitor) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $wrong -}}
+{{- end -}}
+
+{{/* Brokers to start from, and where lanes begin. */}}
+{{- define "credit-gateway.refusals.start" -}}
+{{- $wrong := list -}}
+{{- $brokers := splitList "," (get .flat "kafka.bootstrap_servers") -}}
+{{- if ne (len $brokers) (uniq $brokers | len) -}}
+{{- $wrong = append $wrong (printf "settings.kafka.bootstrap_servers: found %s: a broker is there twice" (join "," $brokers)) -}}
+{{- end -}}
+{{- with .root.Values.lanesInit -}}
+{{- $day := regexFind "^[0-9]{4}-[0-9]{2}-[0-9]{2}" (.from | default "") -}}
+{{- if and $day (ne $day (toDate "2006-01-02" $day | date "2006-01-02")) -}}
+{{- $wrong = append $wrong (printf "lanesInit.from: found %s: there is no such day" .from) -}}
+{{- end -}}
+{{- if and .from (not .operator) -}}
+{{- $wrong = append $wrong (printf "lanesInit.operator: missing, but lanesInit.from is %s: say who starts the lanes, it goes into the audit topic" .from) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $wrong -}}
@@ -152,20 +199,12 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- with $values.lanesInit -}}
-{{- if and .from (not .operator) -}}
-{{- $wrong = append $wrong (printf "lanesInit.operator: missing, but lanesInit.from is %s: say who starts the lanes, it goes into the audit topic" .from) -}}
-{{- end -}}
-{{- end -}}
 {{- if and $values.lanesInit.from .root.Release.IsInstall (not $values.strimzi.topics.enabled) -}}
 {{- range $name := include "credit-gateway.files-of" (dict "root" .root "sections" (list "kafka" "schemas")) | fromJsonArray -}}
 {{- if and (hasKey $values.files $name) (index $values.files $name).certificate -}}
 {{- $wrong = append $wrong (printf "lanesInit.from: found %s, but files.%s is a certificate that exists only after the installation: give lanesInit at the first upgrade" $values.lanesInit.from $name) -}}
 {{- end -}}
 {{- end -}}
-{{- end -}}
-{{- if and (or $values.strimzi.topics.enabled $values.strimzi.users.enabled) (not $values.strimzi.cluster) -}}
-{{- $wrong = append $wrong "strimzi.cluster: missing: the name of the Kafka resource that the topics and users belong to" -}}
 {{- end -}}
 {{- toJson $wrong -}}
 {{- end -}}

@@ -63,11 +63,29 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Bytes of resources.limits.memory, which values.schema.json keeps to whole Mi or Gi. */}}
+{{/* Bytes of a text such as 512Mi; values.schema.json keeps it to whole Mi or Gi. */}}
+{{- define "credit-gateway.bytes" -}}
+{{- $number := regexFind "^[0-9]+" . | int64 -}}
+{{- if hasSuffix "Gi" . -}}{{- mul $number 1073741824 -}}{{- else -}}{{- mul $number 1048576 -}}{{- end -}}
+{{- end -}}
+
 {{- define "credit-gateway.memory" -}}
-{{- $limit := .Values.resources.limits.memory -}}
-{{- $number := regexFind "^[0-9]+" $limit | int64 -}}
-{{- if hasSuffix "Gi" $limit -}}{{- mul $number 1073741824 -}}{{- else -}}{{- mul $number 1048576 -}}{{- end -}}
+{{- include "credit-gateway.bytes" .Values.resources.limits.memory -}}
+{{- end -}}
+
+{{/* Thousandths of a core of a text such as 500m, 2 or 0.5. */}}
+{{- define "credit-gateway.millicores" -}}
+{{- if hasSuffix "m" . -}}{{- trimSuffix "m" . | int64 -}}{{- else -}}{{- mulf (float64 .) 1000 | int64 -}}{{- end -}}
+{{- end -}}
+
+{{/* Milliseconds of a text such as 1h30m. */}}
+{{- define "credit-gateway.milliseconds" -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+(ms|h|m|s)" . -1 -}}
+{{- $unit := regexFind "[a-z]+$" . -}}
+{{- $sum = add $sum (mul (trimSuffix $unit . | int64) (get (dict "h" 3600000 "m" 60000 "s" 1000 "ms" 1) $unit)) -}}
+{{- end -}}
+{{- $sum -}}
 {{- end -}}
 
 {{/* Seconds from SIGTERM to the end, at most: the drain, the last transaction and the producer's end, the rest. */}}
