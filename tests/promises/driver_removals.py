@@ -17,12 +17,14 @@ from aiokafka.producer.sender import EndTxnHandler, Sender, TxnOffsetCommitHandl
 from aiokafka.structs import TopicPartition
 
 from gateway.core.facts import Committed, FenceReached, Opened, StartFence
+from gateway.core.facts import FenceFailed as NotFenced
 from gateway.core.identity import Identity
 from gateway.core.metadata import CommitMetadata
 from gateway.kafka import cluster, exact, fence, offsets_log, opening, strict_producer, transactions
 from gateway.kafka.fence import Fence, FenceFailed, FenceMark
 from gateway.kafka.lane_driver import _CALLS, REOPEN_WINDOW_S, LaneDriver
 from gateway.kafka.lanes import Lanes
+from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import LaneRefusedError
 from gateway.kafka.registry import RegistryAway
 from gateway.kafka.replay_intake import ReplayIntake
@@ -33,6 +35,7 @@ from tests.promises.patching import Named, replace, replace_everywhere
 
 NAMED = Named()
 READ_COMMITTED = 1
+CONTROLS = TopicNames("").controls
 
 # --- (a) open ---------------------------------------------------------------------------------------------------
 
@@ -197,6 +200,23 @@ def no_fence() -> None:
 
 
 @NAMED
+def view_before_the_fence() -> None:
+    """The final decision takes what was known when the fence began."""
+
+    async def prove_fresh(self: LaneDriver, command: StartFence) -> None:
+        view = self._around.view
+        consents, holds = view.get_many(command.subjects), view.holds
+        try:
+            mark = await self._around.fence.reach()
+        except FenceFailed:
+            self._tell(NotFenced())
+        else:
+            self._tell(FenceReached(mark.read_at_ms, consents, holds))
+
+    _CALLS[StartFence] = prove_fresh
+
+
+@NAMED
 def a_failed_fence_counts() -> None:
     """A fence that fails is taken for one that is reached."""
 
@@ -237,6 +257,17 @@ def the_clock_after_the_ends() -> None:
 def ends_read_committed() -> None:
     """The ends of consents and controls are those that committed readers see."""
     replace(cluster, "_READ_UNCOMMITTED", READ_COMMITTED)
+
+
+@NAMED
+def controls_unfenced() -> None:
+    """A fence proves consents alone: holds are taken as the view has them."""
+
+    async def read(self: Fence) -> tuple[int, dict[TopicPartition, int]]:
+        read_at, ends = await plain(self)
+        return read_at, {place: end for place, end in ends.items() if not place.topic.endswith(CONTROLS)}
+
+    plain = replace(Fence, "_read", read)
 
 
 @NAMED

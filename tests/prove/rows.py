@@ -240,6 +240,13 @@ ROWS = (
     _model(Step.FENCE, "no_fence", Promise.UNCONSENTED),
     _promise(Step.FENCE, "no_fence", "test_promise_2_nothing_leaves_without_valid_consent"),
     _model(Step.FENCE, "withhold_without_a_fence", instead="else a record is withheld although consent was renewed"),
+    _test(
+        Step.FENCE,
+        "view_before_the_fence",
+        "test_a_fence_brings_what_is_known_once_it_is_reached",
+        Promise.UNCONSENTED,
+    ),
+    _simulated(Step.FENCE, "view_before_the_fence", Promise.UNCONSENTED),
     _test(Step.FENCE, "a_failed_fence_counts", "test_a_call_that_fails_is_told", Promise.UNCONSENTED),
     _model(Step.FENCE_AFTER, "fence_before_the_announcement", Promise.UNCONSENTED),
     _test(

@@ -1,4 +1,4 @@
-"""The lane's driver without a Kafka: what it says when it ends the process."""
+"""The lane's driver without a Kafka: a call of it alone, and what it says when it ends the process."""
 
 import asyncio
 from types import SimpleNamespace
@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from gateway.core import facts
+from gateway.core.holds import Hold, Holds, HoldScope
 from gateway.kafka import lane_driver
+from gateway.kafka.fence import FenceMark
 from gateway.kafka.lane_driver import LaneDriver, LaneFailedError
 from gateway.kafka.opening import LaneName
 from gateway.kafka.registry import RegistryAway
@@ -90,3 +92,22 @@ async def test_a_lane_is_new_until_its_first_commit(driver: LaneDriver, monkeypa
     assert driver._feed.is_new
     await driver._commit(facts.Commit(0, ""))
     assert not driver._feed.is_new
+
+
+async def test_a_fence_brings_what_is_known_once_it_is_reached(
+    driver: LaneDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A withdrawal and a hold that arrive while it is under way are among it: for these it was waited."""
+    held, told = Holds([Hold("hold-1", HoldScope.ALL, None, None)]), []
+    view = SimpleNamespace(holds=Holds(), get_many=lambda subjects: dict.fromkeys(subjects, "given"))
+
+    async def reach() -> FenceMark:
+        view.holds, view.get_many = held, lambda subjects: dict.fromkeys(subjects, "withdrawn")
+        return FenceMark(900)
+
+    monkeypatch.setattr(driver._around, "view", view)
+    monkeypatch.setattr(driver._around, "fence", SimpleNamespace(reach=reach), raising=False)
+    monkeypatch.setattr(driver, "_tell", told.append)
+    driver._obey([facts.StartFence(frozenset({"subject-1a"}))])
+    await asyncio.gather(*driver._tasks)
+    assert told == [facts.FenceReached(900, {"subject-1a": "withdrawn"}, held)]
