@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from gateway.kafka.connection import KafkaConnection
-from gateway.sandbox.broker.config import HOST
 from gateway.sandbox.demo.tasks import alongside
 from tests.chaos.counts import Counts
 from tests.chaos.journal import Journal
@@ -236,7 +235,6 @@ class Exercise:
             "kafka.security_protocol": "PLAINTEXT",
             "kafka.allow_dev_topics": True,
             "genie.base_url": f"https://localhost:{self._stage.genie.port}",
-            "observe.host": HOST,
         }
         changes = {f"settings.{name}": value for name, value in settings.items()}
         changes |= {f"files.{name}": ... for name in _UNUSED_FILES}
