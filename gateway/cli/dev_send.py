@@ -102,7 +102,7 @@ def send(
                 wrong.append(found)
     if wrong:
         _refuse(wrong, right, as_json=as_json)
-    if dry_run or not right:
+    if dry_run:
         text = f"{counted(len(right), 'event')}, nothing wrong; nothing was sent"
         answer(text, {"events": len(right), "mistakes": [], "sent": []}, as_json=as_json)
         return
@@ -123,9 +123,13 @@ def _judged(file: str, kind: Kind | None) -> Iterator[Right | Wrong]:
     """Every event of a file, and every mistake."""
     from gateway.producer.documents import NotJsonError, read
 
+    is_empty = True
     try:
         for document in read(_text(file)):
+            is_empty = False
             yield from _judge(file, document, kind)
+        if is_empty:  # whoever names a file believes that there is something to send in it
+            yield Wrong(file, 1, "", "no event in it: write one, or begin with what --example payment prints")
     except NotJsonError as error:
         yield Wrong(file, error.line, None, f"{error.what}; what follows was not looked at", error.column)
 

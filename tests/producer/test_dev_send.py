@@ -99,6 +99,16 @@ def test_a_dry_run_needs_no_kafka(tmp_path: Path) -> None:
     assert (tried.exit_code, tried.stdout) == (0, "1 event, nothing wrong; nothing was sent\n")
 
 
+@pytest.mark.parametrize("text", ["", " \n", "[]"], ids=["nothing", "blank", "a list of none"])
+def test_a_file_without_an_event_is_a_mistake(tmp_path: Path, text: str) -> None:
+    """Beside one that has some too: somebody believes that they were sent."""
+    (tmp_path / "empty.json").write_text(text, "utf-8")
+    refused = run(tmp_path / "empty.json", write(tmp_path / "right.json", payment()), "--bootstrap", "127.0.0.1:9")
+    assert refused.exit_code == 1
+    assert f"{tmp_path / 'empty.json'}:1: (the whole): " in refused.stdout
+    assert "1 mistake, 1 event without any: nothing was sent" in refused.stdout
+
+
 def test_what_a_document_is_can_be_said(tmp_path: Path) -> None:
     """Without its id it could be anything; with --kind the id is what is missing."""
     file = write(tmp_path / "nameless.json", payment(event_id=...))
