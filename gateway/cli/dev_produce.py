@@ -3,7 +3,7 @@
 import dataclasses
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
@@ -11,7 +11,7 @@ import typer
 
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
-from gateway.cli.kafka_options import Bootstrap, Prefix
+from gateway.cli.kafka_options import Bootstrap, Prefix, Registry, login_at
 
 if TYPE_CHECKING:
     from gateway.sandbox.producers.run import Produced, Progress
@@ -24,6 +24,7 @@ def produce(
     *,
     bootstrap: Bootstrap,
     prefix: Prefix,
+    registry: Registry,
     events: Annotated[int, typer.Option(min=0, help="How many events.")] = 20_000,
     subjects: Annotated[
         int | None, typer.Option(min=1, help="How many customers; one for ten events if not given.")
@@ -67,6 +68,7 @@ def produce(
                 withdrawals_per_second=withdrawals,
                 withdrawals_after=withdrawals_after,
                 poison=poison,
+                ids=_ids(registry, prefix, run.KINDS) if registry else None,
                 progress=_json_line if as_json else _line(events) if sys.stderr.isatty() else None,
             )
         )
@@ -77,6 +79,29 @@ def produce(
     except run.ProduceError as error:
         raise CommandError(Exit.WRONG_USE, str(error)) from error
     answer(_text(done), dataclasses.asdict(done), as_json=as_json)
+
+
+def _ids(registry: str, prefix: str, kinds: Sequence[str]) -> dict[str, int]:
+    """Under which each kind's schema is registered there."""
+    import asyncio
+
+    from gateway.kafka.http_registry import HttpRegistry
+    from gateway.kafka.names import TopicNames
+    from gateway.kafka.registry import NotRegisteredError, RegistryAway
+
+    async def ask() -> dict[str, int]:
+        there = HttpRegistry.of(registry, TopicNames(prefix), login_at(registry))
+        try:
+            return {kind: await there.id_of(kind) for kind in kinds}
+        finally:
+            await there.close()
+
+    try:
+        return asyncio.run(ask())
+    except RegistryAway as error:
+        raise CommandError(Exit.UNREACHABLE, str(error)) from error
+    except NotRegisteredError as error:
+        raise CommandError(Exit.FOUND_WRONG, str(error)) from error
 
 
 def _line(events: int) -> Callable[["Progress"], None]:

@@ -10,10 +10,15 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.partitioner import DefaultPartitioner
 
 from gateway import schemas
+from gateway.kafka import subjects
+from gateway.kafka.http_registry import HttpRegistry
+from gateway.kafka.names import TopicNames
+from gateway.sandbox.producers import faults
 from gateway.sandbox.producers.run import ProduceError, Progress, UnreachableError, produce
 from gateway.sandbox.producers.shares import made_uuid
 from gateway.sandbox.producers.stream import CONSENTS, PAYMENTS, SCORES
 from tests.integration.conftest import MakeTopic
+from tests.integration.schema_registry import SchemaRegistry
 
 PARTITIONS = 3
 READ_SECONDS = 30
@@ -92,6 +97,34 @@ async def test_missing_topics_and_brokers_are_named(kafka: str, prefix: str) -> 
         await produce(kafka, prefix, subjects=1, events=1)
     with pytest.raises(UnreachableError, match="localhost:1"):
         await produce("localhost:1", prefix, subjects=1, events=1)
+
+
+async def test_the_command_writes_by_the_ids_that_a_registry_has(kafka: str, prefix: str, topics: None) -> None:
+    """They are not those of the files; what goes wrong on purpose goes wrong in the same ways."""
+    command = ["-m", "gateway", "dev", "produce", "--prefix", prefix, "--events", "200", "--subjects", "20"]
+    async with SchemaRegistry(empty=True) as registry:
+
+        async def run() -> tuple[int | None, str]:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, *command, "--registry", registry.url),
+                env={"GATEWAY_KAFKA__BOOTSTRAP_SERVERS": kafka},
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            async with asyncio.timeout(READ_SECONDS):
+                _, said = await process.communicate()
+            return process.returncode, said.decode()
+
+        status, said = await run()
+        assert (status, "gateway schemas register" in said) == (1, True), said
+        there = HttpRegistry.of(registry.url, TopicNames(prefix))
+        ids = {done.kind: done.ids[-1] for done in await subjects.register(there)}
+        await there.close()
+        assert await run() == (0, "")
+    for topic, kind in ((PAYMENTS, "LeasePaymentEvent"), (SCORES, "NorelScoreUpdate"), (CONSENTS, "ConsentRecord")):
+        framed = [raw.value for raw in (await read(kafka, prefix + topic))[0] if raw.value and raw.value[0] == 0]
+        found = {schemas.unframe(value)[0] for value in framed}
+        assert found - {faults.UNKNOWN_SCHEMA_ID} == {ids[kind]} != {schemas.schema_id(kind)}
 
 
 async def test_the_command_prints_counts(kafka: str, prefix: str, topics: None) -> None:

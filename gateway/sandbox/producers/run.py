@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -27,6 +27,8 @@ SLICE = 100  # records made before others get their turn
 RECENT_SUBJECTS = 20_000  # of events just acknowledged: whose consent changes next
 CANDIDATES = 50  # looked at for one change
 SERVICE = "consent-desk"
+HEAD_BYTES = len(schemas.frame(0, b""))
+KINDS = ("LeasePaymentEvent", "NorelScoreUpdate", "ConsentRecord")  # what is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,10 @@ class Produced:
 
 
 class _Run:
-    def __init__(self, world: World, out: Outlet, recent: deque[int], *, poison: bool) -> None:
+    def __init__(self, world: World, out: Outlet, recent: deque[int], ids: Mapping[str, int], *, poison: bool) -> None:
         self.world = world
         self.out = out
+        self.heads = {_head(schemas.schema_id(name)): _head(number) for name, number in ids.items()}
         self.stream = Stream(world, poison=poison)
         self.book = consents.Book(world, Random(world.seed + 1))
         self.rng = Random(world.seed + 2)
@@ -83,7 +86,7 @@ class _Run:
             due = due if events is None else min(due, events)
             late = due - self.events > SLICE
             for _ in range(min(due - self.events, SLICE)):
-                self.out.put(self.stream.next())
+                self._put(self.stream.next())
                 self.events += 1
             if rate:
                 self.behind = max(self.behind, elapsed - self.events / rate)
@@ -116,7 +119,19 @@ class _Run:
     def _consent(self, record: consents.Record, kind: str) -> None:
         value = schemas.encode("ConsentRecord", record)
         key = str(record["subject_ref"]).encode()
-        self.out.put(Input(CONSENTS, key, value, SERVICE, kind))
+        self._put(Input(CONSENTS, key, value, SERVICE, kind))
+
+    def _put(self, made: Input) -> None:
+        """With the id that a registry has for its schema: everything is made with those of the files."""
+        head = self.heads.get(made.value[:HEAD_BYTES]) if made.value else None
+        self.out.put(
+            made if made.value is None or head is None else made._replace(value=head + made.value[HEAD_BYTES:])
+        )
+
+
+def _head(schema_id: int) -> bytes:
+    """What a value begins with."""
+    return schemas.frame(schema_id, b"")
 
 
 async def produce(
@@ -131,11 +146,13 @@ async def produce(
     withdrawals_after: float = 0.0,
     duration: float | None = None,
     poison: bool = True,
+    ids: Mapping[str, int] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Produced:
     """Produce `events` events of `subjects` customers (or for `duration` seconds) at `rate` a second; rate 0 is as
     fast as Kafka takes them. Consents change `withdrawals_per_second` times a second meanwhile, and for
-    `withdrawals_after` seconds more, while a slower reader is still at work. Raises ProduceError.
+    `withdrawals_after` seconds more, while a slower reader is still at work. `ids` are those of KINDS at a
+    registry; none: those of the files. Raises ProduceError.
     """
     if events is None and duration is None:
         raise ProduceError("say how many events, or for how long")
@@ -150,7 +167,7 @@ async def produce(
             recent.append(made.about)
 
     async with outlet.opened(bootstrap, prefix, (PAYMENTS, SCORES, CONSENTS), seen) as out:
-        run = _Run(world, out, recent, poison=poison)
+        run = _Run(world, out, recent, ids or {}, poison=poison)
         await run.consents_at_first()
         began = time.monotonic()
         async with asyncio.TaskGroup() as beside:
