@@ -24,7 +24,7 @@ class DiedError(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     chosen = _chosen(arguments)
-    explored = []
+    explored: list[Explored] = []
     try:
         for each in _each(chosen):
             explored.append(each)
@@ -32,6 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     except DiedError as died:
         sys.stderr.write(f"error: the process that explored {died} died; perhaps memory was short: try it alone\n")
         return COULD_NOT
+    except KeyboardInterrupt:
+        sys.stderr.write(f"interrupted: {_so_far(chosen, explored)}\n")
+        return INTERRUPTED
     endings = sorted(set().union(*(each.endings for each in explored)))
     sys.stdout.write(f"endings that were reached: {', '.join(endings)}\n")
     violations = sum(each.violation is not None for each in explored)
@@ -89,6 +92,14 @@ def _each(chosen: Sequence[Shape]) -> Iterator[Explored]:
 def _explore(shape: Shape, there: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this process ends it
     there.send(explore(shape))
+
+
+def _so_far(chosen: Sequence[Shape], explored: Sequence[Explored]) -> str:
+    """What is known although not every world is explored."""
+    broken = [each.name for each in explored if each.violation is not None]
+    states = sum(each.states for each in explored)
+    verdict = f"a promise is broken in {', '.join(broken)}" if broken else "no promise is broken in them"
+    return f"{len(explored)} of {len(chosen)} worlds explored, {states:,} states; {verdict}"
 
 
 def _show(each: Explored) -> None:

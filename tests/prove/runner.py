@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Lock
@@ -30,7 +31,7 @@ END_OF_LOG = 3_000  # characters shown of a row that nothing noticed
 Answer = TypeVar("Answer")
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload([look.__module__, "pytest_asyncio.plugin"])
+_SERVER.set_forkserver_preload([look.__module__, "pytest_asyncio.plugin", "tests.prove.listening"])
 
 
 class Runner:
@@ -46,6 +47,7 @@ class Runner:
 
     def all(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Found]]:
         """Each row as it is done."""
+        _start_server()
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             runs = {pool.submit(self.one, row): row for row in rows}
             try:
@@ -91,6 +93,8 @@ class Runner:
             process = _SERVER.Process(target=_answer, args=(work, log, theirs))
             process.start()
             self._running.add(process)
+            if self._stopped:  # while the server was still importing
+                process.kill()
             theirs.close()
             try:
                 if not ours.poll(bound_s):
@@ -106,6 +110,16 @@ class Runner:
                 if process.is_alive():
                     process.kill()
             return answer, tuple(log.read_text("utf-8", "replace")[-END_OF_LOG:].splitlines())
+
+
+def _start_server() -> None:
+    """Start what processes are forked from, deaf to a Ctrl-C that comes while it still imports. (listening.py ends
+    that.)"""
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 def _answer(work: Callable[[], object], log: Path, answer: Connection) -> None:
