@@ -212,11 +212,14 @@ STRIMZI = {"strimzi.cluster": "production", "strimzi.users.enabled": True}
 
 def test_users_of_strimzis_that_could_not_log_in_are_refused(chart: Chart) -> None:
     """They have passwords for one mechanism, and names of their own."""
-    names = {"gateway": "gw", "billing": "one", "scoring": "one"}
-    said = refused(chart, {**STRIMZI, "strimzi.users.names": names, "settings.kafka.sasl_mechanism": "PLAIN"})
+    names = {"gateway": "gw", "billing": "one", "scoring": "one", "on-call": "desk"}
+    on_call = {"enabled": True, "kafka": {"sasl_username": "yamada", "sasl_password_file": f"{MOUNTED}/kafka/p"}}
+    wrong = {"strimzi.users.names": names, "settings.kafka.sasl_mechanism": "PLAIN", "oncall": on_call}
+    said = refused(chart, {**STRIMZI, **wrong})
     for line in (
         "settings.kafka.sasl_mechanism: found PLAIN, but Strimzi's users",
         "strimzi.users.names.gateway: found gw, but the gateway logs in as settings.kafka.sasl_username, cre",
+        "strimzi.users.names.on-call: found desk, but its pod logs in as oncall.kafka.sasl_username, yamada",
         "strimzi.users.names.scoring: found one, which is billing's too",
     ):
         assert f"\n  {line}" in said, line

@@ -26,6 +26,13 @@
 {{- $wrong = append $wrong (printf "strimzi.users.names.gateway: found %s, but the gateway logs in as settings.kafka.sasl_username, %s: make them the same" . $user) -}}
 {{- end -}}
 {{- end -}}
+{{- $on_call := .root.Values.oncall -}}
+{{- with get $strimzi.users.names "on-call" -}}
+{{- $typed := get $on_call.kafka "sasl_username" -}}
+{{- if and $on_call.enabled (eq $protocol "SASL_SSL") $typed (ne . ($typed | toString)) -}}
+{{- $wrong = append $wrong (printf "strimzi.users.names.on-call: found %s, but its pod logs in as oncall.kafka.sasl_username, %s: make them the same" . $typed) -}}
+{{- end -}}
+{{- end -}}
 {{- $roles := dict -}}
 {{- range $role, $name := $strimzi.users.names -}}
 {{- if and $name (hasKey $roles $name) -}}
