@@ -1,9 +1,8 @@
 """Schemas in kubeconform's layout, from packages: Kubernetes' own, the operators' (deploy/tools/crds.py), Strimzi's.
 
 Strimzi publishes no models for Python, and its definitions in no package: its two are written here after
-packaging/install/cluster-operator of strimzi/strimzi-kafka-operator, 043-Crd-kafkatopic.yaml (v1beta2 in commit
-0d780a377b57, whose spec v1 has unchanged) and 044-Crd-kafkauser.yaml (v1 in commit 0f01f49cb0a8), closed, and with what
-the chart always says required, so that a misspelt or missing field is refused.
+packaging/install/cluster-operator/043-Crd-kafkatopic.yaml and 044-Crd-kafkauser.yaml of 1.2.0 (0.49.0 has the same),
+closed, and with what the chart always says required, so that a misspelt or missing field is refused.
 """
 
 import json
