@@ -6,7 +6,7 @@ Knows numbers and names. Must not know how anything is brought about.
 import math
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import cycle, islice
 
@@ -20,6 +20,8 @@ SUBJECTS_PER_MINUTE = 1_000
 FEWEST_SUBJECTS = 2_000
 CHANGES_PER_S = 10.0  # of consents
 STOP_S = (0.5, 2.0, 4.5, 9.0)  # the third is past what is announced, the last past the group's session
+LONG_STOP_S = 35.0  # of one stop of a run: past what brokers give a transaction (20 s), and look for it (10 s)
+LONG_STOP_MINUTES = 5.0  # of a run that has the time for it, at least
 AWAY_S = (0.5, 5.0)
 LINK_S = (0.5, 10.0)  # the longest are past the bound of a call to Kafka
 OUTAGE_S = (1.0, 6.0)
@@ -129,10 +131,14 @@ class Plan:
         wanted = [(kind, detail) for kind in Kind for detail in self._details(kind, rng)]
         rng.shuffle(wanted)
         pause = (60 * self.minutes - WARM_UP_S) / len(wanted)
-        return tuple(
+        actions = [
             Action(WARM_UP_S + number * pause, kind, detail, _seconds(kind, rng), rng.random())
             for number, (kind, detail) in enumerate(wanted)
-        )
+        ]
+        if self.minutes >= LONG_STOP_MINUTES:
+            first = next(number for number, action in enumerate(actions) if action.kind is Kind.STOP)
+            actions[first] = replace(actions[first], seconds=LONG_STOP_S)
+        return tuple(actions)
 
     def _details(self, kind: Kind, rng: random.Random) -> Iterator[Detail]:
         """One for each time that this kind is due; those of a kind that has sorts take turns."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.plan import Kind, Plan
+from tests.chaos.plan import LONG_STOP_S, Kind, Plan
 from tests.chaos.points import Point
 from tests.chaos.run import COUNTS
 
@@ -39,6 +39,12 @@ def test_half_an_hour_is_enough() -> None:
     assert all(actions[f"kill_at {point.value}"] >= 10 for point in Point)
     assert kinds[Kind.KILL_AT] + kinds[Kind.KILL] >= 150
     assert kinds[Kind.BROKER_KILL] + kinds[Kind.BROKER_STOP] >= 20
+
+
+def test_one_stop_is_long() -> None:
+    """Past what brokers give a transaction, once in a run that has the time for it."""
+    assert [action.seconds for action in FULL.actions()].count(LONG_STOP_S) == 1
+    assert max(action.seconds for action in Plan(1, 7).actions()) < LONG_STOP_S
 
 
 def test_a_seed_says_it_all() -> None:
