@@ -3,7 +3,6 @@
 import json
 from functools import partial
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
@@ -159,11 +158,11 @@ def test_a_story_must_break_what_the_row_names(
 ) -> None:
     """In the first bad story, which is a good one with the step in place."""
 
-    def simulate(*arguments: str) -> CompletedProcess[str]:
+    def simulate(*arguments: str) -> tools._Simulated:
         if "--without" in arguments:
-            return CompletedProcess(arguments, 1, "", f"seed 2 breaks a promise: {wrong}\nWRONG {wrong}\n")
+            return tools._Simulated(1, f"seed 2 breaks a promise: {wrong}\nWRONG {wrong}\n")
         assert arguments == ("--seed", "2")
-        return CompletedProcess(arguments, status, "", "")
+        return tools._Simulated(status, "")
 
     monkeypatch.setattr(tools, "_simulate", simulate)
     assert tools.look(STORY, None, thoroughly=False).red == red
