@@ -1,7 +1,7 @@
 """The gateway's settings in values: each can be set, the gateway takes what is rendered, and a wrong one is refused."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,14 +124,15 @@ def _paths(settings: Any) -> list[str]:
 
 # --- what is refused ----------------------------------------------------------------------------------------
 
-WRONG: list[tuple[str, object, str]] = [
+# Path of a value, a wrong value, and what helm says of it; helm names all of them at once.
+WRONG_BY_ITSELF: list[tuple[str, object, str]] = [
     # misspelt, or none of ours
-    ("settings.kafka.bootstrap_server", "k:9092", "'/settings/kafka': additional properties 'bootstrap_server'"),
+    ("settings.kafka.bootstrap_server", "k:9092", "'bootstrap_server'"),
     ("settings.kafak", {}, "'/settings': additional properties 'kafak'"),
     ("replica", 3, "at '': additional properties 'replica'"),
     ("podDisruptionBudget.maxUnavailabel", 1, "additional properties 'maxUnavailabel'"),
     ("files.keys.secretName", "x", "additional properties 'secretName'"),
-    ("settings.kafka.group_instance_id", "x", "additional properties 'group_instance_id'"),
+    ("settings.kafka.group_instance_id", "x", "'group_instance_id'"),
     # wrong by itself
     ("settings.kafka.bootstrap_servers", "kafka", "/settings/kafka/bootstrap_servers': 'kafka' does not match"),
     ("settings.kafka.security_protocol", "SASL_PLAINTEXT", "/settings/kafka/security_protocol': value must be one of"),
@@ -145,11 +146,12 @@ WRONG: list[tuple[str, object, str]] = [
     ("settings.kafka.security_protocol", ..., "'/settings/kafka': missing property 'security_protocol'"),
     ("resources.limits.memory", "1G", "/resources/limits/memory': '1G' does not match"),
     ("image.digest", "sha256:12", "/image/digest'"),
-    ("files.keys", {"secret": "a", "configMap": "b"}, "/files/keys': maxProperties: got 2, want 1"),
+    ("files.genie-ca", {"secret": "a", "configMap": "b"}, "/files/genie-ca': maxProperties: got 2, want 1"),
     ("networkPolicy.genie.to", [{"ipBlock": {"cidr": "192.0.2.1"}}], "/cidr': '192.0.2.1' does not match"),
     ("lanesInit.from", "earlist", "/lanesInit/from'"),
     ("lanesInit.operator", " ", "/lanesInit/operator': ' ' does not match"),
-    # wrong beside others
+]
+WRONG_BESIDE_OTHERS: list[tuple[str, object, str]] = [
     (
         "settings.lane.drain_ms",
         31_000,
@@ -196,7 +198,23 @@ WRONG: list[tuple[str, object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "said"), WRONG, ids=lambda each: str(each)[:40])
+def rounds(wrong: list[tuple[str, object, str]]) -> Iterator[list[tuple[str, object, str]]]:
+    """Each path once in each."""
+    left = wrong
+    while left:
+        first = {path: (path, value, said) for path, value, said in reversed(left)}
+        yield list(first.values())
+        left = [each for each in left if each not in first.values()]
+
+
+@pytest.mark.parametrize("wrong", list(rounds(WRONG_BY_ITSELF)))
+def test_what_is_misspelt_or_wrong_by_itself_is_refused(chart: Chart, wrong: list[tuple[str, object, str]]) -> None:
+    with pytest.raises(RefusedError) as refused:
+        chart.render("least", {path: value for path, value, _ in wrong})
+    assert [said for _, _, said in wrong if said not in str(refused.value)] == []
+
+
+@pytest.mark.parametrize(("path", "value", "said"), WRONG_BESIDE_OTHERS, ids=lambda each: str(each)[:40])
 def test_a_mistake_is_refused_with_the_line_to_change(chart: Chart, path: str, value: object, said: str) -> None:
     with pytest.raises(RefusedError) as refused:
         chart.render("least", {path: value})
