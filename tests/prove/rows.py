@@ -262,6 +262,7 @@ ROWS = (
         Promise.UNCONSENTED,
     ),
     _simulated(Step.FENCE_ENDS, "ends_read_committed", Promise.UNCONSENTED),
+    _simulated(Step.FENCE_ENDS, "controls_unfenced", Promise.UNCONSENTED),
     _test(
         Step.FENCE_ENDS,
         "partitions_as_first_seen",

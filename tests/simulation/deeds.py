@@ -23,7 +23,7 @@ from tests.simulation.broker.api import Api
 from tests.simulation.broker.errors import Error
 from tests.simulation.broker.faults import Effect
 from tests.simulation.broker.faults import Fault as RequestFault
-from tests.simulation.faults import Broken, BrokerTrouble, Fault, Kind
+from tests.simulation.faults import Broken, BrokerTrouble, Change, Fault, Kind
 from tests.simulation.loop import Host
 from tests.simulation.orders import Orders
 from tests.simulation.parts import Parts
@@ -34,6 +34,7 @@ POINT_S = 20.0  # for a process to come to a point
 POLL_S = 0.05
 DELAY_MS = 700.0
 BYTES_BEFORE_RESET = 300
+LOST_SHARE = 0.5  # of times that followers are far behind: they become leaders, and what they lack is lost
 _OPENING = frozenset({Point.TAKEN_OVER, Point.OPENED})
 # What is given to the sandbox's faults beside the share.
 _PARAMETERS: Mapping[str, Mapping[str, Any]] = {
@@ -103,11 +104,12 @@ class Deeds:
             Kind.OUTAGE: self._outage,
             Kind.BROKEN: self._outage,
             Kind.GENIE_KILL: self._genie_kill,
-            Kind.OPEN_CONSENTS: self._open_consents,
+            Kind.OPEN_CHANGE: self._open_change,
             Kind.REGISTRY_AWAY: self._registry_away,
             Kind.COMPACTION: self._compaction,
             Kind.CLOCK: self._clock,
             Kind.GENIE_CLOCK: self._genie_clock,
+            Kind.STANDSTILL: self._standstill,
         }
 
     async def do(self, fault: Fault) -> None:
@@ -144,28 +146,49 @@ class Deeds:
     async def _at_point(self, fault: Fault) -> None:
         point, seat = fault.detail, self._seat(fault)
         assert isinstance(point, Point)
-        reached: list[Host] = []
-
-        def deed(host: Host) -> None:
-            reached.append(host)
-            self._tell(f"{host.name} is at {point.value}: {fault.kind.value}")
-            if fault.kind is Kind.KILL_AT:
-                host.kill()
-            else:
-                host.freeze()
-
-        self._orders.give(seat.name, point, deed)
-        if point in _OPENING:
-            seat.process.kill()
-        elif point is Point.DRAINING:
-            seat.terminate()
-        await self._come(lambda: bool(reached))
-        self._orders.take_back(seat.name)
-        if not reached:
-            raise Missed(f"{seat.name} does not come to {point.value}")
+        deed = Host.kill if fault.kind is Kind.KILL_AT else Host.freeze
+        host = await self._come_to(point, [seat], fault.kind.value, deed)
         if fault.kind is Kind.FREEZE_AT:
             await self._last(fault.seconds)
-            reached[0].thaw()
+            host.thaw()
+
+    async def _come_to(self, point: Point, seats: list[Seat], what: str, deed: Callable[[Host], None]) -> Host:
+        """Who of these is the first to come to the point, where this was done to it."""
+        reached: list[Host] = []
+
+        def do(host: Host) -> None:
+            reached.append(host)
+            for seat in seats:
+                self._orders.take_back(seat.name)
+            self._tell(f"{host.name} is at {point.value}: {what}")
+            deed(host)
+
+        for seat in seats:
+            self._orders.give(seat.name, point, do)
+            if point in _OPENING:
+                seat.process.kill()
+            elif point is Point.DRAINING:
+                seat.terminate()
+        await self._come(lambda: bool(reached))
+        for seat in seats:
+            self._orders.take_back(seat.name)
+        if not reached:
+            raise Missed(f"{', '.join(seat.name for seat in seats)} does not come to {point.value}")
+        return reached[0]
+
+    async def _standstill(self, fault: Fault) -> None:
+        """While one of them has a transaction open: it ends without its owner."""
+        frozen: list[Host] = []
+
+        def freeze_all(_: Host) -> None:
+            frozen.extend(host for seat in self._seats if (host := seat.process.host) is not None and host.running)
+            for host in frozen:
+                host.freeze()
+
+        await self._come_to(Point.PRODUCED, self._seats, fault.kind.value, freeze_all)
+        await self._last(fault.seconds)
+        for host in frozen:
+            host.thaw()
 
     async def _kill(self, fault: Fault) -> None:
         seat = self._seat(fault)
@@ -245,7 +268,11 @@ class Deeds:
 
     async def _slow_replicas(self, fault: Fault) -> None:
         self._parts.lag(self._parts.shape.lag_ms or 50.0)
-        await self._last(fault.seconds)
+        await self._last(fault.seconds / 2)
+        if fault.chance < LOST_SHARE:
+            for topic, partition in self._parts.partitions:
+                self._parts.move_leader(topic, partition)
+        await self._last(fault.seconds / 2)
         self._parts.lag(0.0)
 
     async def _broker_trouble(self, fault: Fault) -> None:
@@ -304,8 +331,10 @@ class Deeds:
         await self._last(fault.seconds)
         registry.is_away = False
 
-    async def _open_consents(self, fault: Fault) -> None:
-        if not self._workload.change_slowly(fault.seconds):
+    async def _open_change(self, fault: Fault) -> None:
+        if fault.detail is Change.HOLD:
+            self._workload.hold_slowly(fault.seconds)
+        elif not self._workload.change_slowly(fault.seconds):
             raise Missed("nobody of late has a consent that may change")
         await self._last(fault.seconds)
 

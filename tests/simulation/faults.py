@@ -59,6 +59,13 @@ class BrokerTrouble(Coded):
     SLOW_FETCH = ("slow_fetch", "records are delivered late")
 
 
+class Change(Enum):
+    """What a transaction that is left open changes."""
+
+    CONSENT = "consent"
+    HOLD = "hold"
+
+
 class Kind(Coded):
     """Everything that is done to the parts: (code, how often among all, sentence)."""
 
@@ -77,19 +84,24 @@ class Kind(Coded):
     LEADER_MOVE = ("leader_move", 4, "a partition gets another leader")
     COORDINATOR_MOVE = ("coordinator_move", 4, "the group and all transactions get other coordinators")
     SLOW_MARKERS = ("slow_markers", 4, "a transaction's markers are written late")
-    SLOW_REPLICAS = ("slow_replicas", 4, "followers are far behind, so what is written is acknowledged late")
+    SLOW_REPLICAS = ("slow_replicas", 4, "followers are far behind: what is written is acknowledged late, or lost")
     BROKER_TROUBLE = ("broker_trouble", 14, "a broker's answers are lost, late or refusals")
     OUTAGE = ("outage", 10, "GeNiE fails on everything for a while")
     BROKEN = ("broken", 24, "GeNiE talks nonsense, refuses or is slow for a while")
     GENIE_KILL = ("genie_kill", 2, "GeNiE is killed and starts again on what it took")
-    OPEN_CONSENTS = ("open_consents", 4, "a consent changes in a transaction that is left open for a while")
+    OPEN_CHANGE = ("open_change", 4, "a consent or a hold changes in a transaction that is left open for a while")
     REGISTRY_AWAY = ("registry_away", 5, "the schema registry does not answer for a while")
     COMPACTION = ("compaction", 3, "consents, controls and committed offsets are compacted")
     CLOCK = ("clock", 4, "a gateway's clock is set")
     GENIE_CLOCK = ("genie_clock", 4, "GeNiE's clock is set")
+    STANDSTILL = (
+        "standstill",
+        0,
+        "all gateways stop for longer than brokers wait for a transaction",
+    )  # shape.py draws it
 
 
-Detail = Point | Outage | Broken | LinkTrouble | BrokerTrouble | None
+Detail = Point | Outage | Broken | LinkTrouble | BrokerTrouble | Change | None
 _SORTS: Mapping[Kind, Sequence[Detail]] = {
     Kind.KILL_AT: tuple(Point),
     Kind.FREEZE_AT: tuple(Point),
@@ -98,9 +110,11 @@ _SORTS: Mapping[Kind, Sequence[Detail]] = {
     Kind.BROKER_TROUBLE: tuple(BrokerTrouble),
     Kind.OUTAGE: tuple(Outage),
     Kind.BROKEN: tuple(Broken),
+    Kind.OPEN_CHANGE: tuple(Change),
 }
 LAST_SHARE = 0.85  # of the time of troubles: by then the last of them has begun
 _SESSION_S = SESSION_MS / 1000
+_STANDSTILL_AT_S = (3.0, 15.0)  # so that it is over before the troubles are
 _FREEZES_S = (0.3, 1.5, 0.6 * _SESSION_S, 1.5 * _SESSION_S, 3 * _SESSION_S)
 _CLOCKS_MS = (3 * SKEW_MS, -3 * SKEW_MS)  # beyond what is allowed
 
@@ -124,16 +138,20 @@ class Fault:
 
 
 def plan(shape: Shape) -> list[Fault]:
-    """In the order of their times."""
+    """In the order of their times, but for a standstill, which comes last."""
     rng = Random(f"{shape.seed}/faults")
+    drawn = shape.faults - bool(shape.standstill_s)
     kinds, weights = list(Kind), [kind.weight for kind in Kind]
-    times = sorted(rng.uniform(0.5, LAST_SHARE * shape.trouble_s) for _ in range(shape.faults))
+    times = sorted(rng.uniform(0.5, LAST_SHARE * shape.trouble_s) for _ in range(drawn))
     faults = []
     for number, due_s in enumerate(times):
         kind = rng.choices(kinds, weights)[0]
         detail = _sort(kind, shape.seed, number)
         host = rng.randrange(shape.hosts)
         faults.append(Fault(number, due_s, kind, detail, host, _seconds(kind, rng), rng.random()))
+    if shape.standstill_s:
+        due_s, host = rng.uniform(*_STANDSTILL_AT_S), rng.randrange(shape.hosts)
+        faults.append(Fault(drawn, due_s, Kind.STANDSTILL, None, host, shape.standstill_s, rng.random()))
     return faults
 
 

@@ -46,11 +46,11 @@ HEALED_S = 300.0  # how long everything may take to settle once nothing fails an
 MAX_STEPS = 5_000_000  # ten times what a large story takes
 POLL_S = 0.5
 NAMES = ("one", "two", "three", "four")
-REBALANCE_MS = 10_000
 DRAIN_MS = 4_000
 CHOKED_SHARE = 0.1  # of entries, on which GeNiE fails
 CHOKES_ON_S = 30.0  # after all other trouble, so that who gives up on an entry has the time to
 MOST_ENDS_A_FAULT = 10  # of gateways by themselves: who can't reach a part at its start tries again every second
+_COUNTED_TOO = ("code", "topic")  # of what is beside a line of the log
 _RAISED = "exception in"
 _NEVER_RETRIEVED = "exception was never retrieved"
 # Trouble at GeNiE all along: what share of the usual share each kind has.
@@ -123,10 +123,10 @@ class _World:
     def hear(self, host: str, level: str, event: str, beside: Mapping[str, Any]) -> None:
         """A line of a gateway's log."""
         del level
-        code = beside.get("code")
         self._evidence.logs[event] += 1
-        if code is not None:
-            self._evidence.logs[f"{event}/{code}"] += 1
+        for name in _COUNTED_TOO:
+            if name in beside:
+                self._evidence.logs[f"{event}/{beside[name]}"] += 1
         said = " ".join(f"{key}={value}" for key, value in beside.items() if isinstance(value, str | int | float))
         self._story.tell(f"{host} says: {event} {said}", [str(beside["lane"])] if "lane" in beside else ())
         self._logs.append(f"{event} {beside}")
@@ -179,7 +179,7 @@ class _World:
                 "bootstrap_servers": self._made.kafka.bootstrap,
                 "group_id": GROUP,
                 "session_timeout_ms": SESSION_MS,
-                "rebalance_timeout_ms": REBALANCE_MS,
+                "rebalance_timeout_ms": shape.rebalance_ms,
                 "group_instance_id": name if shape.static else None,
             },
             genie={

@@ -11,6 +11,10 @@ from random import Random
 SHORT_S, LONG_S = (8.0, 12.0, 12.0, 18.0), 45.0  # of troubles
 LARGE_SHARE = 0.015
 HUGE_SHARE = 0.01
+STANDSTILL_SHARE = 0.03
+STANDSTILL_S = (34.0, 45.0)  # past the gateway's transactions (20 s), and how often brokers look for such (10 s)
+STANDSTILL_STORY_S = 70.0  # of troubles
+STANDSTILL_EVENTS = 150  # so that something is under way when it begins
 MOST_HOSTS = 4
 MOST_EVENTS = 5_000
 CHOKES_SHARE = 0.05
@@ -18,6 +22,7 @@ MOST_FAULTS = 27  # of one story
 SKEW_MS = 1_000  # that the gateways allow
 EXPIRES_MS = 3_000
 SESSION_MS = 6_000
+REBALANCES_MS = (10_000, 10_000, 10_000, 5_000)  # the last: who drains long, or stands still meanwhile, is too late
 DRIFTS_MS = (0, 0, 0, 400)  # how far a host's clock may be from the brokers'
 LAGS_MS = (0, 0, 150, 1_500)  # how far followers may be behind
 
@@ -34,6 +39,7 @@ class Shape:
     subjects: int
     trouble_s: float  # events flow and things go wrong so long
     faults: int
+    standstill_s: float  # how long all hosts stop at once, as one of the faults; 0: never
     changes_per_s: float  # of consents
     holds: int
     replays: int  # plans of them
@@ -41,6 +47,7 @@ class Shape:
     batch: int
     window: int
     connections: int
+    rebalance_ms: int  # how long members have to join again
     drift_ms: int  # how far the clocks of hosts and GeNiE's may be from the brokers'
     lag_ms: int  # of replicas, at most
     latency_ms: int  # of GeNiE, on average, beside the network's
@@ -60,9 +67,11 @@ class Shape:
 
 
 def draw(seed: int) -> Shape:
-    """The world of a seed: most are small, some crowded, a few large, and very few huge."""
-    rng = Random(f"{seed}/huge")
-    return _huge(_drawn(seed), rng) if rng.random() < HUGE_SHARE else _drawn(seed)
+    """The world of a seed: most are small, some crowded, a few large or long, and very few huge."""
+    shape, rng, long = _drawn(seed), Random(f"{seed}/huge"), Random(f"{seed}/long")
+    if rng.random() < HUGE_SHARE:
+        return _huge(shape, rng)
+    return _long(shape, long) if shape.faults < MOST_FAULTS and long.random() < STANDSTILL_SHARE else shape
 
 
 def _huge(shape: Shape, rng: Random) -> Shape:
@@ -81,6 +90,18 @@ def _huge(shape: Shape, rng: Random) -> Shape:
     )
 
 
+def _long(shape: Shape, rng: Random) -> Shape:
+    """Long enough for brokers to end what stands still."""
+    standstill_s = rng.uniform(*STANDSTILL_S)
+    return replace(
+        shape,
+        events=max(shape.events, STANDSTILL_EVENTS),
+        trouble_s=STANDSTILL_STORY_S,
+        faults=shape.faults + 1,
+        standstill_s=standstill_s,
+    )
+
+
 def _drawn(seed: int) -> Shape:
     rng = Random(f"{seed}/shape")
     large = rng.random() < LARGE_SHARE
@@ -95,6 +116,7 @@ def _drawn(seed: int) -> Shape:
         subjects=rng.choice([3, 12, 40]) if large else rng.choice([2, 8, 20]),
         trouble_s=trouble_s,
         faults=MOST_FAULTS if large else rng.choice([2, 4, 6, 9]),
+        standstill_s=0.0,
         changes_per_s=rng.choice([0.1, 0.5, 2.0]),
         holds=rng.choice([0, 1, 2]),
         replays=rng.choice([0, 4, 12]),
@@ -102,6 +124,7 @@ def _drawn(seed: int) -> Shape:
         batch=rng.choice([1, 4, 20, 100]),
         window=rng.choice([100, 100, 1_000]),
         connections=rng.choice([1, 2, 8]),
+        rebalance_ms=Random(f"{seed}/rebalance").choice(REBALANCES_MS),
         drift_ms=rng.choice(DRIFTS_MS),
         lag_ms=rng.choice(LAGS_MS),
         latency_ms=rng.choice([0, 20, 20, 400]),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.core.reasons import Outcome, Reason
+from gateway.kafka.names import TopicNames
 from tests.chaos.points import Point
 from tests.coded import Coded
 from tests.simulation.evidence import Evidence
@@ -15,6 +17,7 @@ from tests.simulation.faults import names as fault_names
 ENOUGH_SEEDS = 500  # of a run: what it never reaches is then no bad luck (of 300 two were missing)
 
 Seen = Callable[[Evidence], int]
+_FENCE_WAITS = "consent fence waits for the view, nothing is sent"
 _DOUBT = "doubtful commit, the lane opens again"
 
 
@@ -47,7 +50,12 @@ def _brokers(what: str) -> Seen:
 
 
 class Rare(Coded):
-    """A path: (code, sentence, by what it is seen)."""
+    """A path: (code, sentence, by what it is seen).
+
+    Of what brokers count two are not here. No gateway asks twice for the end of a transaction ("EndTxn of an ended
+    transaction"): what does is a removal, `endtxn_is_repeated`. And none holds the instance id of another that lives
+    ("static member fenced"): in a seat the next process starts when the last one has ended.
+    """
 
     sentence: str
     seen: Seen
@@ -70,7 +78,6 @@ class Rare(Coded):
         _reason("same_event_other_scope"),
     )
     SUPERSEDED = ("superseded", "GeNiE has a newer score", _reason("newer_at_genie"))
-    WITHDRAWN = ("withdrawn", "consent was withdrawn", _reason("consent_withdrawn"))
     EVENT_ID_REUSED = ("event_id_reused", "an event id comes with other content", _reason("event_id_reused"))
     REJECTED = ("rejected", "GeNiE rejects a record", _reason("rejected_by_genie"))
     GENIE_FAILS = ("genie_fails", "GeNiE fails on one record again and again", _reason("genie_fails_on_entry"))
@@ -160,6 +167,16 @@ class Rare(Coded):
         *("coordinator_reverts", "a coordinator that has read its state goes back to an older one"),
         _brokers("coordinator reverted"),
     )
+    TXN_TIMED_OUT = (
+        *("txn_timed_out", "brokers end a transaction that was open too long"),
+        _brokers("transaction timed out"),
+    )
+    MARKER_LOST = ("marker_lost", "a marker goes with its leader", _brokers("marker lost with its leader"))
+    MARKER_WAITS = ("marker_waits", "a marker waits for a leader", _brokers("marker waits for a leader"))
+    MISSED_REBALANCE = (
+        *("missed_rebalance", "a member joins too late, and is no longer one"),
+        _brokers("member missed a rebalance"),
+    )
     STATIC_CAME_BACK = ("static_came_back", "a static member comes back", _brokers("static member came back"))
     SECOND_DOUBT = ("second_doubt", "a lane gives up: the process ends", _end("LaneFailedError"))
     NO_MEMBER = ("no_member", "the group no longer confirms a process: it ends", _end("MembershipLostError"))
@@ -169,14 +186,20 @@ class Rare(Coded):
         _seen("settled set at opening"),
     )
     WINDOW_FULL = ("window_full", "a lane's window is full", _seen("window full"))
+    PAUSED = ("paused", "a hold pauses a lane that has records", _seen("paused"))
+    CLOSES_UNDER_WAY = (
+        *("closes_under_way", "a lane closes while records are under way"),
+        _seen("closes with records under way"),
+    )
     DRAINING = ("draining", "a lane drains", _seen(f"at {Point.DRAINING.value}"))
 
     # --- consent view, fence, registry
     FENCE_SLOW = (
         "fence_slow",
         "a fence waits for the view in vain",
-        _log("consent fence waits for the view, nothing is sent"),
+        _log(_FENCE_WAITS),
     )
+    FENCE_FOR_HOLD = ("fence_for_hold", "a fence waits for a hold", _log(f"{_FENCE_WAITS}/{TopicNames().controls}"))
     FENCE_FAILED = ("fence_failed", "the view can't be proven fresh", _seen("a fence failed"))
     VIEW_REBUILT = ("view_rebuilt", "the consent view is built anew", _log("consent view is built anew"))
     REGISTRY_AWAY = (
@@ -194,7 +217,12 @@ class Rare(Coded):
     CLOCK_SET = ("clock_set", "a gateway whose clock was set ends", _end("ClockSetError"))
 
 
+# Records are withheld for each of these in some story, whatever else the ledger may say there.
+WITHHELD = tuple(reason.value for reason in Reason if reason.outcome is Outcome.WITHHELD)
+
+
 def never(evidence: Evidence) -> list[str]:
-    """What was never reached: faults by name, and paths."""
+    """What was never reached: faults by name, reasons for withholding, and paths."""
     faults = [f"fault {name}" for name in fault_names() if not evidence.done[name]]
-    return faults + [f"path {rare.value}" for rare in Rare if not rare.seen(evidence)]
+    reasons = [f"reason {code}" for code in WITHHELD if not evidence.reasons[code]]
+    return faults + reasons + [f"path {rare.value}" for rare in Rare if not rare.seen(evidence)]

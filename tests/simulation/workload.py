@@ -40,6 +40,7 @@ EARLY_SHARE = 0.04  # of bursts: whose events are asked for again before they ar
 BEFORE_FAULT_SHARE = 0.7  # of replays
 BEFORE_FAULT_S = 0.5  # how long, on average
 HOLD_S = (1.0, 15.0)
+SLOW_HOLD_S = (0.5, 3.0)  # once it can be seen
 SUBJECT_HOLDS = 0.5
 
 
@@ -206,6 +207,13 @@ class Workload:
         self._consent(record, open_s)
         return True
 
+    def hold_slowly(self, open_s: float) -> None:
+        """On-call holds everything in a transaction that stays open so long, and lets go soon after: whatever is sent
+        meanwhile shows that nobody waited for the hold."""
+        hold_id = made_uuid(self._shape.seed, "hold", self._next())
+        self._hold(hold_id, "all", None, open_s)
+        self._later(open_s + self._rng.uniform(*SLOW_HOLD_S), partial(self.release, hold_id))
+
     def replay(self) -> None:
         """On-call applies a plan of replays."""
         self._replays.apply()
@@ -222,8 +230,11 @@ class Workload:
         )
         if rng.random() < SUBJECT_HOLDS:
             scope, value = "subject", self._world.subject(rng.randrange(self._world.count)).ref
+        self._hold(hold_id, scope, value)
+
+    def _hold(self, hold_id: str, scope: str, value: str | None, open_s: float | None = None) -> None:
         self._holds[hold_id] = {"hold_id": hold_id, "scope": scope, "value": value, "expires_at": None, **OPERATOR}
-        self._control(hold_id, "held")
+        self._control(hold_id, "held", open_s)
 
     def release(self, hold_id: str) -> None:
         """The hold ends."""
@@ -238,9 +249,10 @@ class Workload:
 
     # --- how ----------------------------------------------------------------------------------------------
 
-    def _control(self, hold_id: str, state: str) -> None:
+    def _control(self, hold_id: str, state: str, open_s: float | None = None) -> None:
         record = self._holds[hold_id] | {"state": state, "at": self._now_ms()}
-        self._one(NAMES.controls, 0, hold_id.encode(), "Control", record, f"a hold on {record['scope']} is {state}")
+        what = f"a hold on {record['scope']} is {state}"
+        self._one(NAMES.controls, 0, hold_id.encode(), "Control", record, what, open_s)
 
     def _ask(self, plan_id: str, target: Settled) -> None:
         key = target.subject.encode()
@@ -263,14 +275,22 @@ class Workload:
         key = str(record["subject_ref"]).encode()
         partition = zlib.crc32(key) % self._shape.consent_partitions
         what = f"consent {record['status']}, version {record['consent_version']}"
-        if open_s is None:
-            self._one(CONSENTS, partition, key, "ConsentRecord", record, what)
-            return
-        records = ((key, schemas.encode("ConsentRecord", record), ()),)
-        self._put(Append(CONSENTS, partition, records, "open", what, open_s), _nobody)
+        self._one(CONSENTS, partition, key, "ConsentRecord", record, what, open_s)
 
-    def _one(self, topic: str, partition: int, key: bytes, kind: str, record: dict[str, Any], what: str) -> None:
-        self._put(Append(topic, partition, ((key, schemas.encode(kind, record), ()),), None, what), _nobody)
+    def _one(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes,
+        kind: str,
+        record: dict[str, Any],
+        what: str,
+        open_s: float | None = None,
+    ) -> None:
+        """In a transaction that stays open so long, or in none."""
+        records = ((key, schemas.encode(kind, record), ()),)
+        plain = open_s is None
+        self._put(Append(topic, partition, records, None if plain else "open", what, open_s or 0.0), _nobody)
 
     def _put(self, append: Append, told: Told) -> None:
         if self._aloud:
