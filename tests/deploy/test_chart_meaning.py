@@ -152,6 +152,23 @@ def test_topics_that_come_with_the_chart_are_checked_beside_the_pods(chart: Char
         assert other.one("Job", component)["metadata"]["name"] != job["metadata"]["name"]  # it can't be changed
 
 
+@pytest.mark.parametrize("name", ["kafka", "registry"])
+def test_jobs_that_log_in_by_a_certificate_that_comes_with_the_chart_stand_beside_the_pods(
+    chart: Chart, name: str
+) -> None:
+    """It is there only after the release, for which a hook would wait in vain."""
+    changes = {
+        "settings.schemas": {"registry_url": "https://r", "registry_ca_file": f"{MOUNTED}/registry/ca.crt"},
+        "networkPolicy.registry.to": [{"podSelector": {}}],
+        "files.registry": {"configMap": "registry-ca"},
+        "lanesInit": {"from": "earliest", "operator": "yamada"},
+        f"files.{name}": {"certificate": {"issuerRef": {"name": "kafka"}, "commonName": "gateway"}},
+    }
+    rendered = chart.render("least", changes)
+    for component in ("topic-check", "lanes-init"):
+        assert "annotations" not in rendered.one("Job", component)["metadata"]
+
+
 def retries_within_the_deadline(job: Resource) -> int:
     """Retries that fit into its deadline, as Kubernetes waits between them: 10 s, then doubled, at most 6 minutes."""
     waited = retries = 0

@@ -283,15 +283,6 @@ def test_several_contradictions_come_in_one_list(chart: Chart) -> None:
         assert said in str(refused.value)
 
 
-def test_the_check_before_an_installation_can_not_wait_for_a_certificate_that_comes_with_it(chart: Chart) -> None:
-    certificate = {"certificate": {"issuerRef": {"name": "kafka"}, "commonName": "gateway"}}
-    with pytest.raises(RefusedError, match=r"topicCheck.enabled: true, but files.kafka is a certificate"):
-        chart.render("least", {"files.kafka": certificate})
-    start = {"topicCheck.enabled": False, "lanesInit": {"from": "earliest", "operator": "yamada"}}
-    with pytest.raises(RefusedError, match=r"lanesInit.from: found earliest, but files.kafka is a certificate"):
-        chart.render("least", {"files.kafka": certificate, **start})
-
-
 def test_the_charts_defaults_are_right_for_the_gateway() -> None:
     """Each by its bounds: what helm would refuse in a user's values is not in ours."""
     schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["settings"]["properties"]

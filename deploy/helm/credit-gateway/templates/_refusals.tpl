@@ -192,19 +192,5 @@
 {{- if and $values.podDisruptionBudget.enabled $values.autoscaling.enabled (lt (int $values.autoscaling.minReplicas) 2) -}}
 {{- $wrong = append $wrong "autoscaling.minReplicas: found 1: at least 2, or nobody serves while a node is drained" -}}
 {{- end -}}
-{{- if and $values.topicCheck.enabled (not $values.strimzi.topics.enabled) -}}
-{{- range $name := include "credit-gateway.files-of" (dict "root" .root "sections" (list "kafka")) | fromJsonArray -}}
-{{- if and (hasKey $values.files $name) (index $values.files $name).certificate -}}
-{{- $wrong = append $wrong (printf "topicCheck.enabled: true, but files.%s is a certificate that exists only after the installation: set it to false (the gateway looks at the same when it starts)" $name) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- if and $values.lanesInit.from .root.Release.IsInstall (not $values.strimzi.topics.enabled) -}}
-{{- range $name := include "credit-gateway.files-of" (dict "root" .root "sections" (list "kafka" "schemas")) | fromJsonArray -}}
-{{- if and (hasKey $values.files $name) (index $values.files $name).certificate -}}
-{{- $wrong = append $wrong (printf "lanesInit.from: found %s, but files.%s is a certificate that exists only after the installation: give lanesInit at the first upgrade" $values.lanesInit.from $name) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
 {{- toJson $wrong -}}
 {{- end -}}
