@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -59,18 +60,21 @@ def test_a_search_that_is_broken_off_leaves_nothing_behind(how: signal.Signals) 
     until(lambda: list(room.place().glob(f"{room.PREFIX}{run.pid}-*/tmp*")), "stories are played")
     until(lambda: len(run.children()) == campaign.PROCESSES, "its processes are there")
     played = [run, *run.children()]
-    if how is signal.SIGINT:
-        os.killpg(us.pid, how)
-    else:
-        us.kill()
-    until(lambda: all(map(ended, played)), "they end")
+    try:
+        if how is signal.SIGINT:
+            os.killpg(us.pid, how)
+        else:
+            us.kill()
+        until(lambda: all(map(ended, played)), "they end")
+    finally:
+        for process in played:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
     started.join(BOUND_S)
-    if how is signal.SIGINT:
-        assert directories(run) == []
-    else:
+    if how is signal.SIGKILL:
         assert directories(run)
         room.begin()
-        assert directories(run) == []
+    assert directories(run) == []
 
 
 def test_a_broken_off_campaign_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
