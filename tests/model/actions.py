@@ -127,6 +127,8 @@ class World:
             yield Action("fence read", (place,))
         elif owner.fence is not None:
             yield Action("fence reached", (place,))
+            if state.version > owner.fence.must:
+                yield Action("fence reached", (place, state.version))
 
     def _time(self, state: State) -> Iterator[Action]:
         """Time passes: a trouble where GeNiE has not answered yet who may commit, for it may refuse then for ever."""

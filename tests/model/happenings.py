@@ -153,11 +153,15 @@ def view_behind_fence(acknowledged: int) -> int:
     return acknowledged
 
 
-def _fence_reached(turn: Turn, place: int) -> None:
-    fence = turn.owners[place].fence
+def _fence_reached(turn: Turn, place: int, newer: int | None = None) -> None:
+    owner = turn.owners[place]
+    if newer is not None:
+        assert owner.fence is not None
+        owner = turn.set(place, fence=owner.fence._replace(view=newer))
+    fence = owner.fence
     assert fence is not None
-    turn.tell("its fence is reached", place)
-    if turn.owners[place].first_fence is None:
+    turn.tell("its fence is reached" + ("" if newer is None else ", and what came since is known too"), place)
+    if owner.first_fence is None:
         turn.set(place, first_fence=fence.must)
     turn.hear(place, "fenced", fence.view, fence.age, fence.subjects)
 

@@ -52,7 +52,7 @@ def at_send(
     rule(fence.age == 0, "a decision is fresh")
     rule(sent.age == intent.age, "a batch is signed with the expires that was announced")
     rule(intent.age == 0, "past its expires a batch is announced again")
-    view = shape.views[max(fence.must, announced.since)]
+    view = shape.views[max(fence.view, fence.must, announced.since)]
     for entry in sent.entries:
         record = shape.inputs[entry.offset]
         assert record is not None and record.event is not None

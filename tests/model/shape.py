@@ -26,7 +26,7 @@ from tests.lane_world.inputs import PARTITION, TOPIC, digest, event, origin
 TICK, EXPIRES, SKEW = 1_000, 900, 900
 OLD = 2  # ticks after which an announcement can't be accepted any more
 NEVER = 1_000_000_000
-MOST, SMALL = 700_000, 8_000  # states of a world: of `make model`, of a test
+MOST, SMALL = 700_000, 6_500  # states of a world: of `make model`, of a test
 
 MINIMISER = Minimiser(POLICY, IDENTITY)
 ORIGIN = Origin(

@@ -47,14 +47,14 @@ def test_ctrl_c_says_how_far_it_came(monkeypatch: pytest.MonkeyPatch, capsys: py
     """One line, no verdict on the whole, and no traceback of any process."""
 
     def explore(shape: Shape) -> Explored:
-        if shape.name == "closing":
+        if shape.name == "doubtful commits":
             os.kill(os.getppid(), signal.SIGINT)
             signal.pause()
         return Explored(shape.name, 12_345, 0, 1, True, 1, frozenset(), 0.0, None, ())
 
     monkeypatch.setattr(command, "explore", explore)
     monkeypatch.setattr(command, "PROCESSES", 1)
-    assert command.main(["zombies", "closing"]) == command.INTERRUPTED
+    assert command.main(["zombies", "doubtful"]) == command.INTERRUPTED
     said = capsys.readouterr()
     assert said.err == "interrupted: 1 of 2 worlds explored, 12,345 states; no promise is broken in them\n"
     assert "{" not in said.out

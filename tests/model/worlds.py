@@ -17,9 +17,18 @@ ALL = (
     ),
     Shape(
         "window and settled set",
-        "records that end out of order, few live intents and a narrow window, across owners",
+        "records that end out of order, few live intents and a narrow window, across owners; a withdrawal meanwhile",
         ("a1", "-", "b2", "a3"),
         {T.KILL: 1, T.LOST: 1, T.DOUBT: 1, T.SLOW: 1},
+        (withdraws("a", 2),),
+        limits={"live_intents": 2, "window": 3, "fetch": 2},
+    ),
+    Shape(
+        "a settled set beside the next owner",
+        "the same records, read by an owner beside which the one before lives on",
+        ("a1", "-", "b2", "a3"),
+        {T.TAKE_OVER: 1, T.LOST: 1},
+        (withdraws("a", 2),),
         limits={"live_intents": 2, "window": 3, "fetch": 2},
     ),
     Shape(
@@ -103,9 +112,9 @@ ALL = (
     ),
     Shape(
         "holds",
-        "on-call holds everything, then one customer, and releases",
+        "on-call holds everything, then one customer, and releases; an owner begins with what it knew of holds before",
         ("a1", "b2"),
-        {T.KILL: 1, T.LOST: 1},
+        {T.KILL: 1, T.LOST: 1, T.VIEW: 1},
         (hold(HoldScope.ALL), release(), hold(HoldScope.SUBJECT, subject("a"))),
     ),
     Shape(
@@ -134,6 +143,13 @@ ALL = (
         "a process is told to close while something is on its way",
         ("a1", "b2", "a3"),
         {T.CLOSE: 1, T.LOST: 1, T.KILL: 1},
+        (withdraws("a", 2),),
+    ),
+    Shape(
+        "closing beside the next owner",
+        "as a rebalance does it: an owner settles what is on its way while the next one takes over",
+        ("a1", "b2"),
+        {T.CLOSE: 1, T.TAKE_OVER: 1, T.LOST: 1},
         (withdraws("a", 2),),
     ),
     Shape(
