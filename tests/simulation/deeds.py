@@ -34,7 +34,8 @@ POINT_S = 20.0  # for a process to come to a point
 POLL_S = 0.05
 DELAY_MS = 700.0
 BYTES_BEFORE_RESET = 300
-LOST_SHARE = 0.5  # of times that followers are far behind: they become leaders, and what they lack is lost
+LAG_MS = 300.0  # of followers that are far behind, where shape.py has drawn none
+LOST_SHARE = 0.7  # of times that followers are far behind: they become leaders, and what they lack is lost
 _OPENING = frozenset({Point.TAKEN_OVER, Point.OPENED})
 # What is given to the sandbox's faults beside the share.
 _PARAMETERS: Mapping[str, Mapping[str, Any]] = {
@@ -267,7 +268,7 @@ class Deeds:
         surroundings.markers = usual
 
     async def _slow_replicas(self, fault: Fault) -> None:
-        self._parts.lag(self._parts.shape.lag_ms or 50.0)
+        self._parts.lag(self._parts.shape.lag_ms or LAG_MS)
         await self._last(fault.seconds / 2)
         if fault.chance < LOST_SHARE:
             for topic, partition in self._parts.partitions:
