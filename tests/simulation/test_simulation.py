@@ -26,7 +26,7 @@ from tests.simulation.run import Outcome
 from tests.simulation.shape import MOST_EVENTS, MOST_HOSTS, draw
 from tests.simulation.sometimes import Rare
 
-SEEDS = 40  # of most of a minute on two cores
+SEEDS = 38  # of most of a minute on two cores
 FEW = 60  # seeds at the most until a planted bug is found; the first bad one ends the search
 BOUND_S = 600
 MANY = 400  # seeds whose plans are looked at, but not played
