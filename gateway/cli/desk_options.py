@@ -58,7 +58,7 @@ def at_desk(
 ) -> T:
     """What `do` answers at the open topics; `refusals` are errors of its own that say what is wrong (status 1)."""
     from gateway.kafka.names import TopicNames
-    from gateway.kafka.registry import RegistryAway
+    from gateway.kafka.registry import NotRegisteredError, RegistryAway
     from gateway.kafka.taster import TasterFailedError
     from gateway.oncall.desk import open_desk
     from gateway.oncall.ledger.source import IndexAwayError, IndexUnfitError
@@ -73,7 +73,7 @@ def at_desk(
         except (RegistryAway, IndexAwayError) as error:
             raise CommandError(Exit.UNREACHABLE, str(error)) from error
 
-    return ask_kafka(doing(), (IndexUnfitError, TasterFailedError, *refusals))
+    return ask_kafka(doing(), (IndexUnfitError, NotRegisteredError, TasterFailedError, *refusals))
 
 
 def operator(name: str, reason: str, ticket: str) -> Operator:

@@ -54,6 +54,9 @@ def test_the_lanes_begin_once_the_schemas_are_registered(
     early = run(place, *place.arguments)
     assert (early.returncode, early.stderr.startswith("error: schema registry ")) == (1, True), early.stderr
     assert "gateway schemas register" in early.stderr
+    why = ("--reason", "to try", "--ticket", "INC-1", "--operator", "yamada")
+    hold = run(place, "hold", "add", "all", *why)  # what other commands write needs schemas as well
+    assert (hold.returncode, hold.stderr.startswith("error: schema registry ")) == (1, True), hold.stderr
     assert run(place, "schemas", "register").returncode == 0
     done = run(place, *place.arguments)
     assert (done.returncode, " set at 0" in done.stdout) == (0, True), done.stderr
