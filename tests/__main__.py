@@ -6,8 +6,8 @@ import sys
 
 from gateway.sandbox.broker import ArtifactError, Node, NodeError
 
-# A file stays on one worker, so that what its tests share is built once.
-WORKERS = ["-n", "2", "--dist", "loadfile"]
+# A file stays on one worker, so that what its tests share is built once. Three on two cores: tests wait a lot.
+WORKERS = ["-n", "3", "--dist", "loadfile"]
 
 
 def run(arguments: list[str]) -> int:
