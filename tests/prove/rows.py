@@ -120,7 +120,7 @@ ROWS = (
         "test_an_offset_is_read_after_the_take_over",
         Promise.DOUBLED,
     ),
-    _simulated(Step.OPEN_ORDER, "read_before_taking_over", Promise.DOUBLED),
+    _simulated(Step.OPEN_ORDER, "read_before_taking_over", Promise.LOST, Promise.DOUBLED),
     _model(Step.ONE_ID, "an_id_for_each_process", Promise.DOUBLED),
     _simulated(Step.ONE_ID, "an_id_for_each_process", Promise.LOST, Promise.DOUBLED),
     _model(Step.MARKERS, "no_wait_for_markers", Promise.DOUBLED),
