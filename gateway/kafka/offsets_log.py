@@ -82,7 +82,7 @@ class OffsetsLog:
     async def read(
         self, lanes: Collection[TopicPartition], *, decided: bool = True
     ) -> dict[TopicPartition, Committed | None]:
-        """What is committed for each lane; None where nothing is.
+        """What is committed for each lane, in their order; None where nothing is.
 
         If `decided`, transactions that may still change that are waited for, those that are open now: while a gateway
         works, some lane's always is. Raises KafkaUnavailableError.
@@ -96,7 +96,7 @@ class OffsetsLog:
             now = min(now, history.end)
             if decided and history.is_open_before(now):
                 raise PassingError
-            return {lane: history.said_of(lane) for lane in wanted}
+            return {lane: history.said_of(lane) for lane in sorted(wanted)}
 
         return await retried(DECIDED_WITHIN_S, f"reading the committed offsets of group {self._group}", attempt)
 

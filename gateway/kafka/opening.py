@@ -84,10 +84,9 @@ async def open_lane(
 async def foresee(client: AIOKafkaClient, group: str, lanes: Collection[TopicPartition]) -> list[LaneRefusedError]:
     """Why lanes would be refused now, as far as can be seen beside their owners."""
     refusals = []
-    committed = await read_offsets(client, group, lanes, decided=False)
-    for lane in sorted(lanes):
+    for lane, committed in (await read_offsets(client, group, lanes, decided=False)).items():
         try:
-            await where_to_go_on(client, LaneName(group, *lane), committed[lane])
+            await where_to_go_on(client, LaneName(group, *lane), committed)
         except LaneRefusedError as refusal:
             refusals.append(refusal)
     return refusals

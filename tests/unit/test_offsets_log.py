@@ -202,6 +202,7 @@ async def test_no_transaction_is_waited_for_that_began_later(log: Log, monkeypat
     client: Any = None
     found = await read_offsets(client, GROUP, [LANE, OTHER])
     assert found == {LANE: Committed(2, "m"), OTHER: Committed(3, "m")}
+    assert list(found) == [OTHER, LANE], "in their order"
     assert log.read == [0, 2]
 
 

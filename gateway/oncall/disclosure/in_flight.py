@@ -66,7 +66,7 @@ async def _announced(desk: Desk, group: str) -> tuple[dict[tuple[TopicPartition,
     announced: dict[tuple[TopicPartition, int], _Announced] = {}
     known, lanes = True, 0
     there = [lane for topic in cluster.topics.values() for lane in topic.partitions]
-    for lane, committed in sorted((await read_offsets(desk.client, group, there)).items()):
+    for lane, committed in (await read_offsets(desk.client, group, there)).items():
         if committed is None:  # no gateway of this group ever opened it
             continue
         lanes += 1
