@@ -11,9 +11,10 @@ import typer
 
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
-from gateway.cli.kafka_options import Bootstrap, Prefix, Registry, login_at
+from gateway.cli.kafka_options import Bootstrap, Prefix, Registry, ask_registry
 
 if TYPE_CHECKING:
+    from gateway.kafka.http_registry import HttpRegistry
     from gateway.sandbox.producers.run import Produced, Progress
 
 EVENTS_PER_SUBJECT = 10
@@ -83,25 +84,11 @@ def produce(
 
 def _ids(registry: str, prefix: str, kinds: Sequence[str]) -> dict[str, int]:
     """Under which each kind's schema is registered there."""
-    import asyncio
 
-    from gateway.kafka.http_registry import HttpRegistry
-    from gateway.kafka.names import TopicNames
-    from gateway.kafka.registry import NotRegisteredError, RegistryAway
+    async def ids(there: "HttpRegistry") -> dict[str, int]:
+        return {kind: await there.id_of(kind) for kind in kinds}
 
-    async def ask() -> dict[str, int]:
-        there = HttpRegistry.of(registry, TopicNames(prefix), login_at(registry))
-        try:
-            return {kind: await there.id_of(kind) for kind in kinds}
-        finally:
-            await there.close()
-
-    try:
-        return asyncio.run(ask())
-    except RegistryAway as error:
-        raise CommandError(Exit.UNREACHABLE, str(error)) from error
-    except NotRegisteredError as error:
-        raise CommandError(Exit.FOUND_WRONG, str(error)) from error
+    return ask_registry(registry, prefix, ids)
 
 
 def _line(events: int) -> Callable[["Progress"], None]:

@@ -6,6 +6,7 @@ What is not given as an option comes from its variable, else from the file of GA
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,7 +16,7 @@ from gateway.cli.errors import CommandError, Exit
 
 if TYPE_CHECKING:
     from gateway.kafka.connection import KafkaConnection
-    from gateway.kafka.http_registry import RegistryLogin
+    from gateway.kafka.http_registry import HttpRegistry, RegistryLogin
 
 DEFAULT_BOOTSTRAP = "localhost:9092"
 DEFAULT_GROUP = "credit-gateway"
@@ -130,3 +131,33 @@ def ask_kafka(call: Coroutine[Any, Any, T], refusals: tuple[type[Exception], ...
         if isinstance(error, (TopicMissingError, *refusals)):
             raise CommandError(Exit.FOUND_WRONG, str(error)) from error
         raise
+
+
+def ask_registry(url: str, prefix: str, call: Callable[[HttpRegistry], Coroutine[Any, Any, T]]) -> T:
+    """Run a call to the registry there; what it raises becomes the message and exit status of the command."""
+    import asyncio
+
+    from gateway.kafka.http_registry import HttpRegistry
+    from gateway.kafka.names import TopicNames
+    from gateway.kafka.registry import NotRegisteredError, RegistryAway
+    from gateway.kafka.subjects import RefusedError
+
+    if not re.fullmatch(r"https?://[^\s@]+", url):
+        needed = "give --registry or GATEWAY_SCHEMAS__REGISTRY_URL its http or https URL, without a user"
+        raise CommandError(Exit.WRONG_USE, f"no schema registry: {needed}")
+
+    login = login_at(url)
+
+    async def ask() -> T:
+        registry = HttpRegistry.of(url, TopicNames(prefix), login)
+        try:
+            return await call(registry)
+        finally:
+            await registry.close()
+
+    try:
+        return asyncio.run(ask())
+    except RegistryAway as error:
+        raise CommandError(Exit.UNREACHABLE, str(error)) from error
+    except (NotRegisteredError, RefusedError) as error:
+        raise CommandError(Exit.FOUND_WRONG, str(error)) from error

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
 from gateway.cli.answers import AsJson, answer
 from gateway.cli.errors import CommandError, Exit
-from gateway.cli.kafka_options import Prefix, Registry, login_at
-
-if TYPE_CHECKING:
-    from gateway.kafka.http_registry import HttpRegistry
-
-T = TypeVar("T")
+from gateway.cli.kafka_options import Prefix, Registry, ask_registry
 
 app = typer.Typer(help="The Avro schemas of all record kinds.", no_args_is_help=True)
 
@@ -66,7 +59,7 @@ def register(*, registry: Registry, prefix: Prefix, as_json: AsJson = False) -> 
 
     from gateway.kafka import subjects
 
-    done = _ask(registry, prefix, subjects.register)
+    done = ask_registry(registry, prefix, subjects.register)
     rows = [
         {"subject": each.subject, "kind": each.kind, "ids": list(each.ids), "kept": each.kept.name.lower()}
         | {"level_before": each.level_before, "breaks": [asdict(broken) for broken in each.breaks]}
@@ -87,38 +80,8 @@ def diff(*, registry: Registry, prefix: Prefix, as_json: AsJson = False) -> None
 
     from gateway.kafka import subjects
 
-    found = _ask(registry, prefix, subjects.differences)
+    found = ask_registry(registry, prefix, subjects.differences)
     lines = [str(each) for each in found] or ["the registry has this release's schemas"]
     answer("\n".join(lines), {"differences": [asdict(each) for each in found]}, as_json=as_json)
     if found:
         raise typer.Exit(Exit.FOUND_WRONG)
-
-
-def _ask(url: str, prefix: str, call: Callable[[HttpRegistry], Coroutine[Any, Any, T]]) -> T:
-    """Run a call to the registry there; what it raises becomes the message and exit status of the command."""
-    import asyncio
-
-    from gateway.kafka.http_registry import HttpRegistry
-    from gateway.kafka.names import TopicNames
-    from gateway.kafka.registry import RegistryAway
-    from gateway.kafka.subjects import RefusedError
-
-    if not re.fullmatch(r"https?://[^\s@]+", url):
-        needed = "give --registry or GATEWAY_SCHEMAS__REGISTRY_URL its http or https URL, without a user"
-        raise CommandError(Exit.WRONG_USE, f"no schema registry: {needed}")
-
-    login = login_at(url)
-
-    async def ask() -> T:
-        registry = HttpRegistry.of(url, TopicNames(prefix), login)
-        try:
-            return await call(registry)
-        finally:
-            await registry.close()
-
-    try:
-        return asyncio.run(ask())
-    except RegistryAway as error:
-        raise CommandError(Exit.UNREACHABLE, str(error)) from error
-    except RefusedError as error:
-        raise CommandError(Exit.FOUND_WRONG, str(error)) from error
