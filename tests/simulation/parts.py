@@ -6,7 +6,8 @@ Knows how they are put together, and how all is well again. Must not know what i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from random import Random
 
 from gateway import schemas
@@ -16,6 +17,7 @@ from gateway.kafka.opening import LaneName
 from gateway.sandbox.pki import Pki
 from gateway.sandbox.verifier.history import Raw, Topic
 from tests.simulation.broker import Ending, Kind, Record, SimulatedKafka, offsets_topic
+from tests.simulation.broker.errors import Error
 from tests.simulation.broker.faults import Fault as RequestFault
 from tests.simulation.broker.offsets import Committed
 from tests.simulation.broker.partition import NO_LEADER
@@ -26,7 +28,7 @@ from tests.simulation.partner import Partner
 from tests.simulation.registry import SimulatedRegistry
 from tests.simulation.replays import Settled, settled_in
 from tests.simulation.shape import Shape
-from tests.simulation.workload import Append
+from tests.simulation.workload import Append, Told
 
 NODES = ((1, "kafka-1", 9092), (2, "kafka-2", 9092), (3, "kafka-3", 9092))
 GROUP = "gateway"
@@ -88,7 +90,7 @@ class Parts:
 
     # --- producers of others ----------------------------------------------------------------------------------
 
-    def write(self, append: Append, told: Callable[[Sequence[int]], None]) -> None:
+    def write(self, append: Append, told: Told) -> None:
         """Write; `told` the offsets once a leader has taken the records."""
         state = self.kafka.state.partition(append.topic, append.partition)
         assert state is not None
@@ -99,15 +101,18 @@ class Parts:
         records = [Record(*record) for record in append.records]
         first, left = self.kafka.append(append.topic, append.partition, records, ending)
         offsets = range(first, first + len(records))
-        state.when_replicated(offsets.stop, lambda _: self._acknowledge(append.topic, append.partition, offsets))
+        state.when_replicated(offsets.stop, partial(self._answered, append, told, offsets))
         if left is not None:
             asyncio.get_running_loop().call_later(append.open_s, lambda: left.end(commit=True))
         told(offsets)
 
-    def _acknowledge(self, topic: str, partition: int, offsets: range) -> None:
-        """From now on readers see them, if they were not lost with a leader."""
-        now = self._now_ms()
-        self._acknowledged.update({(topic, partition, offset): now for offset in offsets})
+    def _answered(self, append: Append, told: Told, offsets: range, error: Error) -> None:
+        """From now on readers see them, or they are lost with a leader."""
+        if error is Error.NONE:
+            now = self._now_ms()
+            self._acknowledged.update({(append.topic, append.partition, offset): now for offset in offsets})
+        elif append.again:
+            asyncio.get_running_loop().call_later(AGAIN_S, self.write, append, told)
 
     # --- what the topics say ----------------------------------------------------------------------------------
 
@@ -159,6 +164,10 @@ class Parts:
             for topic, partition in self.partitions
             if self._open(topic, partition)
         ]
+
+    def progress(self) -> int:
+        """A number that grows with every transaction that settles something."""
+        return sum(self.kafka.end(NAMES.ledger, partition) for partition in range(OWN_PARTITIONS))
 
     def _open(self, topic: str, partition: int) -> bool:
         state = self.kafka.state.partition(topic, partition)

@@ -91,6 +91,13 @@ def test_a_planted_bug_is_found(step: str, first: int, promise: str) -> None:
     assert f"--without {step}" in said
 
 
+def test_a_release_that_a_leader_lost_is_written_again() -> None:
+    """Else everything stays held, and a story is called bad that is not."""
+    status, _, said = simulate("--seed", "646")
+    assert status == 0, said
+    assert said.count("a hold on all is released") == 2
+
+
 def test_every_fault_is_planned() -> None:
     """Of so many seeds each fault of the closed set is in a plan, several times."""
     planned = Counter(fault.name for seed in range(MANY) for fault in faults.plan(draw(seed)))

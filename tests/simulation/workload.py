@@ -67,6 +67,7 @@ class Append:
     transaction: str | None = None  # commit, abort, or open: committed `open_s` later
     what: str = ""
     open_s: float = SLOW_TRANSACTION_S
+    again: bool = False  # written again if a leader loses it before it is acknowledged
 
 
 Act = Callable[[], None]
@@ -289,8 +290,9 @@ class Workload:
     ) -> None:
         """In a transaction that stays open so long, or in none."""
         records = ((key, schemas.encode(kind, record), ()),)
-        plain = open_s is None
-        self._put(Append(topic, partition, records, None if plain else "open", what, open_s or 0.0), _nobody)
+        transaction = None if open_s is None else "open"
+        released = record.get("state") == "released"  # else a lane might be held for ever, with nobody who knows
+        self._put(Append(topic, partition, records, transaction, what, open_s or 0.0, again=released), _nobody)
 
     def _put(self, append: Append, told: Told) -> None:
         if self._aloud:
