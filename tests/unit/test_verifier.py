@@ -80,6 +80,20 @@ def test_replays_are_no_defect(story: Story) -> None:
     assert verdict.produced == 5
 
 
+def test_a_replay_of_what_its_producer_sent_twice_is_no_defect(story: Story) -> None:
+    """Superseded by way of the replay, and again by way of the second copy: GeNiE's first receipt is the replay's."""
+    event_id = str(uuid.uuid4())
+    held = story.payment(event_id=event_id, occurred_at=NOW)
+    story.settle(held, outcome="PARKED", reason="held", transmitted="no")
+    between = story.payment()
+    copy = story.payment(event_id=event_id, occurred_at=NOW)
+    for lane, sent in ((replay_of(story, held), held), (None, between), (None, copy)):
+        story.announce(sent, lane=lane)
+        story.receive(sent, status="superseded")
+        story.settle(sent, lane=lane, outcome="SUPERSEDED", reason="newer_at_genie")
+    only(story.verdict(complete=True))
+
+
 def replay_of(story: Story, payment: Raw) -> Raw:
     """A replay request for an input."""
     request = {"request_id": str(uuid.uuid4()), "plan_id": str(uuid.uuid4()), "plan_digest": bytes(32)}

@@ -291,9 +291,12 @@ class Judge:
         insort(received, offset)
 
     def _first_time_input(self, attempts: list[Attempt], entries: list[Entry]) -> int | None:
-        """The input that a first-time provision came from; None for a replay, or where several could be meant."""
+        """The input that a first-time provision came from; None for a replay, or where several could be meant: an event
+        that its producer sent twice may be superseded by way of a replay of one, and later of the other."""
         recorded = [e for e in entries if e.outcome in {"PROVIDED", "SUPERSEDED"} and e.input is not None]
+        if any(e.replay for e in recorded):
+            return None
         if recorded:
-            return min((e.input for e in recorded if e.input is not None and not e.replay), default=None)
+            return min(e.input for e in recorded if e.input is not None)
         announced = {a.input for a in attempts if a.input is not None and not self._history.is_replay(a.input)}
         return announced.pop() if len(announced) == 1 else None

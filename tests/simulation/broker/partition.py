@@ -1,8 +1,8 @@
 """One partition of a topic: its log, which node leads it, and how replication follows.
 
 Knows the leader and the high watermark. Must not know requests, producers' transactions or groups.
-A deposed leader's log is cut somewhere between the high watermark and its end: followers had what they had. A new
-leader's high watermark may be behind the old one's until followers have caught up: it can't say its end till then.
+A deposed leader's log is cut somewhere between the highest high watermark and its end: followers had what they had. A
+new leader's high watermark may be behind the old one's until followers have caught up: it can't say its end till then.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Partition:
         self.log = PartitionLog(log_append_time=log_append_time)
         self.lag_ms = 0.0  # how much longer than usual followers take
         self._epoch_start = 0
+        self._kept = 0  # what lies before it every follower has: whoever leads, it is never lost
         self._former_leader = leader
         self._known_ms = 0.0  # when all nodes know the leader
         self._surroundings = surroundings
@@ -111,7 +112,7 @@ class Partition:
     def _take_over(self) -> int:
         """Of the log what the new leader has of it; how many records it has not."""
         rng, end, high = self._surroundings.rng, self.log.end, self.log.high_watermark
-        self.log.truncate(rng.randint(high, end))
+        self.log.truncate(rng.randint(self._kept, end))
         self.log.set_back(rng.randint(max(self.log.start, high - _UNHEARD_RECORDS), high))
         self._epoch_start = self.log.end
         self._replicate()
@@ -134,6 +135,7 @@ class Partition:
         if epoch != self.leader_epoch or end <= self.log.high_watermark:
             return
         self.log.replicated(end)
+        self._kept = max(self._kept, end)
         ready = [waiter for waiter in self._waiters if waiter.offset <= end]
         if ready:
             self._waiters = [waiter for waiter in self._waiters if waiter.offset > end]

@@ -30,7 +30,7 @@ async def kafka(cluster: SimulatedKafka) -> SimulatedKafka:
 @pytest.fixture
 async def lane(kafka: SimulatedKafka) -> AsyncIterator[LaneProducer]:
     """A lane's producer that has taken over."""
-    producer = LaneProducer(KafkaConnection(kafka.bootstrap, "test"), LANE)
+    producer = LaneProducer(KafkaConnection(kafka.bootstrap, "test"), LANE, GROUP)
     await producer.take_over()
     yield producer
     await producer.drop()
@@ -39,7 +39,7 @@ async def lane(kafka: SimulatedKafka) -> AsyncIterator[LaneProducer]:
 async def settle(producer: LaneProducer, offset: int) -> None:
     """One transaction with one record and one offset."""
     await producer.begin_and_produce([Outgoing(LEDGER, 0, b"key", b"%d" % offset)])
-    await producer.commit(GROUP, TOPIC, 0, offset, f"metadata {offset}")
+    await producer.commit(TOPIC, 0, offset, f"metadata {offset}")
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -82,6 +82,19 @@ async def test_a_new_leader_says_where_the_log_ends_once_it_knows(kafka: Simulat
             kafka.move_leader(TOPIC, 0, 1 + partition.leader % 3)
             assert (await list_offsets(client, {place: LATEST}))[place] == 3
     assert kafka.counts["end of a log not known yet"]
+
+
+async def test_what_all_replicas_had_outlives_leaders_that_do_not_know_it(kafka: SimulatedKafka) -> None:
+    """A leader moves on before the new one knows how far the others are: what was acknowledged is there still."""
+    partition = kafka.state.partition(TOPIC, 0)
+    kafka.slow_replication(TOPIC, 0, 100.0)
+    for number in range(12):
+        offset, _ = kafka.append(TOPIC, 0, [Record(b"key", b"%d" % number)])
+        await until(lambda end=offset + 1: partition.log.high_watermark >= end)
+        for _ in range(3):
+            kafka.move_leader(TOPIC, 0, 1 + partition.leader % 3)
+    await until(lambda: partition.log.high_watermark == 12)
+    assert [record.value for record in kafka.records(TOPIC)] == [b"%d" % number for number in range(12)]
 
 
 async def test_who_waits_for_replication_waits_for_the_next_leader(kafka: SimulatedKafka) -> None:
@@ -137,13 +150,13 @@ async def test_a_refused_commit_is_aborted_by_the_next_owner(kafka: SimulatedKaf
     kafka.fault(Fault(Api.END_TXN, Effect.REFUSE, error=Error.COORDINATOR_NOT_AVAILABLE))
     with pytest.raises(Doubtful):
         await settle(lane, 1)
-    zombie = LaneProducer(KafkaConnection(kafka.bootstrap, "test"), LANE)
+    zombie = LaneProducer(KafkaConnection(kafka.bootstrap, "test"), LANE, GROUP)
     await zombie.take_over()
     await zombie.begin_and_produce([Outgoing(LEDGER, 0, b"key", b"zombie")])
-    owner = LaneProducer(KafkaConnection(kafka.bootstrap, "test"), LANE)
+    owner = LaneProducer(KafkaConnection(kafka.bootstrap, "test"), LANE, GROUP)
     await owner.take_over()
     with pytest.raises(Fenced):
-        await zombie.commit(GROUP, TOPIC, 0, 9, "")
+        await zombie.commit(TOPIC, 0, 9, "")
     await settle(owner, 1)
     await until(lambda: ledger(kafka) == [b"1"])
     assert kafka.committed(GROUP, TOPIC, 0) == (1, "metadata 1")
@@ -214,7 +227,7 @@ async def test_a_node_stops_and_starts(kafka: SimulatedKafka, lane: LaneProducer
             await settle(owner, node + 1)
         except Doubtful:
             await owner.drop()
-            owner = LaneProducer(KafkaConnection(kafka.bootstrap, "test"), LANE)
+            owner = LaneProducer(KafkaConnection(kafka.bootstrap, "test"), LANE, GROUP)
             await owner.take_over()
             if kafka.committed(GROUP, TOPIC, 0)[0] != node + 1:
                 await settle(owner, node + 1)

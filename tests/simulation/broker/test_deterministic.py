@@ -35,7 +35,7 @@ async def _story(loop: VirtualLoop, seed: int) -> tuple[str, dict[str, int]]:
         kafka.move_coordinator(chaos.choice(list(Kind)), "lane", chaos.choice(NODES)[0])
         try:
             await producer.begin_and_produce([Outgoing("ledger", n, None, b"%d" % at) for n in range(3)])
-            await producer.commit("group", "ledger", 0, at + 1, "")
+            await producer.commit("ledger", 0, at + 1, "")
         except Doubtful:
             await producer.drop()
             producer = await _owner(kafka)
@@ -49,7 +49,7 @@ async def _story(loop: VirtualLoop, seed: int) -> tuple[str, dict[str, int]]:
 
 
 async def _owner(kafka: SimulatedKafka) -> LaneProducer:
-    producer = LaneProducer(KafkaConnection(kafka.bootstrap, "test"), "lane")
+    producer = LaneProducer(KafkaConnection(kafka.bootstrap, "test"), "lane", "group")
     while True:
         try:
             await producer.take_over()
