@@ -29,7 +29,7 @@ REQUEST_TIMEOUT_MS = 8_000  # one request on the wire; below the bound of the ca
 METADATA_MAX_AGE_MS = 60_000
 RETRY_BACKOFF_S = 0.1
 
-# kafka/strict_producer.py overrides internals of exactly this series.
+# strict_producer.py, closed_transport.py and others of this room use the insides of exactly this series.
 SUPPORTED_AIOKAFKA = "0.14."
 
 _NOT_OF_A_CONNECTION = ("bootstrap_servers", "metadata_max_age_ms")
@@ -148,11 +148,11 @@ class KafkaConnection:
 
 
 def check_client_library() -> None:
-    """Raise ClientLibraryError unless aiokafka is the series we override, compiled, with all its codecs."""
+    """Raise ClientLibraryError unless aiokafka is the series whose insides we use, compiled, with all its codecs."""
     if not aiokafka.__version__.startswith(SUPPORTED_AIOKAFKA):
         raise ClientLibraryError(
             f"aiokafka {aiokafka.__version__} is installed, {SUPPORTED_AIOKAFKA}x is needed: "
-            "gateway/kafka/strict_producer.py overrides its internals. Install from requirements.lock."
+            "gateway/kafka/strict_producer.py uses its insides. Install from requirements.lock."
         )
     compiled = (memory_records.MemoryRecords, default_records.DefaultRecordBatchBuilder)
     if not all("_crecords" in part.__module__ for part in compiled):

@@ -318,7 +318,7 @@ class LaneDriver:
     async def _commit(self, command: facts.Commit) -> None:
         name, began = self.name, time.perf_counter()
         try:
-            await self._open_producer().commit(name.group, name.topic, name.partition, command.offset, command.metadata)
+            await self._open_producer().commit(name.topic, name.partition, command.offset, command.metadata)
         except Doubtful as doubt:
             self._doubt(doubt)
             return

@@ -136,7 +136,7 @@ async def start_lanes(
                 if starts and not dry_run:
                     if note is not None:
                         await note(starts.keys())
-                    await _commit(producers, group, starts)
+                    await _commit(producers, starts)
     return [_outcome(lane, before[lane], starts.get(lane)) for lane in lanes]
 
 
@@ -180,7 +180,7 @@ async def _fenced(
     try:
         for lane in lanes:
             name = LaneName(group, lane.topic, lane.partition)
-            producers[lane] = LaneProducer(connection, name.transactional_id)
+            producers[lane] = LaneProducer(connection, name.transactional_id, group)
             try:
                 await producers[lane].take_over()
             except Doubtful as doubt:
@@ -191,15 +191,13 @@ async def _fenced(
             await producer.drop()
 
 
-async def _commit(
-    producers: Mapping[TopicPartition, LaneProducer], group: str, starts: Mapping[TopicPartition, Start]
-) -> None:
+async def _commit(producers: Mapping[TopicPartition, LaneProducer], starts: Mapping[TopicPartition, Start]) -> None:
     done: list[TopicPartition] = []
     for lane, start in starts.items():
         metadata = start.metadata.encode(start.offset)
         try:
             await producers[lane].begin_and_produce([])
-            await producers[lane].commit(group, lane.topic, lane.partition, start.offset, metadata)
+            await producers[lane].commit(lane.topic, lane.partition, start.offset, metadata)
         except Fenced:
             raise LaneTakenError(lane, done) from None
         except Doubtful as doubt:

@@ -69,7 +69,7 @@ async def open_lane(
 
     Raises LaneRefusedError, KafkaUnavailableError, RegistryAway or Doubtful.
     """
-    producer = LaneProducer(connection, name.transactional_id)
+    producer = LaneProducer(connection, name.transactional_id, name.group)
     try:
         await producer.take_over()
         committed = await read_offset(client, name.group, TopicPartition(name.topic, name.partition))
@@ -133,11 +133,11 @@ async def disown(connection: KafkaConnection, name: LaneName) -> None:
 
     For a topic that was made anew: what its lanes have committed meanwhile would be taken for a place in it.
     """
-    producer = LaneProducer(connection, name.transactional_id)
+    producer = LaneProducer(connection, name.transactional_id, name.group)
     try:
         await producer.take_over()
         await producer.begin_and_produce([])
-        await producer.commit(name.group, name.topic, name.partition, 0, _NOBODYS)
+        await producer.commit(name.topic, name.partition, 0, _NOBODYS)
     finally:
         await producer.drop()
 

@@ -1,165 +1,333 @@
-"""aiokafka's producer without two habits that break promises.
+"""The requests of a transactional producer, and which of them may be said twice.
 
-It repeats EndTxn and TxnOffsetCommit by itself when an answer is lost, and the late first copy can then end the
-*next* transaction or put back its offsets; and its stop() flushes. Here such a request is sent once, and letting
-go sends nothing more. Knows the insides of aiokafka 0.14 (connection.check_client_library holds it to that).
-Must not know lanes or topics.
+aiokafka's own producer repeats EndTxn and TxnOffsetCommit by itself when an answer is lost, and the late first copy
+can then end the *next* transaction or put back its offsets; its stop() flushes; and its tasks in the background make
+a transaction wait for the event loop some thirty times. Here those two requests are sent once, nothing runs in the
+background, so that letting go sends nothing more, and a transaction waits for four answers, one after the other.
+
+Knows the requests of KIP-98, aiokafka's client and its record batches (0.14; connection.check_client_library holds it
+to that). Must not know lanes or topics.
 """
 
-# aiokafka's producer is untyped:
+# aiokafka's client is untyped:
 # mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections import defaultdict, deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.client import CoordinationType
-from aiokafka.errors import KafkaError
-from aiokafka.producer.sender import AddPartitionsToTxnHandler, EndTxnHandler, Sender, TxnOffsetCommitHandler
-from aiokafka.producer.transaction_manager import TransactionResult, TransactionState
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.errors import ConcurrentTransactions, KafkaError, OperationNotAttempted
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    InitProducerIdRequest,
+    TxnOffsetCommitRequest,
+)
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.structs import TopicPartition
 
-from gateway.kafka.connection import KAFKA_CLOSE_TIMEOUT_S, close_quietly
+from gateway.kafka.connection import REQUEST_TIMEOUT_MS, RETRY_BACKOFF_S, KafkaConnection, close_quietly
+from gateway.kafka.troubles import Trouble, raise_for, trouble_of
 
-SENDER_BACKOFF_MS = 8  # the markers of the last transaction mostly take as long; aiokafka waits 20 or 100
+MARKERS_BACKOFF_S = 0.008  # the markers of the last transaction mostly take as long
+MAX_BATCH_BYTES = 900_000  # below max.message.bytes of every topic that is written to (kafka/topics.py)
+ALL_REPLICAS = -1  # that are in sync: acks=all
+NO_EPOCH = -1
+_NO_PRODUCER = -1
+_MAGIC = 2
+_UNCOMPRESSED = 0
+_SEQUENCES = 1 << 31  # behind the last one comes 0
+_SOON = (ConcurrentTransactions, OperationNotAttempted)  # markers are being written; or another partition's trouble
+
+T = TypeVar("T")
+Codes = Callable[[Any], Iterable[int]]
 
 
 class AnswerLostError(KafkaError):
     """A request that ends or moves a transaction got no clear answer; the text names request and error."""
 
 
-class _OneShot:
-    """Mixin of a handler: its request is sent once, so that no late copy can reach a later transaction."""
+class NotWrittenError(KafkaError):
+    """A batch is not in the log, or not surely; the cause says why."""
 
-    _sender: Any
-    group: Any
-    create_request: Any
-    handle_response: Any
 
-    async def do(self, node_id: int) -> bool:
-        request = self.create_request()
-        try:
-            answer = await self._sender.client.send(node_id, request, group=self.group)
-        except (KafkaError, OSError) as error:
-            return self._give_up(type(error).__name__)
-        backoff = self.handle_response(answer)
-        if backoff is None:
-            return True
-        return await self._answered_no(backoff)
+class Batch:
+    """Records for one partition, as they are sent; sent again they are the same bytes."""
 
-    async def _answered_no(self, backoff: float) -> bool:
-        await asyncio.sleep(backoff)
-        return False  # the sender asks again: an answer came, so no copy is on its way
+    __slots__ = ("_builder", "content", "count")
 
-    def _give_up(self, why: str) -> bool:
-        self._sender._txn_manager.fatal_error(AnswerLostError(f"{type(self).__name__.strip('_')}: {why}"))
+    def __init__(self) -> None:
+        self._builder = DefaultRecordBatchBuilder(
+            _MAGIC,
+            _UNCOMPRESSED,
+            is_transactional=1,
+            producer_id=_NO_PRODUCER,
+            producer_epoch=NO_EPOCH,
+            base_sequence=0,
+            batch_size=MAX_BATCH_BYTES,
+        )
+        self.content = b""  # until it is built
+        self.count = 0
+
+    def append(
+        self, timestamp: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
+    ) -> bool:
+        """Whether there was room; the first record always has it, and the broker refuses what is too large."""
+        if self._builder.append(self.count, timestamp, key=key, value=value, headers=[*headers]) is None:
+            return False
+        self.count += 1
         return True
 
-
-class _OneEndTxn(_OneShot, EndTxnHandler):
-    """EndTxn: anything but success of the first request is doubtful."""
-
-    async def _answered_no(self, backoff: float) -> bool:
-        return self._give_up("the coordinator did not say yes")
+    def build(self, producer_id: int, epoch: int, sequence: int) -> None:
+        """Make its bytes, with the `sequence` number of its first record; no record can be added from then on."""
+        self._builder.set_producer_state(producer_id, epoch, sequence)
+        self.content = bytes(self._builder.build())
 
 
-class _OneTxnOffsetCommit(_OneShot, TxnOffsetCommitHandler):
-    """TxnOffsetCommit: a refusal may be repeated, a lost answer not."""
+class StrictProducer:
+    """One owner of a transactional id, whose transactions move an offset of `group`, or none if that is empty.
 
+    The caller bounds every call; after one that failed only `let_go` is left.
+    """
 
-class _PromptAddPartitions(AddPartitionsToTxnHandler):
-    """AddPartitionsToTxn: asks again as soon as the markers of the last transaction may be written."""
+    def __init__(self, connection: KafkaConnection, transactional_id: str, group: str, timeout_ms: int) -> None:
+        self._client = AIOKafkaClient(**connection.kwargs())
+        self._keys = {CoordinationType.TRANSACTION: transactional_id, CoordinationType.GROUP: group}
+        self._id = transactional_id
+        self._group = group
+        self._timeout_ms = timeout_ms
+        self._producer_id = _NO_PRODUCER
+        self.epoch = NO_EPOCH  # which owner of the id this is, by the brokers' count
+        self._coordinators: dict[CoordinationType, int] = {}
+        self._sequences: dict[TopicPartition, int] = defaultdict(int)
 
-    def handle_response(self, answer: Any) -> float | None:
-        backoff = super().handle_response(answer)
-        return None if backoff is None else self._default_backoff
+    async def start(self) -> None:
+        """Fence every earlier owner of the id and wait until its last transaction is ended."""
+        await self._client.bootstrap()
+        request = InitProducerIdRequest(transactional_id=self._id, transaction_timeout_ms=self._timeout_ms)
+        answer = await self._until_yes(CoordinationType.TRANSACTION, request, _own_code)
+        self._producer_id, self.epoch = answer.producer_id, answer.producer_epoch
 
+    async def partitions_of(self, topic: str) -> int:
+        """How many partitions the topic has."""
+        return len(await self._client._wait_on_metadata(topic))
 
-class _StrictSender(Sender):
-    """aiokafka's sender with the strict handlers; it keeps its tasks so that they can be cancelled."""
+    async def write(self, batches: Mapping[TopicPartition, Sequence[Batch]]) -> Mapping[TopicPartition, Sequence[int]]:
+        """Begin a transaction and write all batches; the first offset of each.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.in_flight_tasks: set[asyncio.Task[Any]] = set()
+        What is written to a partition that is not in the transaction would be ended by no marker: those come first."""
+        if batches:
+            await self._add_partitions(batches)
+        if not self._group:
+            return await self._produce(batches)
+        _, offsets = await _together(self._add_group(), self._produce(batches))
+        written: Mapping[TopicPartition, Sequence[int]] = offsets
+        return written
 
-    def _maybe_do_transactional_request(self) -> asyncio.Task[Any] | None:
-        task: asyncio.Task[Any] | None = super()._maybe_do_transactional_request()
-        if task is not None:
-            self._keep(task)
-        return task
-
-    async def _send_produce_req(self, node_id: int, batches: Any) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._keep(task)
-        await super()._send_produce_req(node_id, batches)
-
-    async def _do_add_partitions_to_txn(self, partitions: Any) -> Any:
-        coordinator = await self._find_coordinator(CoordinationType.TRANSACTION, self._txn_manager.transactional_id)
-        added = await _PromptAddPartitions(self, partitions).do(coordinator)
-        if self._txn_manager.state is TransactionState.ABORTABLE_ERROR:
-            # It would now produce to partitions outside the transaction, and no marker would ever end that.
-            refusal = self._txn_manager.wait_for_transaction_end().exception()
-            raise KafkaError("a partition could not be added to the transaction") from refusal
-        return added
-
-    async def _do_txn_offset_commit(self, offsets: Any, group: str) -> None:
-        coordinator = await self._find_coordinator(CoordinationType.GROUP, group)
-        await _OneTxnOffsetCommit(self, offsets, group).do(coordinator)
-
-    async def _do_txn_commit(self, result: TransactionResult) -> None:
-        await self._message_accumulator.flush_for_commit()
-        manager = self._txn_manager
-        coordinator = await self._find_coordinator(CoordinationType.TRANSACTION, manager.transactional_id)
-        await _OneEndTxn(self, result).do(coordinator)
-
-    def _keep(self, task: asyncio.Task[Any]) -> None:
-        self.in_flight_tasks.add(task)
-        task.add_done_callback(self.in_flight_tasks.discard)
-
-
-class StrictProducer(AIOKafkaProducer):
-    """aiokafka's producer with the strict sender, and a way to let go that does not flush."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._sender: _StrictSender = _StrictSender(
-            self.client,
-            acks=-1,
-            txn_manager=self._txn_manager,
-            message_accumulator=self._message_accumulator,
-            retry_backoff_ms=SENDER_BACKOFF_MS,
-            request_timeout_ms=self._request_timeout_ms,
+    async def move(self, partition: TopicPartition, offset: int, metadata: str) -> None:
+        """Put the group's offset into the transaction."""
+        request = TxnOffsetCommitRequest(
+            transactional_id=self._id,
+            group_id=self._group,
+            producer_id=self._producer_id,
+            producer_epoch=self.epoch,
+            topics=[(partition.topic, [(partition.partition, offset, metadata)])],
         )
+        while True:
+            answer = await self._once(CoordinationType.GROUP, request)
+            pause = self._pause(CoordinationType.GROUP, _codes(answer))
+            if not pause:
+                return
+            await asyncio.sleep(pause)  # an answer came, so that no copy is on its way
 
-    @property
-    def epoch(self) -> int:
-        """The producer epoch that the take-over was given."""
-        return int(self._txn_manager.producer_epoch)
+    async def commit(self) -> None:
+        """Commit the transaction. Raises AnswerLostError unless the first answer is a clear yes."""
+        request = EndTxnRequest(
+            transactional_id=self._id,
+            producer_id=self._producer_id,
+            producer_epoch=self.epoch,
+            transaction_result=True,
+        )
+        answer = await self._once(CoordinationType.TRANSACTION, request)
+        for refusal in _refusals(_own_code(answer)):
+            if trouble_of(refusal) is Trouble.FENCED:
+                raise refusal
+            raise AnswerLostError("EndTxnRequest: the coordinator did not say yes") from refusal
 
     async def let_go(self) -> None:
-        """Cancel all that could still send, then close the connections; what they buffer is lost."""
-        self._closed = True
-        tasks = {*self._sender.in_flight_tasks, self._sender.sender_task} - {None}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            done, _ = await asyncio.wait(tasks, timeout=KAFKA_CLOSE_TIMEOUT_S)
-            _look_at(done)
-        waiter = self._txn_manager.wait_for_transaction_end()
-        if waiter is not None and waiter.done():
-            _look_at({waiter})
-        for batches in self._message_accumulator._batches.values():
-            _look_at({batch._drain_waiter for batch in batches if batch._drain_waiter.done()})
-        for connection in self.client._conns.values():
+        """Close the connections; what they buffer is lost."""
+        for connection in self._client._conns.values():
             if connection._writer is not None:
                 connection._writer.transport.abort()
-        await close_quietly(self.client.close())
+        await close_quietly(self._client.close())
+
+    # --- coordinators -------------------------------------------------------------------------------------
+
+    async def _add_partitions(self, places: Iterable[TopicPartition]) -> None:
+        topics: dict[str, list[int]] = defaultdict(list)
+        for place in places:
+            topics[place.topic].append(place.partition)
+        request = AddPartitionsToTxnRequest(
+            transactional_id=self._id,
+            producer_id=self._producer_id,
+            producer_epoch=self.epoch,
+            topics=list(topics.items()),
+        )
+        await self._until_yes(CoordinationType.TRANSACTION, request, _codes)
+
+    async def _add_group(self) -> None:
+        request = AddOffsetsToTxnRequest(
+            transactional_id=self._id,
+            producer_id=self._producer_id,
+            producer_epoch=self.epoch,
+            group_id=self._group,
+        )
+        await self._until_yes(CoordinationType.TRANSACTION, request, _own_code)
+
+    async def _until_yes(self, of: CoordinationType, request: Any, codes: Codes) -> Any:
+        """The answer; asked again while what is wrong may pass: a late copy of such a request does no harm."""
+        while True:
+            try:
+                answer = await self._ask(of, request)
+            except (KafkaError, OSError) as error:
+                if trouble_of(error) is not Trouble.PASSING:
+                    raise
+                self._coordinators.pop(of, None)
+                pause = RETRY_BACKOFF_S
+            else:
+                pause = self._pause(of, codes(answer))
+            if not pause:
+                return answer
+            await asyncio.sleep(pause)
+
+    async def _once(self, of: CoordinationType, request: Any) -> Any:
+        """The answer to a request of which no late copy may reach a later transaction."""
+        try:
+            return await self._ask(of, request)
+        except (KafkaError, OSError) as error:
+            raise AnswerLostError(f"{type(request).__name__}: {type(error).__name__}") from error
+
+    async def _ask(self, of: CoordinationType, request: Any) -> Any:
+        while (node := self._coordinators.get(of)) is None:
+            try:
+                self._coordinators[of] = await self._client.coordinator_lookup(of, self._keys[of])
+            except (KafkaError, OSError) as error:
+                if trouble_of(error) is not Trouble.PASSING:
+                    raise
+                await self._client.force_metadata_update()
+                await asyncio.sleep(RETRY_BACKOFF_S)
+        return await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
+
+    def _pause(self, of: CoordinationType, codes: Iterable[int]) -> float:
+        """How long to wait before asking again, s; 0 for a yes. Raises what will not pass."""
+        pause = 0.0
+        for refusal in _refusals(codes):
+            if isinstance(refusal, _SOON):
+                pause = pause or MARKERS_BACKOFF_S
+            elif trouble_of(refusal) is Trouble.PASSING:
+                self._coordinators.pop(of, None)
+                pause = RETRY_BACKOFF_S
+            else:
+                raise refusal
+        return pause
+
+    # --- leaders ------------------------------------------------------------------------------------------
+
+    async def _produce(
+        self, batches: Mapping[TopicPartition, Sequence[Batch]]
+    ) -> Mapping[TopicPartition, Sequence[int]]:
+        """One batch of each partition at a time; again while what is wrong may pass, for brokers know a copy."""
+        waiting = {place: deque(some) for place, some in batches.items()}
+        offsets: dict[TopicPartition, list[int]] = {place: [] for place in batches}
+        while waiting:
+            asked = [
+                self._write(node, {p: waiting[p][0] for p in places}) for node, places in self._led(waiting).items()
+            ]
+            written = {place: at for answered in await _together(*asked) for place, at in answered.items()}
+            is_whole = len(written) == len(waiting)
+            for place, at in written.items():
+                offsets[place].append(at)
+                waiting[place].popleft()
+                if not waiting[place]:
+                    del waiting[place]
+            if not is_whole:
+                await self._client.force_metadata_update()
+                await asyncio.sleep(RETRY_BACKOFF_S)
+        return offsets
+
+    def _led(self, places: Iterable[TopicPartition]) -> Mapping[int, Sequence[TopicPartition]]:
+        """By the node that leads them; those without a leader are left out."""
+        nodes: dict[int, list[TopicPartition]] = defaultdict(list)
+        for place in places:
+            node = self._client.cluster.leader_for_partition(place)
+            if node is not None and node >= 0:
+                nodes[node].append(place)
+        return nodes
+
+    async def _write(self, node: int, batches: Mapping[TopicPartition, Batch]) -> Mapping[TopicPartition, int]:
+        """The offset of each batch that the node has written."""
+        topics: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
+        for place, batch in batches.items():
+            if not batch.content:
+                batch.build(self._producer_id, self.epoch, self._sequences[place])
+                self._sequences[place] = (self._sequences[place] + batch.count) % _SEQUENCES
+            topics[place.topic].append((place.partition, batch.content))
+        request = ProduceRequest(
+            transactional_id=self._id,
+            required_acks=ALL_REPLICAS,
+            timeout=REQUEST_TIMEOUT_MS,
+            topics=list(topics.items()),
+        )
+        try:
+            answer: Any = await self._client.send(node, request)
+        except (KafkaError, OSError) as error:
+            if trouble_of(error) is not Trouble.PASSING:
+                raise NotWrittenError from error
+            return {}
+        return dict(_written(answer))
 
 
-def _look_at(futures: set[asyncio.Future[Any]]) -> None:
-    """Take note of failures, which asyncio would otherwise report as forgotten."""
-    for future in futures:
-        if not future.cancelled():
-            future.exception()
+def _written(answer: Any) -> Iterator[tuple[TopicPartition, int]]:
+    for topic, partitions in answer.topics:
+        for partition, code, offset, *_ in partitions:
+            refusals = list(_refusals([code]))
+            if not refusals:
+                yield TopicPartition(topic, partition), offset
+            elif trouble_of(refusals[0]) is not Trouble.PASSING:
+                raise NotWrittenError from refusals[0]
+
+
+def _own_code(answer: Any) -> Iterable[int]:
+    return (answer.error_code,)
+
+
+def _codes(answer: Any) -> Iterable[int]:
+    """Of each partition."""
+    return [code for _, partitions in answer.errors for _, code in partitions]
+
+
+def _refusals(codes: Iterable[int]) -> Iterator[KafkaError]:
+    for code in codes:
+        try:
+            raise_for(code)
+        except KafkaError as refusal:
+            yield refusal
+
+
+async def _together(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
+    """What each gives; the first that fails ends the others, and is what is raised."""
+    if len(calls) == 1:
+        return [await calls[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except ExceptionGroup as failed:
+        first = failed.exceptions[0]
+        raise first from first.__cause__
+    return [task.result() for task in tasks]

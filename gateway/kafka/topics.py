@@ -24,7 +24,8 @@ from gateway.kafka.connection import (
     within,
 )
 from gateway.kafka.names import TopicNames
-from gateway.kafka.transactions import MAX_BATCH_BYTES, TRANSACTION_TIMEOUT_MS
+from gateway.kafka.strict_producer import MAX_BATCH_BYTES
+from gateway.kafka.transactions import TRANSACTION_TIMEOUT_MS
 
 DAY_MS = 86_400_000
 REPLAYS_DAYS = 1_100  # that requests of replays are kept, and what says that one resolved its input

@@ -95,7 +95,7 @@ async def transaction(material: Material, watch: Watch) -> None:
     async with AsyncExitStack() as stack:
         connection, _ = await _topics(stack, material)
         lane = LaneName(f"{material.names.prefix}gateway", material.names.payments, 0)
-        producer = LaneProducer(connection, lane.transactional_id)
+        producer = LaneProducer(connection, lane.transactional_id, lane.group)
         await producer.take_over()
         stack.push_async_callback(producer.drop)
         offset = 0
@@ -105,7 +105,7 @@ async def transaction(material: Material, watch: Watch) -> None:
                 metadata = CommitMetadata().encode(offset)
                 with watch:
                     await producer.begin_and_produce(part)
-                    await producer.commit(lane.group, lane.topic, lane.partition, offset, metadata)
+                    await producer.commit(lane.topic, lane.partition, offset, metadata)
 
 
 async def _transactions(material: Material) -> list[Sequence[Outgoing]]:

@@ -17,7 +17,7 @@ from gateway.genie.client import GenieClient
 from gateway.kafka import lane_driver, opening
 from gateway.kafka.fence import Fence, FenceMark
 from gateway.kafka.lane_driver import LaneDriver
-from gateway.kafka.strict_producer import _OneEndTxn
+from gateway.kafka.strict_producer import StrictProducer
 from gateway.kafka.transactions import LaneProducer
 from tests.coded import Coded
 from tests.promises.patching import Named, replace
@@ -120,11 +120,11 @@ def _transactions(orders: Orders) -> None:
         await orders.come_to(Point.PRODUCED)
         return produced
 
-    async def do(self: _OneEndTxn, node_id: int) -> bool:
-        return await _reached_under_way(orders, Point.COMMITTING, plain_do(self, node_id))
+    async def commit(self: StrictProducer) -> None:
+        await _reached_under_way(orders, Point.COMMITTING, plain_commit(self))
 
     plain_produce = replace(LaneProducer, "begin_and_produce", begin_and_produce)
-    plain_do = replace(_OneEndTxn, "do", do)
+    plain_commit = replace(StrictProducer, "commit", commit)
 
 
 def _fence(orders: Orders) -> None:

@@ -102,11 +102,11 @@ async def test_a_certificate_does_for_a_login_too(guarded: Guarded) -> None:
     """Over mutual TLS: topics, take over, transaction, offsets, an exact read."""
     connection = guarded.connection(guarded.by_certificate(BY_CERTIFICATE))
     assert await check_topics(connection, guarded.names, relaxed=True) == []
-    producer = LaneProducer(connection, f"{guarded.group}-certificate-0")
+    producer = LaneProducer(connection, f"{guarded.group}-certificate-0", guarded.group)
     await producer.take_over()
     (place,) = await producer.begin_and_produce([Outgoing(guarded.names.intents, 0, b"key", b"value")])
     metadata = CommitMetadata().encode(0)
-    await producer.commit(guarded.group, guarded.names.replays, 0, 0, metadata)
+    await producer.commit(guarded.names.replays, 0, 0, metadata)
     await producer.drop()
     async with connection.client() as client:
         lane = TopicPartition(guarded.names.replays, 0)
@@ -207,11 +207,11 @@ async def test_the_commands_read_the_same_login(guarded: Guarded) -> None:
 
 
 async def _take_over(guarded: Guarded, connection: KafkaConnection) -> None:
-    await LaneProducer(connection, f"{guarded.group}-refused-0").take_over()
+    await LaneProducer(connection, f"{guarded.group}-refused-0", guarded.group).take_over()
 
 
 async def _write(guarded: Guarded, connection: KafkaConnection) -> None:
-    producer = LaneProducer(connection, f"{guarded.group}-refused-0")
+    producer = LaneProducer(connection, f"{guarded.group}-refused-0", guarded.group)
     await producer.take_over()
     try:
         await producer.begin_and_produce([Outgoing(guarded.names.intents, 0, b"key", b"value")])

@@ -103,10 +103,10 @@ async def test_what_a_gateway_committed_in_between_is_not_overwritten(traced: Tr
     name = LaneName(traced.group, topic, partition)
 
     async def find(_: AIOKafkaClient, lanes: list[TopicPartition]) -> dict[TopicPartition, Start]:
-        gateway = LaneProducer(traced.connection, name.transactional_id)
+        gateway = LaneProducer(traced.connection, name.transactional_id, traced.group)
         await gateway.take_over()
         await gateway.begin_and_produce([])
-        await gateway.commit(traced.group, topic, partition, RECORDS, "of the gateway")
+        await gateway.commit(topic, partition, RECORDS, "of the gateway")
         await gateway.drop()
         return dict.fromkeys(lanes, Start(1))
 

@@ -18,7 +18,8 @@ from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import LaneName, open_lane
 from gateway.kafka.registry import FileRegistry
-from gateway.kafka.transactions import MAX_BATCH_BYTES, LaneProducer, Outgoing
+from gateway.kafka.strict_producer import MAX_BATCH_BYTES
+from gateway.kafka.transactions import LaneProducer, Outgoing
 from gateway.sections import GenieSettings
 
 MOST = 1 << 62
@@ -53,11 +54,11 @@ async def test_the_largest_intent_is_produced_and_read_back(
     value = largest_intent(names.payments)
     assert len(value) < MAX_BATCH_BYTES < MAX_OWN_RECORD_BYTES
     connection, name = KafkaConnection(kafka, "test"), LaneName(f"{prefix}g", names.payments, 0)
-    one = LaneProducer(connection, name.transactional_id)
+    one = LaneProducer(connection, name.transactional_id, name.group)
     await one.take_over()
     (at,) = await one.begin_and_produce([Outgoing(names.intents, 0, b"k", value)])
     live = CommitMetadata((), (IntentRef(0, at.offset),)).encode(0)
-    await one.commit(name.group, name.topic, 0, 0, live)
+    await one.commit(name.topic, 0, 0, live)
     await one.drop()
     codec = Codec(FileRegistry(), names.record_kinds())
     async with connection.client() as client:

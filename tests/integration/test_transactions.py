@@ -29,14 +29,14 @@ class Lane:
         self.ledger = ledger
         self.source = source
 
-    async def producer(self) -> LaneProducer:
-        made = LaneProducer(self.connection, f"{self.group}-lane")
+    async def producer(self, group: str = "") -> LaneProducer:
+        made = LaneProducer(self.connection, f"{self.group}-lane", group or self.group)
         await made.take_over()
         return made
 
     async def settle(self, producer: LaneProducer, value: bytes, offset: int) -> None:
         await producer.begin_and_produce([Outgoing(self.ledger, 0, b"key", value)])
-        await producer.commit(self.group, self.source, 0, offset, f"metadata {offset}")
+        await producer.commit(self.source, 0, offset, f"metadata {offset}")
 
     async def committed(self) -> Committed | None:
         async with self.connection.client() as client:
@@ -45,9 +45,9 @@ class Lane:
     async def ledger_values(self) -> list[bytes]:
         """All that a read_committed reader is given, up to a record written behind it."""
         partition = TopicPartition(self.ledger, 0)
-        end = await self.producer()
+        end = await self.producer(f"{self.group}-end")
         await end.begin_and_produce([Outgoing(self.ledger, 0, b"key", b"end")])
-        await end.commit(f"{self.group}-end", self.source, 0, 0, "")
+        await end.commit(self.source, 0, 0, "")
         await end.drop()
         consumer = AIOKafkaConsumer(**self.connection.kwargs(), isolation_level="read_committed")
         consumer.assign([partition])
@@ -104,7 +104,7 @@ async def test_records_and_offset_commit_together(lane: Lane) -> None:
     producer = await lane.producer()
     records = [Outgoing(lane.ledger, None, f"subject-{number}".encode(), b"%d" % number) for number in range(50)]
     produced = await producer.begin_and_produce([*records, Outgoing(lane.ledger, 0, None, b"last")])
-    await producer.commit(lane.group, lane.source, 0, 7, "our metadata")
+    await producer.commit(lane.source, 0, 7, "our metadata")
     await producer.drop()
     assert await lane.committed() == Committed(7, "our metadata")
     assert len(produced) == 51
@@ -118,7 +118,7 @@ async def test_a_batch_beyond_the_message_size_is_split(lane: Lane) -> None:
     producer = await lane.producer()
     values = [bytes([number]) * 100_000 for number in range(30)]
     produced = await producer.begin_and_produce([Outgoing(lane.ledger, 0, b"k", value) for value in values])
-    await producer.commit(lane.group, lane.source, 0, 1, "")
+    await producer.commit(lane.source, 0, 1, "")
     await producer.drop()
     assert [place.offset for place in produced] == list(range(30))
     assert await lane.ledger_values() == values
@@ -192,7 +192,7 @@ async def test_a_failed_produce_is_never_committed(lane: Lane) -> None:
         )
     assert raised.value.doubt is Doubt.NOT_WRITTEN
     with pytest.raises(Doubtful):
-        await producer.commit(lane.group, lane.source, 0, 1, "")
+        await producer.commit(lane.source, 0, 1, "")
     await producer.drop()
     assert await lane.ledger_values() == []
 
@@ -209,7 +209,7 @@ async def test_an_older_owner_is_fenced(lane: Lane) -> None:
             if late == "produce":
                 await old.begin_and_produce([Outgoing(lane.ledger, 0, b"key", b"stale")])
             else:
-                await old.commit(lane.group, lane.source, 0, 99, "stale")
+                await old.commit(lane.source, 0, 99, "stale")
         await old.drop()
         assert new.epoch > 0
         await new.drop()
@@ -238,5 +238,5 @@ async def test_a_cancelled_commit_is_doubtful_and_drop_ends_soon(lane: Lane, int
         assert raised.value.doubt is Doubt.ALREADY
         await producer.drop()
         await producer.drop()
-    assert not [task for task in asyncio.all_tasks() if "_sender_routine" in repr(task) or "_do_txn" in repr(task)]
+    assert not [task for task in asyncio.all_tasks() if "strict_producer.py" in repr(task)]
     assert await lane.ledger_values() == []

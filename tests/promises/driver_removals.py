@@ -13,14 +13,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.producer.sender import EndTxnHandler, Sender, TxnOffsetCommitHandler
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
 from aiokafka.structs import TopicPartition
 
 from gateway.core.facts import Committed, FenceReached, Opened, StartFence
 from gateway.core.facts import FenceFailed as NotFenced
 from gateway.core.identity import Identity
 from gateway.core.metadata import CommitMetadata
-from gateway.kafka import cluster, exact, fence, offsets_log, opening, strict_producer, transactions
+from gateway.kafka import cluster, exact, fence, offsets_log, opening, strict_producer
 from gateway.kafka.fence import Fence, FenceFailed, FenceMark
 from gateway.kafka.lane_driver import _CALLS, REOPEN_WINDOW_S, LaneDriver
 from gateway.kafka.lanes import Lanes
@@ -28,7 +29,7 @@ from gateway.kafka.names import TopicNames
 from gateway.kafka.opening import LaneRefusedError
 from gateway.kafka.registry import RegistryAway
 from gateway.kafka.replay_intake import ReplayIntake
-from gateway.kafka.strict_producer import StrictProducer, _StrictSender
+from gateway.kafka.strict_producer import StrictProducer
 from gateway.kafka.transactions import LaneProducer, Outgoing
 from tests import coordinator_offsets
 from tests.promises.patching import Named, replace, replace_everywhere
@@ -50,7 +51,7 @@ def read_before_taking_over() -> None:
         committed = await opening.read_offset(client, name.group, TopicPartition(name.topic, name.partition))
         offset, metadata = await opening.where_to_go_on(client, name, committed, is_new=is_new)
         intents = await opening._live_intents(client, codec, name, intents_topic, metadata)
-        producer = opening.LaneProducer(connection, name.transactional_id)
+        producer = opening.LaneProducer(connection, name.transactional_id, name.group)
         await producer.take_over()
         return producer, Opened(offset, metadata, intents, holds, producer.epoch)
 
@@ -150,40 +151,55 @@ def ledger_outside_the_transaction() -> None:
 def writes_are_not_looked_at() -> None:
     """A transaction is committed whatever became of the records in it."""
 
-    async def write(*arguments: Any) -> Any:
-        written = await plain(*arguments)
-        for batches in written.values():
-            batches[:] = [
-                (inside, SimpleNamespace(offset=0) if isinstance(outcome, BaseException) else outcome)
-                for inside, outcome in batches
-            ]
-        return written
+    def written(answer: Any) -> Any:
+        for topic, partitions in answer.topics:
+            for partition, _, offset, *_ in partitions:
+                yield TopicPartition(topic, partition), max(0, offset)
 
-    plain = replace(transactions, "_write", write)
+    replace(strict_producer, "_written", written)
 
 
 @NAMED
 def partitions_that_were_refused() -> None:
     """Records are written although their partition could not be added to the transaction."""
-    replace(_StrictSender, "_do_add_partitions_to_txn", Sender._do_add_partitions_to_txn)
+
+    async def add_partitions(self: StrictProducer, places: Any) -> None:
+        with suppress(KafkaError):
+            await plain(self, places)
+
+    plain = replace(StrictProducer, "_add_partitions", add_partitions)
 
 
 @NAMED
 def endtxn_is_repeated() -> None:
     """The request that ends a transaction is sent again when its answer is lost, as aiokafka does."""
-    replace(strict_producer, "_OneEndTxn", EndTxnHandler)
+    _repeat(EndTxnRequest)
 
 
 @NAMED
 def offsets_are_repeated() -> None:
     """The request that puts offsets into a transaction is sent again when its answer is lost, as aiokafka does."""
-    replace(strict_producer, "_OneTxnOffsetCommit", TxnOffsetCommitHandler)
+    _repeat(TxnOffsetCommitRequest)
+
+
+def _repeat(kind: type[Any]) -> None:
+    async def once(self: StrictProducer, of: Any, request: Any) -> Any:
+        if isinstance(request, kind):
+            with suppress(KafkaError, OSError):
+                return await self._ask(of, request)
+        return await plain(self, of, request)
+
+    plain = replace(StrictProducer, "_once", once)
 
 
 @NAMED
 def letting_go_flushes() -> None:
-    """A producer is let go as aiokafka does it: what it has not written yet is written first."""
-    replace(StrictProducer, "let_go", AIOKafkaProducer.stop)
+    """A producer is let go as aiokafka does it: what its connections buffer is written first."""
+
+    async def let_go(self: StrictProducer) -> None:
+        await self._client.close()
+
+    replace(StrictProducer, "let_go", let_go)
 
 
 # --- (d) fence --------------------------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ ROWS = (
     _test(
         Step.FUTURES,
         "writes_are_not_looked_at",
-        "test_a_batch_that_was_not_surely_written_is_doubtful",
+        "test_a_batch_that_is_refused_is_not_written",
         Promise.LOST,
         Promise.UNRECORDED,
     ),
@@ -330,7 +330,7 @@ ROWS = (
     _test(
         Step.DROP,
         "letting_go_flushes",
-        "test_letting_go_ends_what_could_still_send",
+        "test_letting_go_loses_what_connections_buffer",
         Promise.DOUBLED,
     ),
     _model(Step.ORDER, "any_order", Promise.OUT_OF_ORDER),

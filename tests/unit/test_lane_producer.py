@@ -1,42 +1,30 @@
 """The lane's producer without a Kafka: which calls make a transaction, and what is doubtful."""
 
 import asyncio
-from collections.abc import Callable
-from types import SimpleNamespace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, MessageSizeTooLargeError, ProducerFenced
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
 
-from gateway.kafka import transactions
+from gateway.kafka import strict_producer, transactions
 from gateway.kafka.connection import KafkaConnection
 from gateway.kafka.partitioner import partition_of
-from gateway.kafka.strict_producer import AnswerLostError
+from gateway.kafka.strict_producer import AnswerLostError, Batch, NotWrittenError
 from gateway.kafka.transactions import Doubt, Doubtful, Fenced, LaneProducer, Outgoing, Produced
 
 PARTITIONS = 3
-BATCH_RECORDS = 2
+BATCH_BYTES = 100  # a record or two
 SHORT_S = 0.02
 
 
 def wrapped(error: Exception) -> Exception:
     """As aiokafka does with what a broker refuses."""
-    outer, outermost = KafkaError(), KafkaError()
+    outer, outermost = KafkaError(), NotWrittenError()
     outer.__cause__, outermost.__cause__ = error, outer
     return outermost
-
-
-class Batch:
-    """A batch that is soon full."""
-
-    def __init__(self) -> None:
-        self.values: list[bytes] = []
-
-    def append(self, *, timestamp: int, key: bytes | None, value: bytes, headers: object) -> object:
-        if len(self.values) == BATCH_RECORDS:
-            return None
-        self.values.append(value)
-        return object()
 
 
 class Inner:
@@ -45,14 +33,16 @@ class Inner:
     epoch = 4
 
     def __init__(self) -> None:
+        self.made: tuple[str, str] | None = None
         self.calls: list[str] = []
         self.hangs: set[str] = set()
         self.raises: dict[str, BaseException] = {}
-        self.outcomes: dict[int, Any] = {}  # of the n-th batch; else it is written
-        self.log: dict[tuple[str, int], list[bytes]] = {}
+        self.log: dict[TopicPartition, list[bytes]] = {}
         self.batches = 0
 
-    def __call__(self, **_: object) -> "Inner":
+    def __call__(self, connection: KafkaConnection, transactional_id: str, group: str, timeout_ms: int) -> "Inner":
+        assert timeout_ms == transactions.TRANSACTION_TIMEOUT_MS
+        self.made = transactional_id, group
         return self
 
     async def call(self, name: str) -> None:
@@ -65,34 +55,27 @@ class Inner:
     async def start(self) -> None:
         await self.call("start")
 
-    async def begin_transaction(self) -> None:
-        await self.call("begin")
-
-    async def send_offsets_to_transaction(self, offsets: Any, group: str) -> None:
-        ((partition, committed),) = offsets.items()
-        await self.call(f"offset {group} {partition.topic} {partition.partition} {committed.offset}")
-
-    async def commit_transaction(self) -> None:
-        await self.call("commit")
-
-    async def partitions_for(self, topic: str) -> set[int]:
+    async def partitions_of(self, topic: str) -> int:
         await self.call(f"partitions {topic}")
-        return set(range(PARTITIONS))
+        return PARTITIONS
 
-    def create_batch(self) -> Batch:
-        return Batch()
+    async def write(self, batches: Mapping[TopicPartition, Sequence[Batch]]) -> dict[TopicPartition, list[int]]:
+        await self.call("write")
+        return {place: [self.lay(place, batch) for batch in some] for place, some in batches.items()}
 
-    async def send_batch(self, batch: Batch, topic: str, partition: int) -> asyncio.Future[Any]:
-        log = self.log.setdefault((topic, partition), [])
-        future = asyncio.get_running_loop().create_future()
-        outcome = self.outcomes.get(self.batches, SimpleNamespace(offset=len(log)))
+    def lay(self, place: TopicPartition, batch: Batch) -> int:
+        log = self.log.setdefault(place, [])
+        first = len(log)
+        batch.build(7, self.epoch, 0)
+        log += [each.value or b"" for each in MemoryRecords(batch.content).next_batch()]  # type: ignore[union-attr]  # there is one
         self.batches += 1
-        log += batch.values
-        if isinstance(outcome, BaseException):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-        return future
+        return first
+
+    async def move(self, partition: TopicPartition, offset: int, metadata: str) -> None:
+        await self.call(f"offset {partition.topic} {partition.partition} {offset} {metadata}")
+
+    async def commit(self) -> None:
+        await self.call("commit")
 
     async def let_go(self) -> None:
         await self.call("let go")
@@ -103,6 +86,7 @@ def inner(monkeypatch: pytest.MonkeyPatch) -> Inner:
     """The strict producer that every lane's producer makes."""
     made = Inner()
     monkeypatch.setattr(transactions, "StrictProducer", made)
+    monkeypatch.setattr(strict_producer, "MAX_BATCH_BYTES", BATCH_BYTES)
     for bound in ("TAKE_OVER_TIMEOUT_S", "PRODUCE_TIMEOUT_S", "COMMIT_TIMEOUT_S"):
         monkeypatch.setattr(transactions, bound, SHORT_S)
     return made
@@ -110,7 +94,7 @@ def inner(monkeypatch: pytest.MonkeyPatch) -> Inner:
 
 @pytest.fixture
 def producer(inner: Inner) -> LaneProducer:
-    return LaneProducer(KafkaConnection("kafka-1:9092", "test"), "group-topic-3")
+    return LaneProducer(KafkaConnection("kafka-1:9092", "test"), "group-topic-3", "group")
 
 
 def record(value: bytes, topic: str = "ledger", partition: int | None = 0, key: bytes | None = b"k") -> Outgoing:
@@ -118,7 +102,7 @@ def record(value: bytes, topic: str = "ledger", partition: int | None = 0, key: 
 
 
 async def commit(producer: LaneProducer) -> None:
-    await producer.commit("group", "in", 3, 8, "metadata")
+    await producer.commit("in", 3, 8, "metadata")
 
 
 async def test_a_transaction_is_begun_written_given_its_offset_and_committed(
@@ -132,7 +116,8 @@ async def test_a_transaction_is_begun_written_given_its_offset_and_committed(
     await commit(producer)
     await producer.drop()
     await producer.drop()
-    assert inner.calls == ["start", "begin", "offset group in 3 8", "commit", "let go"]
+    assert inner.calls == ["start", "write", "offset in 3 8 metadata", "commit", "let go"]
+    assert inner.made == ("group-topic-3", "group")
 
 
 async def test_each_record_is_told_where_it_lies(inner: Inner, producer: LaneProducer) -> None:
@@ -145,9 +130,9 @@ async def test_each_record_is_told_where_it_lies(inner: Inner, producer: LanePro
         *(record(b"turn-%d" % number, "intents", None, None) for number in (0, 1)),
     ]
     produced = await producer.begin_and_produce(records)
-    assert inner.calls == ["start", "begin", "partitions parked", "partitions intents"]
+    assert inner.calls == ["start", "partitions parked", "partitions intents", "write"]
     for sent, place in zip(records, produced, strict=True):
-        assert inner.log[sent.topic, place.partition][place.offset] == sent.value
+        assert inner.log[TopicPartition(sent.topic, place.partition)][place.offset] == sent.value
     assert [place.partition for place in produced[:7]] == [partition_of(key, PARTITIONS) for key in keys]
     assert [place.partition for place in produced[7:]] == [1, 1, 2]
     assert inner.batches > len(inner.log), "no batch was full"
@@ -163,8 +148,8 @@ def produces(producer: LaneProducer) -> Any:
 
 STEPS: dict[str, Callable[[LaneProducer], Any]] = {
     "start": takes_over,
-    "begin": produces,
-    "offset group in 3 8": commit,
+    "write": produces,
+    "offset in 3 8 metadata": commit,
     "commit": commit,
 }
 
@@ -227,19 +212,17 @@ async def test_a_step_that_fails_is_doubtful(  # the whole table, for each step
 
 
 @pytest.mark.parametrize(
-    ("outcome", "doubt", "text"),
+    ("cause", "doubt", "text"),
     [
         (MessageSizeTooLargeError(), Doubt.NOT_WRITTEN, "(MessageSizeTooLargeError)"),
-        (wrapped(MessageSizeTooLargeError()), Doubt.NOT_WRITTEN, "(MessageSizeTooLargeError)"),
-        (SimpleNamespace(offset=-1), Doubt.NOT_WRITTEN, "the broker had it already"),
-        (ProducerFenced(), Doubt.NEWER_OWNER, "a newer owner"),
+        (InvalidProducerEpoch(), Doubt.NEWER_OWNER, "a newer owner"),
     ],
 )
 async def test_a_batch_that_was_not_surely_written_is_doubtful(
-    inner: Inner, producer: LaneProducer, outcome: Any, doubt: Doubt, text: str
+    inner: Inner, producer: LaneProducer, cause: Exception, doubt: Doubt, text: str
 ) -> None:
-    """Be it the last of several, and although all others were written."""
-    inner.outcomes = {1: outcome}
+    """However it is wrapped."""
+    inner.raises = {"write": wrapped(cause)}
     raised = await led_to(producer, inner, produces)
     assert raised.doubt is doubt
     assert text in str(raised)

@@ -54,12 +54,13 @@ class World:
         if name in self.fails:
             raise self.fails[name]
 
-    def producer(self, connection: object, transactional_id: str) -> Any:
+    def producer(self, connection: object, transactional_id: str, group: str) -> Any:
+        assert group == "group"
         return SimpleNamespace(
             name=transactional_id,
             take_over=lambda: self.call(f"take over {transactional_id}"),
             begin_and_produce=lambda records: self.call(f"begin {transactional_id}"),
-            commit=lambda group, topic, partition, offset, metadata: self.call(f"commit {transactional_id} {offset}"),
+            commit=lambda topic, partition, offset, metadata: self.call(f"commit {transactional_id} {offset}"),
             drop=lambda: self.call(f"drop {transactional_id}"),
         )
 

@@ -46,8 +46,8 @@ class World:
         value = b"%d" % offset
         self.values["intents", partition, offset], self.records[value] = value, record
 
-    def __call__(self, connection: KafkaConnection, transactional_id: str) -> Any:
-        assert (connection, transactional_id) == (CONNECTION, "group-lease.payments-3")
+    def __call__(self, connection: KafkaConnection, transactional_id: str, group: str) -> Any:
+        assert (connection, transactional_id, group) == (CONNECTION, "group-lease.payments-3", "group")
         return SimpleNamespace(
             epoch=self.epoch,
             take_over=lambda: self.call("take over"),
@@ -174,7 +174,7 @@ async def test_a_take_over_that_is_doubtful_is_let_go(world: World) -> None:
 async def test_a_lane_is_disowned_by_a_commit_that_no_lane_takes_for_its_own(world: World) -> None:
     """In a transaction of who took it over; then whoever opens it is refused."""
     await disown(CONNECTION, NAME)
-    committed = "commit group lease.payments 3 0 the topic was made anew"
+    committed = "commit lease.payments 3 0 the topic was made anew"
     assert world.calls == ["take over", "begin with 0", committed, "drop"]
     world.committed = Committed(0, committed.rpartition(" 0 ")[2])
     with pytest.raises(LaneRefusedError, match="was not committed by a gateway"):

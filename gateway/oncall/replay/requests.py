@@ -3,9 +3,6 @@
 Knows transactions. Must not know which requests are still to be written.
 """
 
-# aiokafka's producer is untyped:
-# mypy: disable-error-code="no-untyped-call"
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -28,7 +25,7 @@ class _Producer(LaneProducer):
     async def commit_alone(self) -> None:
         """Commit the transaction."""
         async with self._clear(COMMIT_TIMEOUT_S, "commit") as producer:
-            await producer.commit_transaction()
+            await producer.commit()
 
 
 class RequestWriter:
