@@ -136,7 +136,7 @@ async def test_a_record_is_followed_in_its_producers_trace_and_a_request_in_its_
     assert told == f"{request.traceparent}03"
     assert [each.headers for each in out] == [
         [("traceparent", f"{first.traceparent}01".encode())],
-        None,
+        (),
         [("traceparent", f"{second.traceparent}01".encode())],
     ]
     assert first.attributes == {
