@@ -37,6 +37,7 @@ class Scenario:
     schedule: Schedule | None = None  # behind the warm-up, which goes at the rate of its first stretch
     capacity_share: float = 0.0  # above 0: at this share of what the backlogs before it came to, if there are any
     mode: Mode = Mode.BATCH
+    connections: int | None = None  # to GeNiE at most, of each gateway; None: as many as it has by default
     subjects: int = SUBJECTS
     partitions: int = PARTITIONS
     gateways: int = 1

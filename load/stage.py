@@ -184,6 +184,8 @@ class Stage:
         environment |= {"GATEWAY_TOPICS__PREFIX": self.prefix, "GATEWAY_KAFKA__GROUP_ID": self.group}
         if self.scenario.mode is Mode.SINGLE:
             environment["GATEWAY_GENIE__BATCH"] = "1"
+        if self.scenario.connections is not None:
+            environment["GATEWAY_GENIE__CONNECTIONS"] = str(self.scenario.connections)
         child = self.crew.start(f"gateway-{number}", "serve", watched=True, environment=environment)
         self._meter.watch(Kind.GATEWAY, child.pid)
         gateway = Gateway(child, f"http://127.0.0.1:{port}")

@@ -44,8 +44,6 @@ from gateway.core.waiting import Lookups, Waiting
 
 __all__ = ["ContradictionError", "Lane", "Limits", "Rules"]
 
-MAX_BATCHES_A_CYCLE = 16
-
 
 class Lane:
     """One lane, from its opening to its closing or a doubt."""
@@ -181,7 +179,7 @@ class Lane:
     def _balance_slots(self, now: int) -> None:
         wanted = 0
         if self._order.ready_below(self._settling.beyond) and self._may_announce(now):
-            wanted = min(MAX_BATCHES_A_CYCLE, -(-self._order.ready // self._limits.batch))
+            wanted = min(self._limits.batches_a_cycle, -(-self._order.ready // self._limits.batch))
         balance = self._slots.balance(wanted)
         if balance is not None:
             self._commands.append(balance)

@@ -12,6 +12,8 @@ from gateway.core.policy import Policy
 from gateway.core.records import Origin
 
 FETCH = 500  # records in one Fetched: decoding more at once would keep other lanes waiting
+MAX_ENTRIES_A_CYCLE = 1_600  # announced by one transaction
+MAX_BATCHES_A_CYCLE = 64
 REPLAY_FETCH = 50  # each may point to a record of the largest size, and all of them are in memory at once
 
 
@@ -41,6 +43,11 @@ class Limits:
     def send_margin_ms(self) -> int:
         """An announcement with less left than this is announced again instead of sent."""
         return self.expires_ms // 6
+
+    @property
+    def batches_a_cycle(self) -> int:
+        """How many batches one transaction announces at most: of small ones more, for it costs the same for all."""
+        return max(1, min(MAX_BATCHES_A_CYCLE, MAX_ENTRIES_A_CYCLE // self.batch))
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,9 +85,9 @@ def test_batches_in_flight_are_counted_by_their_entries() -> None:
 
 
 def test_no_more_slots_are_asked_for_than_a_transaction_can_use() -> None:
-    """One for each batch that is ready, and at most sixteen."""
-    for subjects, wanted in ((1, 1), (4, 2), (5, 3), (40, 16)):
-        story = Story(batch=2)
+    """One for each batch that is ready, and at most sixty-four, or as many as hold 1,600 entries."""
+    for batch, subjects, wanted in ((2, 1, 1), (2, 4, 2), (2, 5, 3), (2, 200, 64), (100, 1_700, 16), (2_000, 1, 1)):
+        story = Story(batch=batch)
         story.deliver(*(record(n, n) for n in range(subjects)))
         assert story.take(facts.WantSlots).count == wanted
 
