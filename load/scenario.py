@@ -16,7 +16,7 @@ PARTITIONS = 6  # of both input topics together, half of them each
 GENIE_MS = 20.0
 WARM_UP_SHARE = 0.2  # of a backlog, on top of it
 WARM_UP_MOST = 20_000
-WARM_UP_SECONDS = 4.0
+WARM_UP_SECONDS = 15.0  # a cold broker compiles itself meanwhile, on the same cores
 
 
 @dataclass(frozen=True, slots=True)
