@@ -35,6 +35,8 @@ from gateway.kafka.membership import GroupSettings, Membership
 
 POLL_MS = 100
 POLL_RECORDS = 2_000
+FEW_RECORDS = 200  # after fewer the next poll waits a little
+GATHER_S = 0.01  # a poll costs much the same for one record as for hundreds
 FEED_HIGH = 4_000  # records waiting in a feed: above, its partition is paused
 FEED_LOW = 1_000  # below, it is resumed
 TAKE_BYTES = 512 << 10  # in one take, so that decoding them neither blocks the loop for long nor overfills a window
@@ -219,18 +221,20 @@ class Source(ConsumerRebalanceListener):
         looking = asyncio.create_task(self._look_at_topics(), name="topics")
         try:
             while not looking.done():
-                await self._poll()
+                if 0 < await self._poll() < FEW_RECORDS:
+                    await asyncio.sleep(GATHER_S)
             looking.result()
         finally:
             looking.cancel()
 
-    async def _poll(self) -> None:
+    async def _poll(self) -> int:
+        """Hand over what is there, or else comes soon; how many records it was."""
         try:
             polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
         except _UNCLEAN as error:
             self._check_open_feeds(error)
             await asyncio.sleep(ERROR_PAUSE_S)
-            return
+            return 0
         except KafkaError as error:
             raise unavailable("reading the inputs", error) from error
         check_reading(self._consumer)
@@ -238,6 +242,7 @@ class Source(ConsumerRebalanceListener):
             if feed := self._feeds.get(partition):
                 feed.put(records)
         await self._look_at_positions()
+        return sum(map(len, polled.values()))
 
     def _check_open_feeds(self, error: KafkaError) -> None:
         """A lane that opens finds out for itself that an offset is not in the log; one that is open cannot."""

@@ -15,6 +15,8 @@ from gateway.kafka.connection import KafkaConnection, KafkaUnavailableError
 from gateway.kafka.membership import GroupSettings
 from gateway.kafka.source import (
     ERROR_PAUSE_S,
+    FEW_RECORDS,
+    GATHER_S,
     MISSED_LOOKS,
     TOPICS_EVERY_S,
     PositionLostError,
@@ -156,6 +158,19 @@ async def test_what_is_polled_comes_to_its_feed_and_gaps_are_passed(
     await until(lambda: kafka.polled > polled + 5)
     assert kafka.asked_for == [ONE]
     assert not running.done()
+
+
+@pytest.mark.parametrize(("count", "pause"), [(FEW_RECORDS - 1, [GATHER_S]), (FEW_RECORDS, []), (0, [])])
+async def test_after_a_few_records_others_may_gather(
+    source: Source, kafka: Kafka, pauses: Pauses, running: asyncio.Task[None], count: int, pause: list[float]
+) -> None:
+    """A poll costs much the same for one as for hundreds; where there was nothing, the next one follows at once."""
+    await source.on_partitions_assigned([ZERO])
+    kafka.polls = [{ZERO: records(0, count)}] if count else [{}]
+    await until(lambda: not kafka.polls)
+    polled = kafka.polled
+    await until(lambda: kafka.polled > polled)
+    assert [made for made in pauses.made if made != TOPICS_EVERY_S] == pause
 
 
 @pytest.mark.parametrize("error", [OffsetOutOfRangeError({ZERO: 5}), NoOffsetForPartitionError(ZERO)])
