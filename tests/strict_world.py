@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.client import CoordinationType
+from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
@@ -41,6 +41,8 @@ class Client:
         self.leaders: dict[TopicPartition, int | None] = dict(LEADERS)
         self.cluster = SimpleNamespace(leader_for_partition=lambda place: self.leaders[place])
         self.written: dict[TopicPartition, list[bytes]] = {}
+        self.followed: set[str] = set()
+        self.away: list[int] = []  # nodes to which there is no way, each once
         self.refreshed = self.closed = 0
         self.on_refresh: Callable[[], object] = lambda: None
         self._conns: dict[int, Any] = {}
@@ -60,12 +62,23 @@ class Client:
     async def _wait_on_metadata(self, topic: str) -> set[int]:
         return {0, 1, 2}
 
+    def add_topic(self, topic: str) -> None:
+        self.followed.add(topic)
+
+    async def ready(self, node: int, group: Any) -> bool:
+        assert group is ConnectionGroup.COORDINATION
+        if node in self.away:
+            self.away.remove(node)
+            return False
+        return True
+
     async def force_metadata_update(self) -> None:
         self.refreshed += 1
         self.on_refresh()
 
     async def send(self, node: int, request: Any, group: Any = None) -> Any:
         name = name_of(request)
+        assert (group is ConnectionGroup.COORDINATION) is (name != "Produce")
         self.said.append(f"{name} {node}")
         self.requests.append(request)
         orders = self.orders.get(name)
@@ -111,9 +124,17 @@ class Client:
 
 
 def refuse(kind: type[KafkaError]) -> Answer:
-    """An answer to any of these requests but Produce, with this error for each partition that it names."""
+    """An answer to any of these requests but Produce, with this error for each partition that is asked for."""
     code = kind.errno
-    return lambda request: SimpleNamespace(error_code=code, errors=[("topic", [(0, code)])], topics=[])
+
+    def answer(request: Any) -> Any:
+        asked = getattr(request, "_topics", ())
+        numbers = [(topic, [at[0] if isinstance(at, tuple) else at for at in there]) for topic, there in asked]
+        return SimpleNamespace(
+            error_code=code, errors=[(topic, [(at, code) for at in there]) for topic, there in numbers]
+        )
+
+    return answer
 
 
 def unwritten(kind: type[KafkaError]) -> Answer:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
@@ -33,7 +33,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
 from gateway.kafka.connection import REQUEST_TIMEOUT_MS, RETRY_BACKOFF_S, KafkaConnection, close_quietly
-from gateway.kafka.troubles import Trouble, raise_for, trouble_of
+from gateway.kafka.troubles import PassingError, Trouble, raise_for, trouble_of
 
 MARKERS_BACKOFF_S = 0.008  # the markers of the last transaction mostly take as long
 MAX_BATCH_BYTES = 900_000  # below max.message.bytes of every topic that is written to (kafka/topics.py)
@@ -46,7 +46,7 @@ _SEQUENCES = 1 << 31  # behind the last one comes 0
 _SOON = (ConcurrentTransactions, OperationNotAttempted)  # markers are being written; or another partition's trouble
 
 T = TypeVar("T")
-Codes = Callable[[Any], Iterable[int]]
+Codes = Callable[[Any], Iterable[int | None]]  # of an answer; None where it says nothing of what was asked
 
 
 class AnswerLostError(KafkaError):
@@ -88,6 +88,7 @@ class Batch:
         """Make its bytes, with the `sequence` number of its first record; no record can be added from then on."""
         self._builder.set_producer_state(producer_id, epoch, sequence)
         self.content = bytes(self._builder.build())
+        del self._builder  # it holds them too
 
 
 class StrictProducer:
@@ -139,9 +140,10 @@ class StrictProducer:
             producer_epoch=self.epoch,
             topics=[(partition.topic, [(partition.partition, offset, metadata)])],
         )
+        codes = _of_each([partition])
         while True:
             answer = await self._once(CoordinationType.GROUP, request)
-            pause = self._pause(CoordinationType.GROUP, _codes(answer))
+            pause = self._pause(CoordinationType.GROUP, codes(answer))
             if not pause:
                 return
             await asyncio.sleep(pause)  # an answer came, so that no copy is on its way
@@ -161,7 +163,7 @@ class StrictProducer:
             raise AnswerLostError("EndTxnRequest: the coordinator did not say yes") from refusal
 
     async def let_go(self) -> None:
-        """Close the connections; what they buffer is lost."""
+        """Close the connections; what they buffer is lost. No call may be under way: it would connect again."""
         for connection in self._client._conns.values():
             if connection._writer is not None:
                 connection._writer.transport.abort()
@@ -169,7 +171,7 @@ class StrictProducer:
 
     # --- coordinators -------------------------------------------------------------------------------------
 
-    async def _add_partitions(self, places: Iterable[TopicPartition]) -> None:
+    async def _add_partitions(self, places: Collection[TopicPartition]) -> None:
         topics: dict[str, list[int]] = defaultdict(list)
         for place in places:
             topics[place.topic].append(place.partition)
@@ -179,7 +181,7 @@ class StrictProducer:
             producer_epoch=self.epoch,
             topics=list(topics.items()),
         )
-        await self._until_yes(CoordinationType.TRANSACTION, request, _codes)
+        await self._until_yes(CoordinationType.TRANSACTION, request, _of_each(places))
 
     async def _add_group(self) -> None:
         request = AddOffsetsToTxnRequest(
@@ -191,10 +193,11 @@ class StrictProducer:
         await self._until_yes(CoordinationType.TRANSACTION, request, _own_code)
 
     async def _until_yes(self, of: CoordinationType, request: Any, codes: Codes) -> Any:
-        """The answer; asked again while what is wrong may pass: a late copy of such a request does no harm."""
+        """The answer; asked again while what is wrong may pass: a late copy of such a request costs at most a doubt."""
         while True:
+            node = await self._coordinator(of)
             try:
-                answer = await self._ask(of, request)
+                answer = await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
             except (KafkaError, OSError) as error:
                 if trouble_of(error) is not Trouble.PASSING:
                     raise
@@ -208,23 +211,28 @@ class StrictProducer:
 
     async def _once(self, of: CoordinationType, request: Any) -> Any:
         """The answer to a request of which no late copy may reach a later transaction."""
+        node = await self._coordinator(of)
         try:
-            return await self._ask(of, request)
+            return await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
         except (KafkaError, OSError) as error:
             raise AnswerLostError(f"{type(request).__name__}: {type(error).__name__}") from error
 
-    async def _ask(self, of: CoordinationType, request: Any) -> Any:
-        while (node := self._coordinators.get(of)) is None:
+    async def _coordinator(self, of: CoordinationType) -> int:
+        """The node to ask, to which the way is open: nothing is sent, and so nothing can be lost, before it is."""
+        while True:
             try:
-                self._coordinators[of] = await self._client.coordinator_lookup(of, self._keys[of])
+                if (node := self._coordinators.get(of)) is None:
+                    node = self._coordinators[of] = await self._client.coordinator_lookup(of, self._keys[of])
+                if await self._client.ready(node, group=ConnectionGroup.COORDINATION):
+                    return node
             except (KafkaError, OSError) as error:
                 if trouble_of(error) is not Trouble.PASSING:
                     raise
-                await self._client.force_metadata_update()
-                await asyncio.sleep(RETRY_BACKOFF_S)
-        return await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
+            self._coordinators.pop(of, None)
+            await self._client.force_metadata_update()
+            await asyncio.sleep(RETRY_BACKOFF_S)
 
-    def _pause(self, of: CoordinationType, codes: Iterable[int]) -> float:
+    def _pause(self, of: CoordinationType, codes: Iterable[int | None]) -> float:
         """How long to wait before asking again, s; 0 for a yes. Raises what will not pass."""
         pause = 0.0
         for refusal in _refusals(codes):
@@ -257,6 +265,8 @@ class StrictProducer:
                 if not waiting[place]:
                     del waiting[place]
             if not is_whole:
+                for place in waiting:
+                    self._client.add_topic(place.topic)  # of a topic that it does not follow it hears of no leader
                 await self._client.force_metadata_update()
                 await asyncio.sleep(RETRY_BACKOFF_S)
         return offsets
@@ -297,8 +307,10 @@ def _written(answer: Any) -> Iterator[tuple[TopicPartition, int]]:
     for topic, partitions in answer.topics:
         for partition, code, offset, *_ in partitions:
             refusals = list(_refusals([code]))
-            if not refusals:
+            if not refusals and offset >= 0:
                 yield TopicPartition(topic, partition), offset
+            elif not refusals:
+                raise NotWrittenError("the broker does not say where")
             elif trouble_of(refusals[0]) is not Trouble.PASSING:
                 raise NotWrittenError from refusals[0]
 
@@ -307,13 +319,21 @@ def _own_code(answer: Any) -> Iterable[int]:
     return (answer.error_code,)
 
 
-def _codes(answer: Any) -> Iterable[int]:
-    """Of each partition."""
-    return [code for _, partitions in answer.errors for _, code in partitions]
+def _of_each(places: Collection[TopicPartition]) -> Codes:
+    """The codes of these partitions."""
+
+    def codes(answer: Any) -> Iterable[int | None]:
+        told = {(topic, number): code for topic, partitions in answer.errors for number, code in partitions}
+        return [told.get(place) for place in places]
+
+    return codes
 
 
-def _refusals(codes: Iterable[int]) -> Iterator[KafkaError]:
+def _refusals(codes: Iterable[int | None]) -> Iterator[KafkaError]:
     for code in codes:
+        if code is None:
+            yield PassingError()
+            continue
         try:
             raise_for(code)
         except KafkaError as refusal:
@@ -321,13 +341,15 @@ def _refusals(codes: Iterable[int]) -> Iterator[KafkaError]:
 
 
 async def _together(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
-    """What each gives; the first that fails ends the others, and is what is raised."""
+    """What each gives; the first that fails ends the others, and is what is raised. A TaskGroup would leave the mark of
+    a cancellation on whoever called, which others take for an order to stop."""
     if len(calls) == 1:
         return [await calls[0]]
+    tasks = [asyncio.create_task(call) for call in calls]
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except ExceptionGroup as failed:
-        first = failed.exceptions[0]
-        raise first from first.__cause__
-    return [task.result() for task in tasks]
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise

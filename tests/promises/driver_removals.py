@@ -173,20 +173,19 @@ def partitions_that_were_refused() -> None:
 @NAMED
 def endtxn_is_repeated() -> None:
     """The request that ends a transaction is sent again when its answer is lost, as aiokafka does."""
-    _repeat(EndTxnRequest)
+    _repeat(EndTxnRequest, lambda answer: [answer.error_code])
 
 
 @NAMED
 def offsets_are_repeated() -> None:
     """The request that puts offsets into a transaction is sent again when its answer is lost, as aiokafka does."""
-    _repeat(TxnOffsetCommitRequest)
+    _repeat(TxnOffsetCommitRequest, lambda answer: [code for _, there in answer.errors for _, code in there])
 
 
-def _repeat(kind: type[Any]) -> None:
+def _repeat(kind: type[Any], codes: Any) -> None:
     async def once(self: StrictProducer, of: Any, request: Any) -> Any:
         if isinstance(request, kind):
-            with suppress(KafkaError, OSError):
-                return await self._ask(of, request)
+            return await self._until_yes(of, request, codes)
         return await plain(self, of, request)
 
     plain = replace(StrictProducer, "_once", once)

@@ -331,7 +331,7 @@ ROWS = (
         Step.DROP,
         "letting_go_flushes",
         "test_letting_go_loses_what_connections_buffer",
-        Promise.DOUBLED,
+        instead="else an owner that has gone still writes, and only its epoch keeps that out",
     ),
     _model(Step.ORDER, "any_order", Promise.OUT_OF_ORDER),
     _promise(Step.ORDER, "any_order", "test_promise_5_order_per_subject"),

@@ -104,6 +104,30 @@ async def test_an_offset_that_was_refused_may_be_sent_again_after_a_pause(make: 
     assert made.pauses == [RETRY_BACKOFF_S]
 
 
+async def test_an_offset_of_which_the_answer_says_nothing_is_sent_again(make: Make) -> None:
+    """It is not surely in the transaction, and committed without it records would be settled twice."""
+    made = make()
+    await made.begun()
+    others = [("in", [(2, 0)]), ("out", [(3, 0)])]
+    made.client.orders["TxnOffsetCommit"] = [lambda _: SimpleNamespace(errors=others)]
+    await made.moved()
+    assert len(made.client.requested("TxnOffsetCommit")) == 2
+    assert made.pauses == [RETRY_BACKOFF_S]
+
+
+async def test_nothing_is_lost_on_a_way_that_is_not_open(make: Make) -> None:
+    """A node that can't be reached was sent nothing: another one may coordinate by now."""
+    made = make()
+    await made.begun()
+    made.client.nodes[CoordinationType.GROUP] = [2, 3]
+    made.client.away = [2, 1]
+    await made.moved()
+    await made.producer.commit()
+    assert [said for said in made.client.said if said[-1].isdigit()] == ["TxnOffsetCommit 3", "EndTxn 1"]
+    assert made.pauses == [RETRY_BACKOFF_S] * 2
+    assert made.client.refreshed == 2
+
+
 @pytest.mark.parametrize("error", [CUT, ConnectionResetError()])
 async def test_an_offset_without_an_answer_is_not_sent_again(make: Make, error: Exception) -> None:
     """A late copy could put it back under the next transaction."""

@@ -103,19 +103,28 @@ async def test_who_is_fenced_hears_it_although_other_trouble_would_pass(make: Ma
     """Of several partitions in one answer."""
     made = make()
     await made.begun()
-    codes = [(0, ConcurrentTransactions.errno), (1, InvalidProducerEpoch.errno)]
-    made.client.orders["AddPartitionsToTxn"] = [lambda _: SimpleNamespace(errors=[("ledger", codes)])]
+    codes = [("ledger", [(0, ConcurrentTransactions.errno)]), ("intents", [(1, InvalidProducerEpoch.errno)])]
+    made.client.orders["AddPartitionsToTxn"] = [lambda _: SimpleNamespace(errors=codes)]
     with pytest.raises(InvalidProducerEpoch):
-        await made.producer.write({LEDGER: [batch(b"1")]})
+        await made.producer.write({LEDGER: [batch(b"1")], INTENTS: [batch(b"2")]})
+
+
+async def test_a_partition_of_which_the_answer_says_nothing_is_added_again(make: Make) -> None:
+    """It is not surely in the transaction."""
+    made = make()
+    await made.begun()
+    made.client.orders["AddPartitionsToTxn"] = [lambda _: SimpleNamespace(errors=[("ledger", [(0, 0)])])]
+    await made.producer.write({LEDGER: [batch(b"1")], INTENTS: [batch(b"2")]})
+    assert made.client.said == ["AddPartitionsToTxn 1", "transaction's coordinator", *BEGUN]
 
 
 async def test_the_longest_pause_counts(make: Make) -> None:
     """Of what several partitions need."""
     made = make()
     await made.begun()
-    codes = [(0, NotCoordinatorError.errno), (1, ConcurrentTransactions.errno)]
-    made.client.orders["AddPartitionsToTxn"] = [lambda _: SimpleNamespace(errors=[("ledger", codes)])]
-    await made.producer.write({LEDGER: [batch(b"1")]})
+    codes = [("ledger", [(0, NotCoordinatorError.errno)]), ("intents", [(1, ConcurrentTransactions.errno)])]
+    made.client.orders["AddPartitionsToTxn"] = [lambda _: SimpleNamespace(errors=codes)]
+    await made.producer.write({LEDGER: [batch(b"1")], INTENTS: [batch(b"2")]})
     assert made.pauses == [RETRY_BACKOFF_S]
 
 
@@ -143,9 +152,11 @@ async def test_a_partition_that_nobody_leads_is_waited_for(make: Make, nobody: i
     made = make()
     await made.begun()
     made.client.leaders[LEDGER] = nobody
+    assert not made.client.followed
     made.client.on_refresh = lambda: made.client.leaders.update({LEDGER: 6})
     assert await made.producer.write({LEDGER: [batch(b"1")], INTENTS: [batch(b"2")]}) == {LEDGER: [0], INTENTS: [0]}
     assert made.client.said[2:] == ["Produce 5", "Produce 6"]
+    assert made.client.followed == {"ledger"}
 
 
 async def test_of_one_partition_one_batch_is_under_way(make: Make) -> None:
@@ -184,6 +195,36 @@ async def test_a_batch_that_is_refused_is_not_written(make: Make, trouble: Any) 
     assert made.pauses == []
 
 
+async def test_a_batch_that_lies_nowhere_is_not_written(make: Make) -> None:
+    """Where an intent lies is committed."""
+    made = make()
+    await made.begun()
+    made.client.orders["Produce"] = [lambda _: SimpleNamespace(topics=[("ledger", [(0, 0, -1)])])]
+    with pytest.raises(NotWrittenError):
+        await made.producer.write({LEDGER: [batch(b"1")]})
+
+
+async def test_who_is_cancelled_while_several_are_asked_leaves_none_of_them(make: Make) -> None:
+    """As by the bound of a step."""
+    made = make()
+    await made.begun()
+    ended: list[str] = []
+
+    async def send(node: int, request: Any, group: Any = None) -> Any:
+        if name_of(request) == "AddPartitionsToTxn":
+            return made.client._AddPartitionsToTxn(request)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.append(name_of(request))
+
+    made.client.send = send  # type: ignore[method-assign]  # an instance's own
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await made.producer.write({LEDGER: [batch(b"1")]})
+    assert sorted(ended) == ["AddOffsetsToTxn", "Produce"]
+
+
 async def test_the_first_that_fails_ends_what_is_asked_beside_it(make: Make) -> None:
     """Nothing is under way any more when the failure is told."""
     made = make()
@@ -205,6 +246,8 @@ async def test_the_first_that_fails_ends_what_is_asked_beside_it(make: Make) -> 
     with pytest.raises(NotWrittenError):
         await made.producer.write({LEDGER: [batch(b"1")], INTENTS: [batch(b"2")]})
     assert sorted(ended) == ["AddOffsetsToTxn 1", "Produce 6"]
+    assert (task := asyncio.current_task()) is not None
+    assert not task.cancelling(), "whoever called was told to stop"
 
 
 async def test_a_batch_is_full_some_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
