@@ -306,13 +306,14 @@ class StrictProducer:
 def _written(answer: Any) -> Iterator[tuple[TopicPartition, int]]:
     for topic, partitions in answer.topics:
         for partition, code, offset, *_ in partitions:
-            refusals = list(_refusals([code]))
-            if not refusals and offset >= 0:
+            for refusal in _refusals([code]):
+                if trouble_of(refusal) is not Trouble.PASSING:
+                    raise NotWrittenError from refusal
+                break
+            else:
+                if offset < 0:
+                    raise NotWrittenError("the broker does not say where")
                 yield TopicPartition(topic, partition), offset
-            elif not refusals:
-                raise NotWrittenError("the broker does not say where")
-            elif trouble_of(refusals[0]) is not Trouble.PASSING:
-                raise NotWrittenError from refusals[0]
 
 
 def _own_code(answer: Any) -> Iterable[int]:

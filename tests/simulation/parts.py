@@ -6,7 +6,7 @@ Knows how they are put together, and how all is well again. Must not know what i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 
@@ -41,6 +41,22 @@ _COMPACTED = (Topic.CONSENTS, Topic.CONTROLS)
 Place = tuple[str, int, int]
 
 
+class Later:
+    """Does what producers do after a while, and knows how much of it is still to come."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self.to_come = 0
+
+    def __call__(self, seconds: float, act: Callable[[], None]) -> None:
+        self.to_come += 1
+        self._loop.call_later(seconds, self._do, act)
+
+    def _do(self, act: Callable[[], None]) -> None:
+        self.to_come -= 1
+        act()
+
+
 class Parts:
     """To be made inside the running loop, outside of every host."""
 
@@ -51,6 +67,7 @@ class Parts:
         self.kafka = SimulatedKafka(Random(f"{shape.seed}/kafka"), NODES, lambda: wall_ms(loop))
         self.partner = Partner(keys, shape.seed)
         self.registry = registry
+        self.later = Later(loop)
         self.brokers = [(host, port) for _, host, port in NODES]
         self.nodes = [node for node, _, _ in NODES]
         self._now_ms = lambda: wall_ms(loop)
@@ -95,7 +112,7 @@ class Parts:
         state = self.kafka.state.partition(append.topic, append.partition)
         assert state is not None
         if state.leader == NO_LEADER:
-            asyncio.get_running_loop().call_later(AGAIN_S, self.write, append, told)
+            self.later(AGAIN_S, partial(self.write, append, told))
             return
         ending = None if append.transaction is None else Ending(append.transaction)
         records = [Record(*record) for record in append.records]
@@ -112,7 +129,7 @@ class Parts:
             now = self._now_ms()
             self._acknowledged.update({(append.topic, append.partition, offset): now for offset in offsets})
         elif append.again:
-            asyncio.get_running_loop().call_later(AGAIN_S, self.write, append, told)
+            self.later(AGAIN_S, partial(self.write, append, told))
 
     # --- what the topics say ----------------------------------------------------------------------------------
 
@@ -154,16 +171,21 @@ class Parts:
         )
 
     def unsettled(self) -> list[str]:
-        """The lanes that have not committed all that lies in their partitions, and partitions that lack a marker."""
-        return [
-            f"{topic}:{partition}"
-            for topic, partition in self.lanes
-            if self.kafka.committed(GROUP, topic, partition)[0] < self.kafka.end(topic, partition)
-        ] + [
-            f"open transaction in {topic}:{partition}"
-            for topic, partition in self.partitions
-            if self._open(topic, partition)
-        ]
+        """The lanes that have not committed all that lies in their partitions, partitions that lack a marker, and what
+        producers have still to write."""
+        return (
+            [f"{self.later.to_come} of producers' deeds"] * bool(self.later.to_come)
+            + [
+                f"{topic}:{partition}"
+                for topic, partition in self.lanes
+                if self.kafka.committed(GROUP, topic, partition)[0] < self.kafka.end(topic, partition)
+            ]
+            + [
+                f"open transaction in {topic}:{partition}"
+                for topic, partition in self.partitions
+                if self._open(topic, partition)
+            ]
+        )
 
     def progress(self) -> int:
         """A number that grows with every transaction that settles something."""

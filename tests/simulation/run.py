@@ -144,7 +144,7 @@ class _World:
         parts = self._parts = Parts(shape, self._loop, self._pki, self.registry)
         orders.stand(self._orders)
         tell(f"seed {shape.seed}: {shape.size}{self._params.less}")
-        self._workload = Workload(shape, self._write, parts.settled, self._loop.call_later, lambda: wall_ms(self._loop))
+        self._workload = Workload(shape, self._write, parts.settled, parts.later, lambda: wall_ms(self._loop))
         self._workload.at_first()
         self._seats = [Seat(self._process(number), tell) for number in range(shape.hosts)]
         self._deeds = Deeds(parts, self._workload, self._seats, self._orders, tell)
